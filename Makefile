@@ -1,0 +1,16 @@
+.PHONY: setup demo test lint lock serving-check
+
+setup:
+	@scripts/setup.sh
+
+demo: setup  ## The main job on built-in data, then answers over REST and gRPC.
+	@.venv/bin/recommender demo
+
+test: setup lint  ## All tests: quick ones first, then the end-to-end ones.
+	@.venv/bin/python -m pytest -q tests
+
+lint: setup
+	@.venv/bin/ruff check .
+
+lock:  ## Resolve setup.py again into requirements.lock.
+	uv pip compile setup.py --extra test --python-version 3.10 --no-header --no-annotate -o requirements.lock

@@ -1,0 +1,40 @@
+"""A Pusher whose destination never holds half a model."""
+
+from __future__ import annotations
+
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.types import BaseChannel, channel, component_spec, standard_artifacts
+
+from components.atomic_pusher import executor
+
+
+class AtomicPusherSpec(component_spec.ComponentSpec):
+    PARAMETERS = {"push_destination": component_spec.ExecutionParameter(type=str)}
+    INPUTS = {
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "model_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+    }
+    OUTPUTS = {"pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel)}
+
+
+class AtomicPusher(base_component.BaseComponent):
+    """Pushes a blessed model as a new version.
+
+    Args:
+      model: the servable.
+      model_blessing: the Evaluator's.
+      push_destination: the directory that a model server watches.
+    """
+
+    SPEC_CLASS = AtomicPusherSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+
+    def __init__(self, model: BaseChannel, model_blessing: BaseChannel, push_destination: str):
+        super().__init__(
+            AtomicPusherSpec(
+                model=model,
+                model_blessing=model_blessing,
+                push_destination=push_destination,
+                pushed_model=channel.Channel(type=standard_artifacts.PushedModel),
+            )
+        )

@@ -1,0 +1,40 @@
+"""Reads the catalogue: every movie once, whether or not anybody rated it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from tfx.components.example_gen import base_example_gen_executor
+
+from components.interaction_gen.records import ReadTable, to_example, with_splits
+from pipeline import tables
+from pipeline.config import Data
+
+SPLIT = "catalogue"
+
+
+class Executor(base_example_gen_executor.BaseExampleGenExecutor):
+    """Writes the split `catalogue`. Of rows with the same movie id, the first counts."""
+
+    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
+        raise TypeError("CatalogueGen overrides GenerateExamplesByBeam: it reads with its own table layout")
+
+    def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
+        super().Do(input_dict, output_dict, with_splits(exec_properties, SPLIT))
+
+    def GenerateExamplesByBeam(
+        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
+    ) -> dict[str, beam.PCollection]:
+        data = Data.model_validate_json(exec_properties["data"])
+        read = pipeline | ReadTable(data.directory, data.catalogue, lambda values: tables.movie(values, data.catalogue))
+        examples = read.rows | beam.Map(lambda row: (row[2][0], row)) | beam.GroupByKey() | beam.FlatMap(_first)
+        return {SPLIT: examples}
+
+
+def _first(element: tuple[str, Any]) -> Iterator[bytes]:
+    movie_id, rows = element
+    _, _, (_, title, genres) = min(rows, key=lambda row: row[:2])
+    values = {"movie_id": movie_id, "movie_title": title, "movie_genres": genres}
+    yield to_example(values).SerializeToString(deterministic=True)

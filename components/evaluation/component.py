@@ -1,0 +1,67 @@
+"""Measures the servable and decides whether it may be pushed."""
+
+from __future__ import annotations
+
+from tfx.dsl.components.base import base_beam_component, executor_spec
+from tfx.types import BaseChannel, channel, component_spec, standard_artifacts
+
+from components.evaluation import executor
+
+
+class RecommenderEvaluatorSpec(component_spec.ComponentSpec):
+    PARAMETERS = {
+        "limits": component_spec.ExecutionParameter(type=str),
+        "preference_threshold": component_spec.ExecutionParameter(type=float),
+        "fingerprint": component_spec.ExecutionParameter(type=str),
+    }
+    INPUTS = {
+        "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "catalogue": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "retrieval_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
+    }
+    OUTPUTS = {
+        "evaluation": component_spec.ChannelParameter(type=standard_artifacts.ModelEvaluation),
+        "blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+    }
+
+
+class RecommenderEvaluator(base_beam_component.BaseBeamComponent):
+    """TFMA over the signatures that will be served.
+
+    Args:
+      examples: InteractionGen's; queries come from `eval`, and what users have seen from `train`.
+      catalogue: CatalogueGen's.
+      model: the servable.
+      retrieval_run: the retrieval Trainer's, for its validation over unfiltered lists.
+      limits: the `Evaluation` section, as JSON.
+      preference_threshold: the rating from which on a movie counts as relevant to two-stage quality.
+      fingerprint: digest of the code.
+    """
+
+    SPEC_CLASS = RecommenderEvaluatorSpec
+    EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
+
+    def __init__(
+        self,
+        examples: BaseChannel,
+        catalogue: BaseChannel,
+        model: BaseChannel,
+        retrieval_run: BaseChannel,
+        limits: str,
+        preference_threshold: float,
+        fingerprint: str,
+    ):
+        super().__init__(
+            RecommenderEvaluatorSpec(
+                examples=examples,
+                catalogue=catalogue,
+                model=model,
+                retrieval_run=retrieval_run,
+                limits=limits,
+                preference_threshold=preference_threshold,
+                fingerprint=fingerprint,
+                evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),
+                blessing=channel.Channel(type=standard_artifacts.ModelBlessing),
+            )
+        )

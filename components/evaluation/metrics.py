@@ -1,0 +1,110 @@
+"""Metrics of ranked lists for TFMA, as Beam combiners over the ranks of relevant movies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import apache_beam as beam
+import numpy as np
+import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.metrics import metric_types, metric_util
+
+
+def recall(ranks: np.ndarray, k: int) -> float:
+    """Share of the relevant movies within the first k. With one relevant movie this is top-k categorical accuracy."""
+    return float(np.mean(ranks <= k))
+
+
+def ndcg(ranks: np.ndarray, k: int) -> float:
+    """nDCG@k with binary relevance: sum of 1 / log2(1 + rank) over the first k, divided by its largest possible value.
+
+    Järvelin and Kekäläinen, TOIS 2002. With one relevant movie this is 1 / log2(1 + rank).
+    """
+    ideal = np.sum(1 / np.log2(2 + np.arange(min(len(ranks), k))))
+    return float(np.sum(1 / np.log2(1 + ranks[ranks <= k])) / ideal)
+
+
+class ListQuality(tfma.metrics.Metric):
+    """`recall_at_K` for each K and `ndcg_at_10`, means over the queries that have a relevant movie.
+
+    The prediction is the array of the relevant movies' ranks in the list.
+    """
+
+    def __init__(self, ks: Sequence[int], ndcg_k: int = 10, name: str = "list_quality"):
+        super().__init__(metric_util.merge_per_key_computations(_list_quality), ks=list(ks), ndcg_k=ndcg_k, name=name)
+
+
+class LiftOverBaseline(tfma.metrics.Metric):
+    """A model's hits within the first k, divided by the baseline's.
+
+    The prediction is the pair of the model's and the baseline's rank of the true movie. Without any hit of the
+    baseline the lift is infinite where the model has one, else zero.
+    """
+
+    def __init__(self, k: int, name: str):
+        super().__init__(metric_util.merge_per_key_computations(_lift), k=k, name=name)
+
+
+metric_types.register_metric(ListQuality)
+metric_types.register_metric(LiftOverBaseline)
+
+
+def _list_quality(ks, ndcg_k, model_name="", output_name="", **_):
+    keys = [
+        metric_types.MetricKey(name, model_name=model_name, output_name=output_name)
+        for name in [*(f"recall_at_{k}" for k in ks), f"ndcg_at_{ndcg_k}"]
+    ]
+    return [metric_types.MetricComputation(keys, None, _MeanOfRanks(keys, ks, ndcg_k))]
+
+
+class _MeanOfRanks(beam.CombineFn):
+    def __init__(self, keys, ks, ndcg_k):
+        self._keys, self._ks, self._ndcg_k = keys, ks, ndcg_k
+
+    def create_accumulator(self):
+        return 0, np.zeros(len(self._keys))
+
+    def add_input(self, accumulator, element):
+        queries, total = accumulator
+        ranks = _prediction(element, self._keys[0])
+        if not ranks.size:
+            return accumulator
+        values = [recall(ranks, k) for k in self._ks] + [ndcg(ranks, self._ndcg_k)]
+        return queries + 1, total + values
+
+    def merge_accumulators(self, accumulators):
+        queries, totals = zip(*accumulators, strict=True)
+        return sum(queries), sum(totals)
+
+    def extract_output(self, accumulator):
+        queries, total = accumulator
+        return dict(
+            zip(self._keys, (total / queries).tolist() if queries else [float("nan")] * len(total), strict=True)
+        )
+
+
+def _lift(k, name, model_name="", output_name="", **_):
+    key = metric_types.MetricKey(name, model_name=model_name, output_name=output_name)
+    return [metric_types.MetricComputation([key], None, _HitRatio(key, k))]
+
+
+class _HitRatio(beam.CombineFn):
+    def __init__(self, key, k):
+        self._key, self._k = key, k
+
+    def create_accumulator(self):
+        return np.zeros(2)
+
+    def add_input(self, accumulator, element):
+        return accumulator + (_prediction(element, self._key) <= self._k)
+
+    def merge_accumulators(self, accumulators):
+        return sum(accumulators)
+
+    def extract_output(self, accumulator):
+        model, baseline = accumulator
+        return {self._key: float(model / baseline) if baseline else (float("inf") if model else 0.0)}
+
+
+def _prediction(element: metric_types.StandardMetricInputs, key: metric_types.MetricKey) -> np.ndarray:
+    return np.asarray(element.get_predictions(key.model_name, key.output_name), float)

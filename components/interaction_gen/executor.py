@@ -1,0 +1,217 @@
+"""Reads interactions, joins the catalogue, splits, and attaches histories, as Beam transforms."""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import apache_beam as beam
+from tfx.components.example_gen import base_example_gen_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+
+from components.interaction_gen import histories
+from components.interaction_gen.records import REJECTED, ReadTable, Rejected, to_csv_line, to_example, with_splits
+from pipeline import tables
+from pipeline.config import Data, Split
+from pipeline.errors import UserError
+
+SPLITS = ("train", "eval")
+SUMMARY_FILE = "summary.json"
+_HOUR = 3600
+_SHOWN_REASONS = 3
+
+
+class Executor(base_example_gen_executor.BaseExampleGenExecutor):
+    """Writes the splits `train` and `eval`, a summary of the data, and the rejected rows."""
+
+    def GetInputSourceToExamplePTransform(self) -> beam.PTransform:
+        raise TypeError("InteractionGen overrides GenerateExamplesByBeam: users are grouped before they are split")
+
+    def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
+        """Generates the examples.
+
+        Raises:
+          UserError: more rows were rejected than the configuration allows, or a split is empty.
+        """
+        summary_uri = artifact_utils.get_single_uri(output_dict["summary"])
+        exec_properties = with_splits(exec_properties, *SPLITS) | {"summary_uri": summary_uri}
+        super().Do(input_dict, output_dict, exec_properties)
+        _check(exec_properties)
+
+    def GenerateExamplesByBeam(
+        self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
+    ) -> dict[str, beam.PCollection]:
+        data = Data.model_validate_json(exec_properties["data"])
+        split = Split.model_validate_json(exec_properties["split"])
+
+        read = pipeline | "Interactions" >> ReadTable(data.directory, data.interactions, tables.interaction)
+        catalogue = pipeline | "Catalogue" >> ReadTable(
+            data.directory, data.catalogue, lambda values: tables.movie(values, data.catalogue)
+        )
+        joined = (
+            {
+                "rows": read.rows | beam.Map(lambda row: (row[2][1], row)),
+                "movies": catalogue.rows | beam.Map(lambda row: (row[2][0], row[2][1:])),
+            }
+            | "GroupByMovie" >> beam.CoGroupByKey()
+            | "Join" >> beam.ParDo(_Join(data.interactions.delimiter)).with_outputs(REJECTED, main="rows")
+        )
+        user_rows = {"rows": joined.rows}
+        if data.users and tables.table_files(data.directory, data.users):
+            users = pipeline | "Users" >> ReadTable(data.directory, data.users, _user)
+            user_rows["users"] = users.rows | beam.Map(lambda row: row[2])
+        cut = beam.pvalue.AsSingleton(
+            read.rows
+            | beam.Map(lambda row: row[2][3] // _HOUR)
+            | beam.combiners.Count.PerElement()
+            | beam.combiners.ToList()
+            | beam.Map(_cut, split.test_share)
+        )
+        examples = (
+            user_rows
+            | "GroupByUser" >> beam.CoGroupByKey()
+            | "Examples"
+            >> beam.ParDo(_ToExamples(split, data.interactions.delimiter), cut).with_outputs(
+                REJECTED, "summary", *SPLITS
+            )
+        )
+        rejected = (read[REJECTED], joined[REJECTED], examples[REJECTED]) | "Rejected" >> beam.Flatten()
+        _write_rejected(rejected, exec_properties["rejected_rows_file"])
+        _write_summary(rejected, examples.summary, catalogue.rows, exec_properties["summary_uri"])
+        return {name: examples[name] for name in SPLITS}
+
+
+def _user(values: dict[str, str]) -> tuple[str, dict[str, Any]]:
+    """A user row's id and optional features; a field that cannot be read counts as missing."""
+    fields = {name: value for name, value in values.items() if name != "user_id" and value}
+    try:
+        fields["raw_user_age"] = float(fields["raw_user_age"])
+    except (KeyError, ValueError):
+        fields.pop("raw_user_age", None)
+    return values["user_id"], fields
+
+
+def _cut(hours: list[tuple[int, int]], test_share: float) -> int:
+    """The second, on the hour, from which on about `test_share` of the rows lie."""
+    remaining = sum(count for _, count in hours) * test_share
+    for hour, count in sorted(hours, reverse=True):
+        remaining -= count
+        if remaining <= 0:
+            return hour * _HOUR
+    return 0
+
+
+class _Join(beam.DoFn):
+    """Adds title and genres to a movie's interactions; those of a movie outside the catalogue are rejected."""
+
+    def __init__(self, delimiter: str):
+        self._delimiter = delimiter
+
+    def process(self, element: tuple[str, dict[str, Any]]) -> Iterator[Any]:
+        movie_id, groups = element
+        movie = next(iter(groups["movies"]), None)
+        for file, line, (user_id, _, rating, timestamp) in groups["rows"]:
+            if movie is None:
+                text = self._delimiter.join(map(str, (user_id, movie_id, rating, timestamp)))
+                reason = f"movie {movie_id!r} is not in the catalogue"
+                yield beam.pvalue.TaggedOutput(REJECTED, Rejected(file, line, reason, text))
+            else:
+                yield user_id, histories.Interaction(timestamp, file, line, movie_id, rating, *movie)
+
+
+class _ToExamples(beam.DoFn):
+    """A user's interactions to the examples of both splits."""
+
+    def __init__(self, split: Split, delimiter: str):
+        self._split = split
+        self._delimiter = delimiter
+
+    def process(self, element: tuple[str, dict[str, Any]], cut: int) -> Iterator[beam.pvalue.TaggedOutput]:
+        user_id, groups = element
+        rows, duplicates = histories.without_duplicates(groups["rows"])
+        for row, first in duplicates:
+            text = self._delimiter.join(map(str, (user_id, row.movie_id, row.rating, row.timestamp)))
+            reason = f"duplicate of line {first}"
+            yield beam.pvalue.TaggedOutput(REJECTED, Rejected(row.file, row.line, reason, text))
+        if not rows:
+            return
+        fields = next(iter(groups.get("users", ())), {})
+        test = histories.is_test(user_id, rows, self._split, cut)
+        for row, held_out, history in histories.with_history(rows, test, self._split):
+            example = to_example(
+                fields
+                | {
+                    "user_id": user_id,
+                    "movie_id": row.movie_id,
+                    "movie_title": row.movie_title,
+                    "movie_genres": row.movie_genres,
+                    "user_rating": row.rating,
+                    "timestamp": row.timestamp,
+                    "history_movie_id": [other.movie_id for other in history],
+                    "history_timestamp": [other.timestamp for other in history],
+                }
+            )
+            yield beam.pvalue.TaggedOutput(SPLITS[held_out], example.SerializeToString(deterministic=True))
+        counts = {"users": 1, "interactions": len(rows), "train": len(rows) - sum(test), "eval": sum(test)}
+        yield beam.pvalue.TaggedOutput("summary", counts)
+
+
+def _write_rejected(rejected: beam.PCollection, path: str) -> None:
+    """Writes the reject file, whole, sorted by line."""
+
+    def write(rows: list[Rejected]) -> None:
+        fileio.makedirs(os.path.dirname(path))
+        with fileio.open(path, "w") as file:
+            for row in [Rejected._fields, *sorted(rows)]:
+                file.write(to_csv_line(row) + "\n")
+
+    rejected | "Collect" >> beam.combiners.ToList() | "WriteRejected" >> beam.Map(write)
+
+
+def _write_summary(rejected, counts, catalogue, uri: str) -> None:
+    """Writes the counts of the data set as JSON."""
+
+    def write(_, counts: list[dict], reasons: list[str], movies: int) -> None:
+        total = collections.Counter(rejected_rows=len(reasons), movies=movies)
+        for one in counts:
+            total.update(one)
+        fileio.makedirs(uri)
+        with fileio.open(os.path.join(uri, SUMMARY_FILE), "w") as file:
+            shown = [reason for _, reason in sorted(reasons)[:_SHOWN_REASONS]]
+            file.write(json.dumps(total | {"first_rejected": shown}, indent=2))
+
+    (
+        counts.pipeline
+        | "Once" >> beam.Create([None])
+        | "WriteSummary"
+        >> beam.Map(
+            write,
+            beam.pvalue.AsList(counts),
+            beam.pvalue.AsList(rejected | beam.Map(lambda r: (r.line, f"line {r.line}: {r.reason}"))),
+            beam.pvalue.AsSingleton(
+                catalogue | beam.Map(lambda row: row[2][0]) | beam.Distinct() | beam.combiners.Count.Globally()
+            ),
+        )
+    )
+
+
+def _check(exec_properties: dict[str, Any]) -> None:
+    with fileio.open(os.path.join(exec_properties["summary_uri"], SUMMARY_FILE)) as file:
+        summary = json.load(file)
+    data = Data.model_validate_json(exec_properties["data"])
+    rejected, accepted = summary["rejected_rows"], summary["interactions"]
+    if rejected > data.max_rejected_share * (rejected + accepted):
+        raise UserError(
+            f"{rejected} of {rejected + accepted} rows of {os.path.join(data.directory, data.interactions.file)} were "
+            f"rejected, more than the allowed {data.max_rejected_share:.2%}: {'; '.join(summary['first_rejected'])}. "
+            f"All are listed in {exec_properties['rejected_rows_file']}; mend them, or raise data.max_rejected_share"
+        )
+    for split in SPLITS:
+        if not summary[split]:
+            raise UserError(
+                f"the split leaves no {split} interactions of {accepted}: give more data, or change split.test_share"
+            )

@@ -1,0 +1,99 @@
+"""Beam sources of table rows, rejected rows, and tf.Examples: what both ExampleGens share."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+import tensorflow as tf
+from tfx.proto import example_gen_pb2
+from tfx.utils import proto_utils
+
+from pipeline import tables
+from pipeline.config import Table
+from pipeline.features import FEATURES, Kind
+
+REJECTED = "rejected"
+_FLOATS = (Kind.NUMBER, Kind.RATING)
+_INTEGERS = (Kind.TIMESTAMP, Kind.HISTORY_TIMES)
+
+
+class Rejected(NamedTuple):
+    """A row that is left out, and why."""
+
+    file: str
+    line: int
+    reason: str
+    row: str
+
+
+class ReadTable(beam.PTransform):
+    """Reads a table's rows as `(file, line, parse(values))`; unreadable ones go to the output `REJECTED`."""
+
+    def __init__(self, directory: str, table: Table, parse: Callable[[dict[str, str]], Any]):
+        super().__init__()
+        self._files = tables.table_files(directory, table)
+        self._table = table
+        self._parse = parse
+
+    def expand(self, pbegin: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
+        return (
+            pbegin
+            | "Files" >> beam.Create(self._files, reshuffle=False)
+            | "Rows" >> beam.ParDo(_ReadRows(self._table, self._parse)).with_outputs(REJECTED, main="rows")
+        )
+
+
+class _ReadRows(beam.DoFn):
+    def __init__(self, table: Table, parse: Callable[[dict[str, str]], Any]):
+        self._table = table
+        self._parse = parse
+
+    def process(self, path: str) -> Iterator[Any]:
+        for row in tables.read_rows(path, self._table):
+            try:
+                if row.error:
+                    raise ValueError(row.error)
+                yield path, row.line, self._parse(row.values)
+            except ValueError as error:
+                yield beam.pvalue.TaggedOutput(REJECTED, Rejected(path, row.line, str(error), row.text))
+
+
+def with_splits(exec_properties: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Execution properties that tell TFX's ExampleGen executor the names of the splits it writes."""
+    source, output = example_gen_pb2.Input(), example_gen_pb2.Output()
+    source.splits.add(name="all", pattern="*")
+    for name in names:
+        output.split_config.splits.add(name=name, hash_buckets=1)
+    return exec_properties | {
+        "input_config": proto_utils.proto_to_json(source),
+        "output_config": proto_utils.proto_to_json(output),
+    }
+
+
+def to_example(values: dict[str, Any]) -> tf.train.Example:
+    """A tf.Example of declared features; a scalar is a list of one, `None` a missing value."""
+    example = tf.train.Example()
+    for feature in FEATURES:
+        value = values.get(feature.name)
+        if value is None:
+            continue
+        value = value if isinstance(value, list) else [value]
+        entry = example.features.feature[feature.name]
+        if feature.kind in _FLOATS:
+            entry.float_list.value.extend(value)
+        elif feature.kind in _INTEGERS:
+            entry.int64_list.value.extend(value)
+        else:
+            entry.bytes_list.value.extend(item.encode() for item in value)
+    return example
+
+
+def to_csv_line(fields: tuple) -> str:
+    """One CSV line, without its end."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="").writerow(fields)
+    return text.getvalue()

@@ -1,0 +1,76 @@
+"""Joins the trained parts into one SavedModel."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import path_utils
+
+from components.catalogue_gen.executor import SPLIT as CATALOGUE_SPLIT
+from components.recommender_builder.index import build_index, measured_recall
+from components.recommender_builder.recommender import CandidateVectors, Recommender
+from components.recommender_builder.users import load_users, optional_fields
+from pipeline import inputs
+from pipeline.catalogue import load_catalogue
+from pipeline.config import Index
+
+INDEX_FILE = os.path.join("assets.extra", "index.json")
+_RECALL_K = 100
+_RECALL_QUERIES = 1000
+
+
+class Executor(base_executor.BaseExecutor):
+    """Builds index and servable, and measures the index on queries of the eval split."""
+
+    def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
+        config = Index.model_validate_json(exec_properties["index"])
+        transform = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
+        catalogue = load_catalogue(_files(input_dict["catalogue"], CATALOGUE_SPLIT), transform)
+        user_fields = optional_fields(transform.raw_feature_spec())
+        users = load_users(_files(input_dict["examples"], "train"), user_fields)
+        retrieval, ranking = (
+            tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
+            for name in ("retrieval_model", "ranking_model")
+        )
+        vectors = CandidateVectors(catalogue, transform, retrieval, ranking)
+        embeddings = vectors.retrieval.numpy()[: len(catalogue)]
+        index = build_index(config, embeddings)
+        similar_index = build_index(config, vectors.directions.numpy()[: len(catalogue)])
+        recommender = Recommender(
+            config,
+            exec_properties["history_length"],
+            catalogue,
+            users,
+            transform,
+            retrieval,
+            ranking,
+            vectors,
+            index,
+            similar_index,
+        )
+
+        model_dir = path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"]))
+        options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
+        tf.saved_model.save(recommender, model_dir, signatures=recommender.signatures(), options=options)
+
+        transformed = inputs.dataset(_files(input_dict["transformed_examples"], "eval"), transform, _RECALL_QUERIES)
+        sample = next(iter(transformed))
+        queries = retrieval.query({name: sample[name] for name in inputs.query_names(transform)}).numpy()
+        report = {
+            "kind": index.kind,
+            f"recall_at_{_RECALL_K}": measured_recall(index, embeddings, queries, _RECALL_K),
+        }
+        path = os.path.join(model_dir, INDEX_FILE)
+        tf.io.gfile.makedirs(os.path.dirname(path))
+        with tf.io.gfile.GFile(path, "w") as file:
+            file.write(json.dumps(report, indent=2))
+
+
+def _files(artifacts: list, split: str) -> list[str]:
+    return [os.path.join(artifact_utils.get_split_uri(artifacts, split), "*")]

@@ -1,0 +1,233 @@
+"""The servable: Transform's graph, both towers, index, seen-filter and ranker behind raw strings."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from components.recommender_builder.users import Users
+from pipeline import features as f
+from pipeline import inputs
+from pipeline.catalogue import Catalogue, unknown_movie
+from pipeline.config import Index
+
+_NO_SCORE = tf.float32.min  # Of the empty entries that fill a short list: finite, and below every other.
+
+_USERS = tf.TensorSpec([None], tf.string, name="user_id")
+_MOMENTS = tf.TensorSpec([None], tf.int64, name="timestamp")
+_HISTORY_IDS = tf.TensorSpec([None, None], tf.string, name="history_movie_id")
+_HISTORY_TIMES = tf.TensorSpec([None, None], tf.int64, name="history_timestamp")
+_QUERY = (_USERS, _MOMENTS, _HISTORY_IDS, _HISTORY_TIMES)
+_MOVIES = tf.TensorSpec([None], tf.string, name="movie_id")
+_MOVIE_LISTS = tf.TensorSpec([None, None], tf.string, name="movie_id")
+
+
+class Recommender(tf.Module):
+    """Two-stage recommendation. Shapes: B queries, H history entries, N candidates, M movies to rank, K results.
+
+    Movies are known inside by their row in the catalogue; row n, one past the last, is an unknown movie, and the empty
+    entry of a short list.
+
+    Args:
+      config: how many candidates and recommendations there are.
+      history_length: the most recent interactions of a user that make a query.
+      catalogue: the n candidates.
+      users: the users known at the end of training.
+      transform: what Transform made.
+      retrieval: loaded `RetrievalServable`.
+      ranking: loaded `RankingServable`.
+      vectors: the candidates' embeddings.
+      index: search over the candidates' retrieval embeddings.
+      similar_index: search over the same, without bias and scaled to length one.
+    """
+
+    def __init__(
+        self,
+        config: Index,
+        history_length: int,
+        catalogue: Catalogue,
+        users: Users,
+        transform: tft.TFTransformOutput,
+        retrieval: tf.Module,
+        ranking: tf.Module,
+        vectors: CandidateVectors,
+        index: tf.Module,
+        similar_index: tf.Module,
+    ):
+        super().__init__()
+        self._size = len(catalogue)
+        self._config = config
+        self._history_length = history_length
+        self._query_names = inputs.query_names(transform)
+        self._transform = transform.transform_features_layer()
+        self._retrieval, self._ranking = retrieval, ranking
+        self._index, self._similar_index = index, similar_index
+        self._vectors = vectors
+        self._ids = _table([*catalogue.ids, b""])
+        self._titles = _table([*catalogue.titles, b""])
+        self._rows = _Lookup(catalogue.ids)
+        self._user_rows = _Lookup(users.ids)
+        self._starts = _table(users.starts)
+        self._seen_rows = _table(self._rows(tf.constant(users.movies)))
+        self._seen_times = _table(users.timestamps)
+        self._fields = {name: _table(values) for name, values in users.fields.items()}
+        self._end_of_training = int(users.timestamps.max())
+
+    def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
+        """The exported functions by signature name; inputs and outputs as in ARCHITECTURE.md."""
+        functions = {
+            "serving_default": (self.recommend_known, [_USERS]),
+            "recommend": (self.recommend, _QUERY),
+            "retrieve": (self.retrieve, _QUERY),
+            "rank": (self.rank, [*_QUERY, _MOVIE_LISTS]),
+            "similar": (self.similar, [_MOVIES]),
+        }
+        return {name: tf.function(call).get_concrete_function(*specs) for name, (call, specs) in functions.items()}
+
+    def recommend_known(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Recommendations for users as they were known at the end of training. [B] ids to [B, K] lists."""
+        movies, times = self._known_history(user_id)
+        return self.recommend(user_id, tf.zeros_like(user_id, tf.int64), movies, times)
+
+    def recommend(self, user_id, timestamp, history_movie_id, history_timestamp) -> dict[str, tf.Tensor]:
+        """Retrieves, drops what was seen, ranks: [B, K] movie_id, movie_title, score. `timestamp` 0 means now."""
+        features = self._features(user_id, timestamp, history_movie_id, history_timestamp)
+        query = self._retrieval.query(features)
+        candidates, scores = self._candidates(query, user_id, history_movie_id)
+        _, ranked = self._rank(features, candidates, scores)
+        ranked = tf.where(candidates == self._size, _NO_SCORE, ranked)
+        best = tf.math.top_k(ranked, tf.minimum(self._config.recommendations, tf.shape(ranked)[1]))
+        movies = tf.gather(candidates, best.indices, batch_dims=1)
+        return {
+            "movie_id": tf.gather(self._ids, movies),
+            "movie_title": tf.gather(self._titles, movies),
+            "score": best.values,
+        }
+
+    def retrieve(self, user_id, timestamp, history_movie_id, history_timestamp) -> dict[str, tf.Tensor]:
+        """The first stage, without what was seen: [B, N] movie_id, score, best first."""
+        query = self._retrieval.query(self._features(user_id, timestamp, history_movie_id, history_timestamp))
+        candidates, scores = self._candidates(query, user_id, history_movie_id)
+        return {"movie_id": tf.gather(self._ids, candidates), "score": scores}
+
+    def rank(self, user_id, timestamp, history_movie_id, history_timestamp, movie_id) -> dict[str, tf.Tensor]:
+        """The second stage for given movies, in the order given: [B, M] predicted_rating, score."""
+        features = self._features(user_id, timestamp, history_movie_id, history_timestamp)
+        movies = self._rows(movie_id)
+        ratings, scores = self._rank(features, movies, self._retrieval_scores(self._retrieval.query(features), movies))
+        return {"predicted_rating": ratings, "score": scores}
+
+    def similar(self, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Movies with the nearest embeddings, by cosine: [B, K] movie_id, movie_title, score."""
+        movies = self._rows(movie_id)
+        query = tf.gather(self._vectors.directions, movies)
+        k = min(self._config.recommendations + 1, self._size)
+        found = self._similar_index.search(query, k)
+        keep = (found != movies[:, tf.newaxis]) & (movies < self._size)[:, tf.newaxis]
+        found = self._kept(found, keep, self._config.recommendations)
+        scores = tf.einsum("bd,bkd->bk", query, tf.gather(self._vectors.directions, found))
+        return {
+            "movie_id": tf.gather(self._ids, found),
+            "movie_title": tf.gather(self._titles, found),
+            "score": tf.where(found == self._size, _NO_SCORE, scores),
+        }
+
+    def _known_history(self, user_id: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """The most recent train interactions of known users: [B, H] ids and times, padded with "" and 0."""
+        users = self._user_rows(user_id)
+        starts, ends = tf.gather(self._starts, users), tf.gather(self._starts, users + 1)
+        rows = tf.ragged.range(starts, tf.minimum(ends, starts + self._history_length))
+        times = tf.gather(self._seen_times, rows).to_tensor()
+        movies = tf.gather(self._seen_rows, rows).to_tensor(default_value=self._size)
+        return tf.gather(self._ids, movies), times
+
+    def _features(self, user_id, timestamp, history_movie_id, history_timestamp) -> inputs.Batch:
+        """Raw query to the model features of the query side, through Transform's graph."""
+        now = tf.minimum(tf.cast(tf.timestamp(), tf.int64), self._end_of_training)
+        movies = history_movie_id[:, : self._history_length]
+        times = history_timestamp[:, : self._history_length]
+        present = tf.where(movies != "")
+        shape = tf.shape(movies, tf.int64)
+        raw = {
+            f.USER_ID.name: user_id,
+            f.TIMESTAMP.name: tf.where(timestamp > 0, timestamp, now),
+            f.HISTORY_MOVIE_ID.name: tf.SparseTensor(present, tf.gather_nd(movies, present), shape),
+            f.HISTORY_TIMESTAMP.name: tf.SparseTensor(present, tf.gather_nd(times, present), shape),
+        }
+        users = self._user_rows(user_id)
+        for name, table in self._fields.items():
+            values = tf.gather(table, users)[:, tf.newaxis]
+            known = tf.where(values != "" if values.dtype == tf.string else values == values)  # NaN is not itself.
+            raw[name] = tf.SparseTensor(known, tf.gather_nd(values, known), tf.shape(values, tf.int64))
+        features = inputs.densify(self._transform(raw))
+        return {name: features[name] for name in self._query_names}
+
+    def _candidates(self, query, user_id, history_movie_id) -> tuple[tf.Tensor, tf.Tensor]:
+        """[B, N] catalogue rows of the best movies that were not seen, and their retrieval scores."""
+        wanted = min(self._config.candidates, self._size)
+        seen = self._seen(user_id, history_movie_id)
+        longest = tf.cast(tf.reduce_max(seen.row_lengths()), tf.int32)
+        found = self._index.search(query, tf.minimum(wanted + longest, self._size))
+        movies = self._kept(found, ~self._is_in(found, seen), wanted)
+        scores = self._retrieval_scores(query, movies)
+        # An approximate search may order by other scores than the exact ones.
+        best = tf.math.top_k(tf.where(movies == self._size, _NO_SCORE, scores), wanted)
+        return tf.gather(movies, best.indices, batch_dims=1), best.values
+
+    def _seen(self, user_id: tf.Tensor, history_movie_id: tf.Tensor) -> tf.RaggedTensor:
+        """Catalogue rows that each query has seen, in training or in the history given."""
+        users = self._user_rows(user_id)
+        trained = tf.ragged.range(tf.gather(self._starts, users), tf.gather(self._starts, users + 1))
+        given = tf.RaggedTensor.from_tensor(self._rows(history_movie_id))
+        return tf.concat([tf.gather(self._seen_rows, trained), given], axis=1)
+
+    def _is_in(self, movies: tf.Tensor, lists: tf.RaggedTensor) -> tf.Tensor:
+        """Whether each of [B, k] movies is in its row's list, in time that grows with the lists alone."""
+        width = tf.cast(self._size + 1, tf.int64)
+        keys = tf.sort(lists.value_rowids() * width + tf.cast(lists.flat_values, tf.int64))
+        keys = tf.concat([keys, [tf.int64.max]], axis=0)
+        rows = tf.range(tf.shape(movies, tf.int64)[0])[:, tf.newaxis]
+        wanted = tf.reshape(rows * width + tf.cast(movies, tf.int64), [-1])
+        found = tf.gather(keys, tf.searchsorted(keys, wanted)) == wanted
+        return tf.reshape(found, tf.shape(movies))
+
+    def _kept(self, movies: tf.Tensor, keep: tf.Tensor, length: int) -> tf.Tensor:
+        """The first `length` of each row's movies that are to be kept, in order, filled up with row n."""
+        kept = tf.ragged.boolean_mask(movies, keep)[:, :length]
+        return kept.to_tensor(default_value=self._size, shape=[None, length])
+
+    def _retrieval_scores(self, query: tf.Tensor, movies: tf.Tensor) -> tf.Tensor:
+        return tf.einsum("bd,bmd->bm", query, tf.gather(self._vectors.retrieval, movies))
+
+    def _rank(self, features, movies, retrieval_scores) -> tuple[tf.Tensor, tf.Tensor]:
+        """Predicted ratings, and log P(movie | query) + log P(liked | query, movie), up to a constant."""
+        ratings, preference = self._ranking.score(features, tf.gather(self._vectors.ranking, movies))
+        return ratings, retrieval_scores + tf.math.log_sigmoid(preference)
+
+
+class CandidateVectors(tf.Module):
+    """What both models make of the candidates, [n + 1, D] each; the last row is an unknown movie."""
+
+    def __init__(self, catalogue: Catalogue, transform: tft.TFTransformOutput, retrieval, ranking):
+        super().__init__()
+        known = {name: tf.constant(values) for name, values in catalogue.features.items()}
+        unknown = unknown_movie(transform)
+        both = [tf.concat([model.candidate(known), model.candidate(unknown)], 0) for model in (retrieval, ranking)]
+        directions = tf.math.l2_normalize(both[0][:, :-1], axis=1)  # Without the bias.
+        self.retrieval, self.ranking, self.directions = map(_table, (*both, directions))
+
+
+class _Lookup(tf.Module):
+    """Strings to their positions in a list of n; n for those that are not in it."""
+
+    def __init__(self, keys):
+        super().__init__()
+        initializer = tf.lookup.KeyValueTensorInitializer(keys, tf.range(len(keys), dtype=tf.int32))
+        self._table = tf.lookup.StaticHashTable(initializer, default_value=len(keys))
+
+    def __call__(self, strings: tf.Tensor) -> tf.Tensor:
+        return self._table.lookup(strings)
+
+
+def _table(values) -> tf.Variable:
+    return tf.Variable(values, trainable=False)

@@ -1,0 +1,75 @@
+"""TFX's Trainer with one more input: the catalogue."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from tfx.components.trainer import executor
+from tfx.dsl.components.base import base_component, executor_spec
+from tfx.proto import trainer_pb2
+from tfx.types import (
+    BaseChannel,
+    artifact_utils,
+    channel,
+    component_spec,
+    standard_artifacts,
+    standard_component_specs,
+)
+from tfx.utils import json_utils
+
+from components.catalogue_gen.executor import SPLIT
+from pipeline.retrieval import CATALOGUE_FILES
+
+
+class RecommenderTrainerSpec(standard_component_specs.TrainerSpec):
+    INPUTS = standard_component_specs.TrainerSpec.INPUTS | {
+        "catalogue": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+    }
+
+
+class Executor(executor.GenericExecutor):
+    """Hands the catalogue's files to run_fn, in custom_config."""
+
+    def _GetFnArgs(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]):
+        fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
+        uri = artifact_utils.get_split_uri(input_dict["catalogue"], SPLIT)
+        fn_args.custom_config = fn_args.custom_config | {CATALOGUE_FILES: [os.path.join(uri, "*")]}
+        return fn_args
+
+
+class RecommenderTrainer(base_component.BaseComponent):
+    """Trains a model with a `run_fn` that also needs the candidates.
+
+    Args:
+      run_fn: dotted path of the function.
+      examples: Transform's materialised examples.
+      transform_graph: Transform's graph.
+      catalogue: CatalogueGen's examples.
+      custom_config: passed on to run_fn.
+    """
+
+    SPEC_CLASS = RecommenderTrainerSpec
+    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+
+    def __init__(
+        self,
+        run_fn: str,
+        examples: BaseChannel,
+        transform_graph: BaseChannel,
+        catalogue: BaseChannel,
+        custom_config: dict[str, Any],
+    ):
+        super().__init__(
+            RecommenderTrainerSpec(
+                run_fn=run_fn,
+                examples=examples,
+                transform_graph=transform_graph,
+                catalogue=catalogue,
+                custom_config=json_utils.dumps(custom_config),
+                train_args=trainer_pb2.TrainArgs(),
+                eval_args=trainer_pb2.EvalArgs(),
+                model=channel.Channel(type=standard_artifacts.Model),
+                model_run=channel.Channel(type=standard_artifacts.ModelRun),
+            )
+        )

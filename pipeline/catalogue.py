@@ -1,0 +1,68 @@
+"""The candidates as arrays: raw ids and titles, and model features."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from pipeline import features as f
+from pipeline import inputs
+
+_RAW_SPEC = {
+    f.MOVIE_ID.name: tf.io.FixedLenFeature([], tf.string),
+    f.MOVIE_TITLE.name: tf.io.FixedLenFeature([], tf.string),
+    f.MOVIE_GENRES.name: tf.io.VarLenFeature(tf.string),
+}
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The n candidates, ordered by id.
+
+    Attributes:
+      ids: [n] bytes.
+      titles: [n] bytes.
+      features: model features of the candidate side, [n] or [n, L].
+    """
+
+    ids: np.ndarray
+    titles: np.ndarray
+    features: dict[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def load_catalogue(files: Collection[str], transform: tft.TFTransformOutput) -> Catalogue:
+    """Reads CatalogueGen's examples and applies Transform's graph to them."""
+    records = list(tf.data.TFRecordDataset(tf.io.gfile.glob(list(files)), compression_type="GZIP").as_numpy_iterator())
+    raw = tf.io.parse_example(records, _RAW_SPEC)
+    order = np.array(sorted(range(len(records)), key=lambda row: _natural(raw[f.MOVIE_ID.name][row].numpy())))
+    features = model_features(raw, transform)
+    return Catalogue(
+        ids=raw[f.MOVIE_ID.name].numpy()[order],
+        titles=raw[f.MOVIE_TITLE.name].numpy()[order],
+        features={name: features[name].numpy()[order] for name in inputs.candidate_names(transform)},
+    )
+
+
+def unknown_movie(transform: tft.TFTransformOutput) -> inputs.Batch:
+    """Model features, [1] or [1, L], of a movie that is not in the catalogue."""
+    nothing = tf.sparse.from_dense(tf.constant([[""]]))
+    raw = {f.MOVIE_ID.name: tf.constant([""]), f.MOVIE_TITLE.name: tf.constant([""]), f.MOVIE_GENRES.name: nothing}
+    features = model_features(raw, transform)
+    return {name: features[name] for name in inputs.candidate_names(transform)}
+
+
+def model_features(raw: dict, transform: tft.TFTransformOutput) -> inputs.Batch:
+    """Raw features to dense model features, those that depend on nothing else."""
+    return inputs.densify(transform.transform_features_layer()(raw))
+
+
+def _natural(movie_id: bytes) -> tuple[int, bytes]:
+    """Sorts `9` before `10`."""
+    return len(movie_id), movie_id

@@ -1,0 +1,125 @@
+"""The `recommender` command. What takes long to import is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from rich.console import Console
+
+from pipeline.errors import RunError, UserError
+from serving.errors import ServingError
+
+_NOT_BLESSED = 3
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """From raw interactions to a served two-stage recommender.
+
+    \b
+    recommender run                            the whole pipeline on built-in, generated data
+    recommender run --data ml-100k             … on MovieLens 100K, downloaded from GroupLens
+    recommender run --data DIR                 … on MovieLens files that you have
+    recommender run --config my.yaml           … on interactions of your own
+    recommender serve                          serve what was pushed, as TensorFlow Serving would
+    recommender predict 42                     ask that server
+    """
+
+
+@cli.command()
+@click.option("--config", "config_name", metavar="NAME|FILE", help="A configuration: a YAML file, or a built-in one.")
+@click.option("--data", metavar="DIR|EDITION", help="A directory with MovieLens files, or an edition to download.")
+@click.option("--output", metavar="DIR", help="Where everything goes.  [default: ./runs/<name>]")
+@click.option(
+    "--split",
+    type=click.Choice(["per_user_chronological", "random", "global_temporal"]),
+    help="How eval interactions are held out.  [default: per_user_chronological]",
+)
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as in retrieval.epochs=3.")
+def run(config_name, data, output, split, overrides) -> None:
+    """Run the pipeline: read, validate, transform, train, build, evaluate, and push if blessed.
+
+    Running again into the same --output reuses what has not changed, also after a run that was stopped half-way.
+    Exit status: 0 pushed, 1 failed, 2 wrong input, 3 not blessed and so not pushed.
+    """
+    from pipeline.jobs import run_pipeline
+
+    report = run_pipeline(config_name, data, output, split, overrides, Console())
+    if not report["blessed"]:
+        sys.exit(_NOT_BLESSED)
+
+
+@cli.command()
+@click.option("--output", metavar="DIR", default="runs/demo", show_default=True, help="The run's output directory.")
+def report(output) -> None:
+    """Print the summary of a run."""
+    from pipeline.report import print_summary, read_report
+
+    print_summary(read_report(output), Console())
+
+
+@cli.command()
+@click.option(
+    "--model-dir",
+    metavar="DIR",
+    default="runs/demo/serving_models/recommender",
+    show_default=True,
+    help="Directory of numbered versions; the newest is served, also when it comes later.",
+)
+@click.option("--model-name", default="recommender", show_default=True, help="Name that requests use.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8500, show_default=True, help="gRPC port; 0 takes a free one.")
+@click.option("--rest-port", default=8501, show_default=True, help="REST port; 0 takes a free one.")
+def serve(model_dir, model_name, host, port, rest_port) -> None:
+    """Serve a model over TensorFlow Serving's REST and gRPC protocol, until interrupted."""
+    from serving.server.main import ServerOptions, serve_forever
+
+    serve_forever(ServerOptions(model_dir, model_name, host, port, rest_port))
+
+
+@cli.command()
+@click.argument("user_id")
+@click.option("--k", default=10, show_default=True, type=click.IntRange(min=1), help="Number of recommendations.")
+@click.option("--history", metavar="ID,ID,…", help="Movies the user has just seen, most recent first.")
+@click.option("--grpc", "use_grpc", is_flag=True, help="Ask over gRPC instead of REST.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8500, show_default=True, help="gRPC port.")
+@click.option("--rest-port", default=8501, show_default=True, help="REST port.")
+@click.option("--model-name", default="recommender", show_default=True)
+def predict(user_id, k, history, use_grpc, host, port, rest_port, model_name) -> None:
+    """Ask a running server what to recommend to USER_ID ("" is an anonymous visitor)."""
+    from serving.client import Client
+
+    movies = [movie.strip() for movie in history.split(",") if movie.strip()] if history else None
+    with Client(host, port if use_grpc else rest_port, use_grpc, model_name) as client:
+        recommendations = client.recommend([user_id], [movies] if movies is not None else None, k)[0]
+    for place, movie in enumerate(recommendations, 1):
+        click.echo(f"{place:3d}  {movie.score:8.3f}  {movie.title}  ({movie.movie_id})")
+
+
+@cli.command()
+@click.option("--output", metavar="DIR", default="runs/demo", show_default=True, help="Where everything goes.")
+def demo(output) -> None:
+    """The main job on built-in data, then the same questions over REST and over gRPC."""
+    from pipeline.jobs import run_demo
+
+    run_demo(output, Console())
+
+
+def main() -> None:
+    """Entry point: an error that was foreseen is one line on stderr."""
+    try:
+        cli(standalone_mode=False)
+    except (UserError, RunError, ServingError) as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(2 if isinstance(error, UserError) else 1)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,197 @@
+"""The typed configuration of a run: every value a person may want to change, checked in one place."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.errors import UserError
+
+CONFIG_DIR = Path(__file__).parent / "configs"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_default=True)
+
+
+class Table(_Strict):
+    """How one table is stored, and which of its columns are ours."""
+
+    file: str  # A file name or glob, relative to the data directory.
+    format: Literal["csv", "parquet"] = "csv"
+    delimiter: str = ","
+    header: bool = True  # False: columns are named by their position, from 0.
+    encoding: str = "utf-8"
+    columns: dict[str, str | int]  # Our name -> name or position of the column.
+    flags: dict[str, str | int] = {}  # Genre -> column that holds 1 where the movie has it.
+    separator: str = "|"  # Between the genres in one field.
+    empty: list[str] = []  # Genres that mean "none".
+    optional: bool = False  # True: the table may be absent.
+
+
+class Data(_Strict):
+    """Where interactions, catalogue and users are read from."""
+
+    directory: str | None = None
+    interactions: Table
+    catalogue: Table
+    users: Table | None = None
+    generated: Generated | None = None
+    max_rejected_share: float = Field(0.01, ge=0, le=1)
+
+
+class Generated(_Strict):
+    """Size of the built-in data, which is generated and says so."""
+
+    users: int = Field(600, ge=2)
+    movies: int = Field(800, ge=20)
+    interactions: int = Field(40_000, ge=100)
+    seed: int = 42
+
+
+class Split(_Strict):
+    """How interactions are divided into train and eval."""
+
+    kind: Literal["per_user_chronological", "random", "global_temporal"] = "per_user_chronological"
+    test_share: float = Field(0.2, gt=0, lt=1)
+    seed: int = 42
+    history_length: int = Field(100, ge=1)  # The most recent interactions a query knows.
+
+
+class Transform(_Strict):
+    """Parameters of the features."""
+
+    oov_buckets: int = Field(1, ge=1)
+    min_word_count: int = Field(2, ge=1)  # Title words seen in fewer train interactions are out of vocabulary.
+    timestamp_buckets: int = Field(1000, ge=2)
+    preference_threshold: float = 4.0  # A rating from here on means that the user likes the movie.
+
+
+class Training(_Strict):
+    epochs: int = Field(8, ge=0)
+    batch_size: int = Field(1024, ge=2)
+    learning_rate: float = Field(3e-3, gt=0)
+    seed: int = 42
+
+
+class Retrieval(Training):
+    """The two-tower model."""
+
+    embedding_dim: int = Field(96, ge=1)
+    query_layers: list[int] = []  # Hidden layers between the summed query embeddings and the tower's output.
+    candidate_layers: list[int] = []
+    history_decay_seconds: list[float] = [60.0, 600.0, 86_400.0]
+    history_dropout: float = Field(0.5, ge=0, lt=1)
+    user_dropout: float = Field(0.5, ge=0, lt=1)  # Share of rows that hide the user id, so unknown users work.
+    movie_dropout: float = Field(0.1, ge=0, lt=1)  # Share of rows that hide the movie id, so new movies work.
+    uniform_negatives: int = Field(1024, ge=0)  # Catalogue samples added to the in-batch negatives.
+    temperature: float = Field(1.0, gt=0)
+    hard_negatives: int | None = Field(None, ge=1)
+    remove_accidental_hits: bool = True
+    sampling_bias_correction: bool = True
+
+
+class Ranking(Training):
+    """The model that orders the candidates and predicts ratings."""
+
+    epochs: int = Field(6, ge=0)
+    learning_rate: float = Field(2e-3, gt=0)
+    embedding_dim: int = Field(32, ge=1)
+    layers: list[int] = [64, 32]
+    dropout: float = Field(0.2, ge=0, lt=1)
+    embedding_l2: float = Field(1e-5, ge=0)
+    rating_weight: float = Field(1.0, ge=0)
+    preference_weight: float = Field(0.5, ge=0)
+
+
+class Index(_Strict):
+    """The candidate search inside the servable."""
+
+    kind: Literal["scann", "exact"] = "scann"
+    candidates: int = Field(100, ge=1)  # N: what retrieval hands to ranking.
+    recommendations: int = Field(10, ge=1)  # K: what a request gets.
+
+
+class Evaluation(_Strict):
+    """What a model has to reach to be blessed."""
+
+    max_rmse: float = Field(1.0, gt=0)
+    min_lift_over_popularity: float = Field(1.0, ge=0)  # Filtered top-100 accuracy over the baseline's.
+    min_index_recall: float = Field(0.95, ge=0, le=1)
+
+
+class Config(_Strict):
+    """A run's whole configuration."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    data: Data
+    split: Split = Split()
+    transform: Transform = Transform()
+    retrieval: Retrieval = Retrieval()
+    ranking: Ranking = Ranking()
+    index: Index = Index()
+    evaluation: Evaluation = Evaluation()
+
+
+def config_names() -> list[str]:
+    """Names that `load_config` knows, those of the files in `pipeline/configs/`."""
+    return sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
+
+
+def load_config(name_or_file: str, overrides: list[str] = (), **values: Any) -> Config:
+    """Reads a configuration by its name or from a YAML file.
+
+    Args:
+      name_or_file: one of `config_names()`, or the path of a YAML file.
+      overrides: `section.key=value` strings; values are read as YAML.
+      **values: dotted keys given as `section__key`, used where not None.
+
+    Raises:
+      UserError: no such file, bad YAML, or a field that is unknown or out of range.
+    """
+    path = CONFIG_DIR / f"{name_or_file}.yaml"
+    if not path.exists():
+        path = Path(name_or_file)
+    if not path.is_file():
+        raise UserError(f"no configuration {name_or_file!r}: give a YAML file or one of {', '.join(config_names())}")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a YAML file: {error}") from error
+    if not isinstance(tree, dict):
+        raise UserError(f"{path} has to hold a mapping with at least the key `data`")
+    tree.setdefault("name", path.stem)
+    if path.parent != CONFIG_DIR and isinstance(tree.get("data"), dict):
+        tree["data"].setdefault("directory", str(path.parent))
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise UserError(f"--set {override}: expected section.key=value, as in retrieval.epochs=3")
+        _put(tree, key, yaml.safe_load(value), f"--set {override}")
+    for key, value in values.items():
+        if value is not None:
+            _put(tree, key.replace("__", "."), value, key)
+    try:
+        config = Config.model_validate(tree)
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise UserError(f"configuration {path.name}: " + "; ".join(lines)) from error
+    if config.data.directory:
+        config.data.directory = os.path.abspath(config.data.directory)
+    return config
+
+
+def _put(tree: dict, dotted_key: str, value: Any, source: str) -> None:
+    *parents, last = dotted_key.split(".")
+    for parent in parents:
+        tree = tree.setdefault(parent, {})
+        if not isinstance(tree, dict):
+            raise UserError(f"{source}: {parent} is a value, not a section")
+    tree[last] = value
+
+
+Data.model_rebuild()

@@ -1,0 +1,96 @@
+"""Transform's output as the dense tensors that the models take."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from pipeline import features as f
+from pipeline.features import Kind, Side
+
+PADDING = -1  # Fills short lists. Never an index.
+_SHUFFLED_ROWS = 200_000
+_LABELS = (f.USER_RATING.name, f.PREFERENCE)
+
+Batch = dict[str, tf.Tensor]
+
+
+def densify(transformed: dict[str, Any]) -> Batch:
+    """Lists to [B, L] tensors, short ones filled with `PADDING`."""
+    return {
+        name: tf.sparse.to_dense(value, default_value=tf.constant(PADDING, value.dtype))
+        if isinstance(value, tf.SparseTensor)
+        else value
+        for name, value in transformed.items()
+    }
+
+
+def dataset(
+    files: Collection[str], transform: tft.TFTransformOutput, batch_size: int, shuffle_seed: int | None = None
+) -> tf.data.Dataset:
+    """Batches of transformed examples.
+
+    Args:
+      files: patterns of gzipped TFRecord files.
+      transform: what Transform made.
+      batch_size: rows a batch; with a shuffle the last, short batch is dropped.
+      shuffle_seed: None reads in order.
+    """
+    spec = transform.transformed_feature_spec()
+    rows = tf.data.TFRecordDataset(tf.io.gfile.glob(list(files)), compression_type="GZIP")
+    if shuffle_seed is not None:
+        rows = rows.shuffle(_SHUFFLED_ROWS, seed=shuffle_seed)
+    batches = rows.batch(batch_size, drop_remainder=shuffle_seed is not None)
+    return batches.map(lambda batch: densify(tf.io.parse_example(batch, spec)), tf.data.AUTOTUNE).prefetch(2)
+
+
+def bucket_counts(transform: tft.TFTransformOutput) -> dict[str, int]:
+    """Number of indices of each indexed feature, out-of-vocabulary buckets included."""
+    schema = transform.transformed_metadata.schema
+    return {entry.name: entry.int_domain.max + 1 for entry in schema.feature if entry.HasField("int_domain")}
+
+
+def oov_index(transform: tft.TFTransformOutput, name: str) -> int:
+    """The first index that no vocabulary entry of `name` has."""
+    return transform.vocabulary_size_by_name(name)
+
+
+def query_names(transform: tft.TFTransformOutput) -> list[str]:
+    """Model features of the query side, in a fixed order."""
+    return _names(transform, Side.QUERY)
+
+
+def candidate_names(transform: tft.TFTransformOutput) -> list[str]:
+    """Model features of the candidate side, in a fixed order."""
+    return _names(transform, Side.CANDIDATE)
+
+
+def _names(transform: tft.TFTransformOutput, side: Side) -> list[str]:
+    names = []
+    for feature in f.of(f.FEATURES, side):
+        names += {
+            Kind.TIMESTAMP: [feature.name, f.TIMESTAMP_ZSCORE],
+            Kind.HISTORY_TIMES: [f.HISTORY_GAP],
+        }.get(feature.kind, [feature.name])
+    present = transform.transformed_feature_spec()
+    return [name for name in names if name in present]
+
+
+def signature(transform: tft.TFTransformOutput, names: Collection[str]) -> dict[str, tf.TensorSpec]:
+    """Specs of dense model features, the batch first: [None] or, for lists, [None, None]."""
+    spec = transform.transformed_feature_spec()
+    return {
+        name: tf.TensorSpec(
+            [None, None] if isinstance(spec[name], tf.io.VarLenFeature) else [None], spec[name].dtype, name=name
+        )
+        for name in names
+    }
+
+
+def split_labels(batch: Batch) -> tuple[Batch, Batch]:
+    """A batch's features and its labels."""
+    labels = {name: batch[name] for name in _LABELS}
+    return {name: value for name, value in batch.items() if name not in _LABELS}, labels

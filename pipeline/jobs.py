@@ -1,0 +1,61 @@
+"""What the commands do, composed from configuration, data, runner and server."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+
+from pipeline import datasets
+from pipeline.config import Config, load_config
+from pipeline.errors import UserError
+from pipeline.report import print_summary
+
+_RUNS = "runs"
+
+
+def run_pipeline(
+    config_name: str | None,
+    data: str | None,
+    output: str | None,
+    split: str | None,
+    overrides: Sequence[str],
+    console: Console,
+) -> dict[str, Any]:
+    """`recommender run`: resolves the configuration, runs, and shows the summary. Returns the report."""
+    from pipeline import local_runner
+
+    config = resolve_config(config_name, data, split, overrides)
+    report = local_runner.run(config, output or os.path.join(_RUNS, config.name), console)
+    print_summary(report, console)
+    return report
+
+
+def resolve_config(config_name: str | None, data: str | None, split: str | None, overrides: Sequence[str]) -> Config:
+    """The configuration that the options mean: `--config` decides the layout, or the files in `--data` do."""
+    name, directory = None, None
+    if config_name is None:
+        config_name, directory = datasets.resolve_data(data)
+        name = os.path.basename(directory) if directory else None
+    elif data is not None:
+        directory = datasets.data_directory(data)
+    config = load_config(config_name, overrides, data__directory=directory, split__kind=split, name=name)
+    if config.data.directory is None and config.data.generated is None:
+        raise UserError(f"configuration {config.name} does not say where its data is: give --data DIR")
+    return config
+
+
+def run_demo(output: str, console: Console) -> None:
+    """`recommender demo`: the pipeline on built-in data, then answers from a server over REST and gRPC.
+
+    Raises:
+      UserError: the model was not blessed, or the server did not start.
+    """
+    from pipeline.demo import show_answers
+
+    report = run_pipeline("demo", None, output, None, (), console)
+    if not report["blessed"]:
+        raise UserError("the demo's model was not blessed")
+    show_answers(report["serving_model_dir"], console)

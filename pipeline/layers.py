@@ -1,0 +1,115 @@
+"""Layers that both models use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from pipeline import features as f
+from pipeline import inputs
+
+_INITIAL_STDDEV = 0.05
+
+
+def embedding(buckets: int, dim: int, name: str) -> tf.keras.layers.Embedding:
+    return tf.keras.layers.Embedding(
+        buckets, dim, embeddings_initializer=tf.keras.initializers.RandomNormal(stddev=_INITIAL_STDDEV), name=name
+    )
+
+
+def mean_of_list(table: tf.keras.layers.Embedding, indices: tf.Tensor) -> tf.Tensor:
+    """Mean embedding of a padded list: [B, L] indices to [B, D]; zeros for an empty list."""
+    present = tf.cast(indices >= 0, tf.float32)[:, :, tf.newaxis]
+    total = tf.reduce_sum(table(tf.maximum(indices, 0)) * present, axis=1)
+    return total / tf.maximum(tf.reduce_sum(present, axis=1), 1.0)
+
+
+def hide(indices: tf.Tensor, oov_index: int, share: float) -> tf.Tensor:
+    """Replaces a random share of [B] indices by the out-of-vocabulary one, so that its embedding is trained."""
+    hidden = tf.random.uniform(tf.shape(indices)) < share
+    return tf.where(hidden, tf.cast(oov_index, indices.dtype), indices)
+
+
+class CandidateEmbedding(tf.keras.layers.Layer):
+    """Sum of a movie's id, title-word and genre embeddings: [B] and [B, L] indices to [B, D]."""
+
+    def __init__(self, buckets: dict[str, int], oov_index: int, dim: int, movie_dropout: float):
+        super().__init__(name="candidate_embedding")
+        self._id = embedding(buckets[f.MOVIE_ID.name], dim, "movie")
+        self._words = embedding(buckets[f.MOVIE_TITLE.name], dim, "word")
+        self._genres = embedding(buckets[f.MOVIE_GENRES.name], dim, "genre")
+        self._oov_index = oov_index
+        self._movie_dropout = movie_dropout
+
+    def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
+        movie = features[f.MOVIE_ID.name]
+        if training:
+            movie = hide(movie, self._oov_index, self._movie_dropout)
+        return (
+            self._id(movie)
+            + mean_of_list(self._words, features[f.MOVIE_TITLE.name])
+            + mean_of_list(self._genres, features[f.MOVIE_GENRES.name])
+        )
+
+
+class HistoryEmbedding(tf.keras.layers.Layer):
+    """A history as a mix of weighted sums of its movies' embeddings: [B, H] to [B, D].
+
+    One sum for each decay time tau, in which an entry that lies t seconds from the query weighs exp(-t / tau), and one
+    in which all weigh the same. Each is divided by the square root of one plus its total weight, so that long histories
+    speak louder without drowning the rest. The mix is learnt for each dimension. An entry whose time is unknown counts
+    in the last sum only.
+    """
+
+    def __init__(self, buckets: int, dim: int, decay_seconds: Sequence[float], dropout: float):
+        super().__init__(name="history_embedding")
+        self._movies = embedding(buckets, dim, "history_movie")
+        self._decay_seconds = tuple(decay_seconds)
+        self._dropout = dropout
+        sums = len(self._decay_seconds) + 1
+        self._mix = self.add_weight("mix", [sums, dim], initializer=tf.keras.initializers.Constant(1 / sums))
+
+    def call(self, movies: tf.Tensor, gaps: tf.Tensor, training: bool = False) -> tf.Tensor:
+        present = tf.cast(movies >= 0, tf.float32)
+        if training:
+            present *= tf.cast(tf.random.uniform(tf.shape(present)) >= self._dropout, tf.float32)
+        timed = present * tf.cast(gaps >= 0, tf.float32)
+        seconds = tf.math.expm1(tf.maximum(gaps, 0.0))
+        weights = tf.stack([timed * tf.exp(-seconds / tau) for tau in self._decay_seconds] + [present], axis=1)
+        total = tf.matmul(weights, self._movies(tf.maximum(movies, 0)))
+        scaled = total / tf.sqrt(1.0 + tf.reduce_sum(weights, axis=2, keepdims=True))
+        return tf.reduce_sum(scaled * self._mix, axis=1)
+
+
+class UserEmbedding(tf.keras.layers.Layer):
+    """Sum of the embeddings of a user's id, where known, and of the features that the data has: to [B, D]."""
+
+    def __init__(self, names: Sequence[str], buckets: dict[str, int], oov_index: int, dim: int, user_dropout: float):
+        super().__init__(name="user_embedding")
+        skipped = (f.TIMESTAMP.name, f.TIMESTAMP_ZSCORE, f.HISTORY_MOVIE_ID.name, f.HISTORY_GAP)
+        self._names = [name for name in names if name not in skipped]
+        self._tables = {name: embedding(buckets[name], dim, name) for name in self._names if name in buckets}
+        self._numbers = [name for name in self._names if name not in buckets]
+        self._project = tf.keras.layers.Dense(dim, use_bias=False, name="numbers")
+        self._oov_index = oov_index
+        self._user_dropout = user_dropout
+
+    def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
+        parts = []
+        for name, table in self._tables.items():
+            indices = features[name]
+            if training and name == f.USER_ID.name:
+                indices = hide(indices, self._oov_index, self._user_dropout)
+            parts.append(table(indices))
+        if self._numbers:
+            parts.append(self._project(tf.stack([features[name] for name in self._numbers], axis=1)))
+        return tf.add_n(parts)
+
+
+def hidden_layers(sizes: Sequence[int], output: int | None, name: str) -> tf.keras.Sequential:
+    """ReLU layers of these sizes and a linear one to `output`; the identity when there are no sizes."""
+    layers = [tf.keras.layers.Dense(size, activation="relu") for size in sizes]
+    if sizes and output:
+        layers.append(tf.keras.layers.Dense(output))
+    return tf.keras.Sequential(layers or [tf.keras.layers.Activation("linear")], name=name)

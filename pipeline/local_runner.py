@@ -1,0 +1,206 @@
+"""Runs the DAG on this machine: TFX's LocalDagRunner, with progress on the console and TFX's own log in a file."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from pipeline import datasets
+from pipeline.config import Config
+from pipeline.errors import RunError, UserError
+from pipeline.generated import write_generated
+from pipeline.report import write_report
+
+_PIPELINE_NAME = "recommender"
+_BEAM_ARGS = ("--direct_running_mode=in_memory", "--direct_num_workers=1")
+
+
+def run(config: Config, output: str, console: Console) -> dict[str, Any]:
+    """Runs the whole pipeline and writes report.json.
+
+    Components whose inputs, parameters and code have not changed since an earlier run into the same `output` are
+    reused, also after a run that was killed.
+
+    Args:
+      config: the run's configuration.
+      output: directory of artifacts, metadata, served versions and report.
+      console: for progress.
+
+    Returns:
+      The report.
+
+    Raises:
+      UserError: wrong input, or another run is writing to `output`.
+    """
+    started = time.monotonic()
+    output = os.path.abspath(output)
+    try:
+        os.makedirs(output, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--output {output}: {error.strerror}") from error
+    with _only_run(output):
+        if config.data.generated:
+            config.data.directory = _generate(config, output, console)
+        datasets.check(config)
+        log = Path(output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
+        console.print(f"Running the pipeline into {output}", soft_wrap=True)
+        console.print(f"Starting TFX, whose own log is {log}", soft_wrap=True)
+        with _noise_in(log, console) as screen:
+            return _run(config, output, screen, started)
+
+
+def _run(config: Config, output: str, console: Console, started: float) -> dict[str, Any]:
+    # Imported here: it takes many seconds, and prints.
+    from tfx.orchestration import metadata
+    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
+
+    from pipeline.pipeline import create_pipeline
+    from pipeline.progress import Progress
+
+    connection = metadata.sqlite_metadata_connection_config(os.path.join(output, "metadata.db"))
+    fingerprint = datasets.fingerprint(config)
+    serving_dir = os.path.join(output, "serving_models", "recommender")
+    pipeline = create_pipeline(
+        config=config,
+        data_fingerprint=fingerprint,
+        schema_file=_write_schema(config, output),
+        rejected_rows_file=os.path.join(output, "rejected_rows", f"{fingerprint}.csv"),
+        push_destination=serving_dir,
+        pipeline_name=_PIPELINE_NAME,
+        pipeline_root=os.path.join(output, "pipeline"),
+        beam_pipeline_args=_BEAM_ARGS,
+        metadata_connection_config=connection,
+    )
+    progress = Progress([component.id for component in pipeline.components], console)
+    startup = time.monotonic() - started
+    with progress.following():
+        try:
+            LocalDagRunner().run(pipeline)
+        except UserError as error:  # Beam adds the name of its stage.
+            raise UserError(str(error).partition(" [while running")[0]) from error
+        except Exception as error:
+            raise RunError(f"{progress.running} failed: {type(error).__name__}: {error}") from error
+    with metadata.Metadata(connection) as handle:
+        outputs = _Outputs(_PIPELINE_NAME, handle)
+        summary = outputs.json("InteractionGen", "summary", "summary.json")
+        evaluation = outputs.json("Evaluator", "evaluation", "evaluation.json")
+        version = outputs.artifact("Pusher", "pushed_model").get_string_custom_property("pushed_version")
+    blessed = not evaluation["not_blessed_because"]
+    report = {
+        "dataset": {
+            "name": config.name,
+            **{name: summary[name] for name in ("interactions", "users", "movies", "rejected_rows")},
+            "generated": config.data.generated is not None,
+        },
+        "split": config.split.kind,
+        "metrics": evaluation["metrics"],
+        "blessed": blessed,
+        "not_blessed_because": evaluation["not_blessed_because"],
+        "pushed_version": version if blessed else None,
+        "serving_model_dir": serving_dir,
+        "cached": progress.cached,
+        "seconds": {
+            "total": round(time.monotonic() - started, 1),
+            "startup": round(startup, 1),
+            "components": progress.seconds,
+        },
+    }
+    write_report(report, output)
+    return report
+
+
+class _Outputs:
+    """The newest outputs of a pipeline's components, as MLMD knows them."""
+
+    def __init__(self, pipeline_name: str, handle):
+        self._pipeline_name = pipeline_name
+        self._handle = handle
+
+    def artifact(self, component: str, key: str):
+        """The artifact that a component's newest successful execution, cached or not, has at `key`."""
+        from tfx.orchestration.portable.mlmd import execution_lib
+
+        store = self._handle.store
+        node = store.get_context_by_type_and_name("node", f"{self._pipeline_name}.{component}")
+        successful = filter(execution_lib.is_execution_successful, store.get_executions_by_context(node.id))
+        newest = max(successful, key=lambda execution: execution.id)
+        return execution_lib.get_output_artifacts(self._handle, newest.id)[key][0]
+
+    def json(self, component: str, key: str, file: str) -> dict[str, Any]:
+        """A JSON file inside that artifact."""
+        return json.loads((Path(self.artifact(component, key).uri) / file).read_text(encoding="utf-8"))
+
+
+@contextlib.contextmanager
+def _only_run(output: str) -> Iterator[None]:
+    """Holds the output directory's lock, which the system lets go of when the process ends in whatever way."""
+    with open(os.path.join(output, ".lock"), "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another run is writing to {output}: wait for it, or give another --output") from None
+        yield
+
+
+@contextlib.contextmanager
+def _noise_in(log: Path, console: Console) -> Iterator[Console]:
+    """Sends all that this process and its libraries print to `log`; yields a console that still shows on the screen."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = os.dup(1), os.dup(2)
+    with log.open("w", encoding="utf-8") as file, os.fdopen(os.dup(1), "w", encoding="utf-8") as screen:
+        os.dup2(file.fileno(), 1)
+        os.dup2(file.fileno(), 2)
+        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        try:
+            yield Console(file=screen, width=console.width, force_terminal=console.is_terminal)
+        except Exception as error:
+            logging.exception("The run stopped.")
+            if isinstance(error, RunError):
+                raise RunError(f"{error}. The whole story is in {log}") from error
+            raise
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os.dup2(saved[0], 1)
+            os.dup2(saved[1], 2)
+            for descriptor in saved:
+                os.close(descriptor)
+
+
+def _generate(config: Config, output: str, console: Console) -> str:
+    size = config.data.generated
+    console.print(
+        f"Data: generated, not real: up to {size.interactions:,} interactions of {size.users:,} users with "
+        f"{size.movies:,} movies."
+    )
+    key = hashlib.sha256(size.model_dump_json().encode()).hexdigest()[:8]
+    directory = os.path.join(output, "data", key)
+    write_generated(size, directory)
+    return directory
+
+
+def _write_schema(config: Config, output: str) -> str:
+    """Writes the curated schema to a path that holds the digest of its content."""
+    from google.protobuf import text_format
+
+    from pipeline.features import available
+    from pipeline.schema import build_schema
+
+    text = text_format.MessageToString(build_schema(available(datasets.user_fields(config))))
+    directory = Path(output) / "schema" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "schema.pbtxt").write_text(text, encoding="utf-8")
+    return str(directory / "schema.pbtxt")

@@ -1,0 +1,142 @@
+"""The DAG. It does not know what orchestrates it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+
+from tfx.components import StatisticsGen, Transform
+from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from tfx.orchestration import metadata, pipeline
+
+from components.atomic_pusher.component import AtomicPusher
+from components.catalogue_gen.component import CatalogueGen
+from components.evaluation.component import RecommenderEvaluator
+from components.interaction_gen.component import InteractionGen
+from components.recommender_builder.component import RecommenderBuilder
+from components.recommender_trainer.component import RecommenderTrainer
+from components.strict_example_validator.component import StrictExampleValidator
+from pipeline.config import Config
+from pipeline.errors import UserError
+
+_ROOT = Path(__file__).parent.parent
+
+
+def create_pipeline(
+    *,
+    config: Config,
+    data_fingerprint: str,
+    schema_file: str,
+    rejected_rows_file: str,
+    push_destination: str,
+    pipeline_name: str,
+    pipeline_root: str,
+    beam_pipeline_args: Collection[str],
+    metadata_connection_config: metadata.ConnectionConfigType | None = None,
+    enable_cache: bool = True,
+) -> pipeline.Pipeline:
+    """Raw interactions to a pushed recommender.
+
+    Args:
+      config: the run's configuration.
+      data_fingerprint: digest of the source files.
+      schema_file: the curated schema, as text. Its path has to change with its content.
+      rejected_rows_file: where InteractionGen lists the rows that it leaves out.
+      push_destination: directory of the served versions.
+      pipeline_name: TFX's name of the pipeline.
+      pipeline_root: where artifacts are kept.
+      beam_pipeline_args: for every component that runs on Beam.
+      metadata_connection_config: MLMD's database; None where the orchestrator has its own.
+      enable_cache: reuse the outputs of components whose inputs, parameters and code are the same.
+    """
+    code = code_fingerprint()
+    data = config.data.model_dump_json()
+    source = f"{data_fingerprint}-{code}"
+
+    interactions = InteractionGen(
+        data=data,
+        split=config.split.model_dump_json(),
+        fingerprint=source,
+        rejected_rows_file=rejected_rows_file,
+    )
+    catalogue = CatalogueGen(data=data, fingerprint=source)
+    statistics = StatisticsGen(examples=interactions.outputs["examples"])
+    schema = ImportSchemaGen(schema_file=schema_file)
+    validator = StrictExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
+    transform = Transform(
+        examples=interactions.outputs["examples"],
+        schema=schema.outputs["schema"],
+        preprocessing_fn="pipeline.preprocessing.preprocessing_fn",
+        custom_config={"transform": config.transform.model_dump_json(), "code": code},
+        disable_statistics=True,
+    )
+    transform.add_upstream_node(validator)
+
+    def trainer(name: str, section: str) -> RecommenderTrainer:
+        return RecommenderTrainer(
+            run_fn=f"pipeline.{name}.run_fn",
+            examples=transform.outputs["transformed_examples"],
+            transform_graph=transform.outputs["transform_graph"],
+            catalogue=catalogue.outputs["examples"],
+            custom_config={"model": section, "code": code},
+        ).with_id(f"Trainer.{name}")
+
+    retrieval = trainer("retrieval", config.retrieval.model_dump_json())
+    ranking = trainer("ranking", config.ranking.model_dump_json())
+    builder = RecommenderBuilder(
+        examples=interactions.outputs["examples"],
+        transformed_examples=transform.outputs["transformed_examples"],
+        catalogue=catalogue.outputs["examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        retrieval_model=retrieval.outputs["model"],
+        ranking_model=ranking.outputs["model"],
+        index=config.index.model_dump_json(),
+        history_length=config.split.history_length,
+        fingerprint=code,
+    )
+    evaluator = RecommenderEvaluator(
+        examples=interactions.outputs["examples"],
+        catalogue=catalogue.outputs["examples"],
+        model=builder.outputs["model"],
+        retrieval_run=retrieval.outputs["model_run"],
+        limits=config.evaluation.model_dump_json(),
+        preference_threshold=config.transform.preference_threshold,
+        fingerprint=code,
+    ).with_id("Evaluator")
+    pusher = AtomicPusher(
+        model=builder.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        push_destination=push_destination,
+    ).with_id("Pusher")
+    return pipeline.Pipeline(
+        pipeline_name=pipeline_name,
+        pipeline_root=pipeline_root,
+        components=[
+            interactions,
+            catalogue,
+            statistics,
+            schema,
+            validator,
+            transform,
+            retrieval,
+            ranking,
+            builder,
+            evaluator,
+            pusher,
+        ],
+        enable_cache=enable_cache,
+        beam_pipeline_args=list(beam_pipeline_args),
+        metadata_connection_config=metadata_connection_config,
+    )
+
+
+def code_fingerprint() -> str:
+    """Digest of the sources of `pipeline` and `components`: a change in them makes cached outputs stale."""
+    digest = hashlib.sha256()
+    files = sorted(path for package in ("pipeline", "components") for path in (_ROOT / package).rglob("*.py"))
+    if not files:
+        raise UserError(f"no source files under {_ROOT}: install the package from a directory, not from an archive")
+    for path in files:
+        digest.update(str(path.relative_to(_ROOT)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,100 @@
+"""Transform's preprocessing_fn, derived from the declared features."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from pipeline import features as f
+from pipeline.config import Transform
+from pipeline.features import Kind
+
+_WORD_SEPARATOR = r"[^\pL\pN]+"
+
+
+def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> dict[str, Any]:
+    """Raw features to model features.
+
+    Args:
+      inputs: a batch of raw features as the schema declares them.
+      custom_config: `transform`, the `Transform` section as JSON.
+
+    Returns:
+      int64 indices, float scores and labels under the raw features' names and those that `pipeline.features` adds.
+      Lists are SparseTensors.
+    """
+    config = Transform.model_validate_json(custom_config["transform"])
+    present = [feature for feature in f.FEATURES if feature.name in inputs]
+    ids = {x.name: tft.vocabulary(inputs[x.name], vocab_filename=x.name) for x in present if x.kind is Kind.ID}
+    outputs = {f.MOVIE_KEY: tf.identity(inputs[f.MOVIE_ID.name])} if f.MOVIE_ID.name in inputs else {}
+    for feature in present:
+        if feature.kind in (Kind.ID, Kind.HISTORY_IDS):
+            vocabulary = ids[feature.name if feature.kind is Kind.ID else f.MOVIE_ID.name]
+            indices = tft.apply_vocabulary(inputs[feature.name], vocabulary, num_oov_buckets=config.oov_buckets)
+            outputs[feature.name] = indices
+        else:
+            outputs |= _TRANSFORMS[feature.kind](feature.name, inputs, config)
+    return outputs
+
+
+def _vocabulary(name: str, values: Any, config: Transform, min_count: int | None = None) -> Any:
+    return tft.compute_and_apply_vocabulary(
+        values, num_oov_buckets=config.oov_buckets, frequency_threshold=min_count, vocab_filename=name
+    )
+
+
+def _words(name, inputs, config):
+    lowered = tf.strings.lower(inputs[name], encoding="utf-8")
+    words = tf.strings.split(tf.strings.strip(tf.strings.regex_replace(lowered, _WORD_SEPARATOR, " ")))
+    return {name: _vocabulary(name, words[:, : f.MAX_WORDS].to_sparse(), config, config.min_word_count)}
+
+
+def _tags(name, inputs, config):
+    return {name: _vocabulary(name, inputs[name], config)}
+
+
+def _category(name, inputs, config):
+    return {name: _vocabulary(name, _scalar(inputs[name], ""), config)}
+
+
+def _number(name, inputs, config):
+    return {name: _scalar(tft.scale_to_z_score(inputs[name]), 0.0)}
+
+
+def _timestamp(name, inputs, config):
+    return {
+        name: tft.bucketize(inputs[name], config.timestamp_buckets),
+        f.TIMESTAMP_ZSCORE: tft.scale_to_z_score(tf.cast(inputs[name], tf.float64), output_dtype=tf.float32),
+    }
+
+
+def _rating(name, inputs, config):
+    liked = inputs[name] >= config.preference_threshold
+    return {name: inputs[name], f.PREFERENCE: tf.cast(liked, tf.float32)}
+
+
+def _history_times(name, inputs, config):
+    history = inputs[name]
+    moment = tf.gather(inputs[f.TIMESTAMP.name], history.indices[:, 0])
+    gap = tf.math.log1p(tf.cast(tf.abs(moment - history.values), tf.float32))
+    gap = tf.where(history.values > 0, gap, f.UNKNOWN_GAP)
+    return {f.HISTORY_GAP: tf.SparseTensor(history.indices, gap, history.dense_shape)}
+
+
+def _scalar(sparse: tf.SparseTensor, default: Any) -> tf.Tensor:
+    """[B] from a SparseTensor with at most one value a row."""
+    one_column = tf.SparseTensor(sparse.indices, sparse.values, [sparse.dense_shape[0], 1])
+    return tf.squeeze(tf.sparse.to_dense(one_column, default_value=default), axis=1)
+
+
+_TRANSFORMS = {
+    Kind.WORDS: _words,
+    Kind.TAGS: _tags,
+    Kind.CATEGORY: _category,
+    Kind.NUMBER: _number,
+    Kind.TIMESTAMP: _timestamp,
+    Kind.RATING: _rating,
+    Kind.HISTORY_TIMES: _history_times,
+}

@@ -1,0 +1,208 @@
+"""The retrieval model: two towers trained with sampled softmax."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+import tensorflow_transform as tft
+
+from pipeline import features as f
+from pipeline import inputs, layers, training
+from pipeline.catalogue import Catalogue, load_catalogue
+from pipeline.config import Retrieval
+
+VALIDATION_FILE = "validation.json"
+CATALOGUE_FILES = "catalogue_files"  # Key of custom_config, set by RecommenderTrainer.
+TOP_KS = (1, 5, 10, 50, 100)
+_EVAL_BATCH = 1024
+
+
+class QueryTower(tf.keras.Model):
+    """User, moment and history to a query embedding [B, D + 1], whose last component multiplies a movie's bias."""
+
+    def __init__(self, config: Retrieval, transform: tft.TFTransformOutput):
+        super().__init__(name="query_tower")
+        buckets, dim = inputs.bucket_counts(transform), config.embedding_dim
+        self._user = layers.UserEmbedding(
+            inputs.query_names(transform),
+            buckets,
+            inputs.oov_index(transform, f.USER_ID.name),
+            dim,
+            config.user_dropout,
+        )
+        self._moment = layers.embedding(buckets[f.TIMESTAMP.name], dim, "moment")
+        self._history = layers.HistoryEmbedding(
+            buckets[f.MOVIE_ID.name], dim, config.history_decay_seconds, config.history_dropout
+        )
+        self._layers = layers.hidden_layers(config.query_layers, dim, "query_layers")
+
+    def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
+        summed = (
+            self._user(features, training=training)
+            + self._moment(features[f.TIMESTAMP.name])
+            + self._history(features[f.HISTORY_MOVIE_ID.name], features[f.HISTORY_GAP], training=training)
+        )
+        output = self._layers(summed)
+        return tf.concat([output, tf.ones_like(output[:, :1])], axis=1)
+
+
+class CandidateTower(tf.keras.Model):
+    """Movie id, title words and genres to a candidate embedding [B, D + 1], whose last component is a bias."""
+
+    def __init__(self, config: Retrieval, transform: tft.TFTransformOutput):
+        super().__init__(name="candidate_tower")
+        buckets = inputs.bucket_counts(transform)
+        oov_index = inputs.oov_index(transform, f.MOVIE_ID.name)
+        self._movie = layers.CandidateEmbedding(buckets, oov_index, config.embedding_dim, config.movie_dropout)
+        self._layers = layers.hidden_layers(config.candidate_layers, config.embedding_dim, "candidate_layers")
+        self._bias = tf.keras.layers.Embedding(
+            buckets[f.MOVIE_ID.name], 1, embeddings_initializer="zeros", name="movie_bias"
+        )
+
+    def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
+        output = self._layers(self._movie(features, training=training))
+        return tf.concat([output, self._bias(features[f.MOVIE_ID.name])], axis=1)
+
+
+class RetrievalModel(tfrs.Model):
+    """Trains the towers so that softmax over the catalogue of q·c / temperature is P(movie | query).
+
+    Negatives are the other rows of the batch and, mixed in, uniform samples of the catalogue. Sampling-bias correction
+    subtracts from each logit the log of the candidate's probability to be sampled (Yi et al., RecSys 2019; with the
+    mixture of Yang et al., WWW 2020).
+
+    Args:
+      config: the configuration's section.
+      transform: what Transform made.
+      catalogue: source of the uniform negatives.
+      counts: [buckets] training rows of each movie index.
+    """
+
+    def __init__(self, config: Retrieval, transform: tft.TFTransformOutput, catalogue: Catalogue, counts: np.ndarray):
+        super().__init__()
+        self.query_tower = QueryTower(config, transform)
+        self.candidate_tower = CandidateTower(config, transform)
+        self._config = config
+        self._task = tfrs.tasks.Retrieval(
+            loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True),
+            temperature=config.temperature,
+            num_hard_negatives=config.hard_negatives,
+            remove_accidental_hits=config.remove_accidental_hits,
+        )
+        self._catalogue = {name: tf.constant(value) for name, value in catalogue.features.items()}
+        self._catalogue_size = len(catalogue)
+        self._share = tf.constant(counts / max(counts.sum(), 1), tf.float32)
+
+    def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
+        queries = self.query_tower(batch, training=training)
+        candidates = {name: batch[name] for name in self._catalogue}
+        if self._config.uniform_negatives:
+            candidates = self._with_uniform_negatives(candidates)
+        ids = candidates[f.MOVIE_ID.name]
+        probability = self._sampling_probability(ids, tf.shape(queries)[0])
+        return self._task(
+            queries,
+            self.candidate_tower(candidates, training=training),
+            candidate_ids=ids,
+            candidate_sampling_probability=probability if self._config.sampling_bias_correction else None,
+            compute_metrics=False,
+        )
+
+    def _with_uniform_negatives(self, candidates: inputs.Batch) -> inputs.Batch:
+        rows = tf.random.uniform([self._config.uniform_negatives], 0, self._catalogue_size, tf.int32)
+        mixed = {}
+        for name, values in candidates.items():
+            extra = tf.gather(self._catalogue[name], rows)
+            if values.shape.rank == 2:
+                width = tf.maximum(tf.shape(values)[1], tf.shape(extra)[1])
+                values, extra = (
+                    tf.pad(x, [[0, 0], [0, width - tf.shape(x)[1]]], constant_values=inputs.PADDING)
+                    for x in (values, extra)
+                )
+            mixed[name] = tf.concat([values, extra], axis=0)
+        return mixed
+
+    def _sampling_probability(self, ids: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
+        in_batch = tf.cast(batch_size, tf.float32)
+        uniform = float(self._config.uniform_negatives)
+        return (in_batch * tf.gather(self._share, ids) + uniform / self._catalogue_size) / (in_batch + uniform)
+
+
+class RetrievalServable(tf.Module):
+    """What the Trainer exports: both towers on dense model features, without dropout.
+
+    The queries are divided by the temperature, so that q·c is a log-probability up to a constant.
+    """
+
+    def __init__(self, model: RetrievalModel, transform: tft.TFTransformOutput, temperature: float):
+        super().__init__()
+        self._query_tower = model.query_tower
+        self._candidate_tower = model.candidate_tower
+        self._temperature = temperature
+        self.query = tf.function(
+            self._query, input_signature=[inputs.signature(transform, inputs.query_names(transform))]
+        )
+        self.candidate = tf.function(
+            self._candidate, input_signature=[inputs.signature(transform, inputs.candidate_names(transform))]
+        )
+
+    def _query(self, features: inputs.Batch) -> tf.Tensor:
+        return self._query_tower(features) / self._temperature
+
+    def _candidate(self, features: inputs.Batch) -> tf.Tensor:
+        return self._candidate_tower(features)
+
+
+def validate(
+    servable: RetrievalServable, catalogue: Catalogue, eval_batches: tf.data.Dataset, query_names: Sequence[str]
+) -> dict[str, float]:
+    """FactorizedTopK, matched by the movies' own ids, over the whole catalogue, seen movies included."""
+    ks = sorted({min(k, len(catalogue)) for k in TOP_KS})
+    index = tfrs.layers.factorized_top_k.BruteForce(k=ks[-1])
+    index.index(servable.candidate(_constants(catalogue.features)), identifiers=tf.constant(catalogue.ids))
+    metric = tfrs.metrics.FactorizedTopK(index, ks=ks)
+
+    @tf.function(reduce_retracing=True)
+    def update(batch: inputs.Batch) -> None:
+        queries = servable.query({name: batch[name] for name in query_names})
+        metric.update_state(queries, tf.zeros_like(queries), true_candidate_ids=batch[f.MOVIE_KEY])
+
+    for batch in eval_batches:
+        update(batch)
+    results = {k: float(value) for k, value in zip(ks, metric.result(), strict=True)}
+    return {f"top_{k}_categorical_accuracy": results[min(k, len(catalogue))] for k in TOP_KS}
+
+
+def _constants(features: dict[str, np.ndarray]) -> inputs.Batch:
+    return {name: tf.constant(value) for name, value in features.items()}
+
+
+def run_fn(fn_args) -> None:
+    """Trains, validates and exports; called by TFX's Trainer."""
+    config = Retrieval.model_validate_json(fn_args.custom_config["model"])
+    tf.keras.utils.set_random_seed(config.seed)
+    transform = tft.TFTransformOutput(fn_args.transform_output)
+    catalogue = load_catalogue(fn_args.custom_config[CATALOGUE_FILES], transform)
+    counts = training.item_counts(fn_args.train_files, transform)
+    rows = int(counts.sum())
+
+    model = RetrievalModel(config, transform, catalogue, counts)
+    batch_size = training.fitting_batch_size(config, rows)
+    train = inputs.dataset(fn_args.train_files, transform, batch_size, shuffle_seed=config.seed)
+    training.fit(model, train, config, rows, fn_args.model_run_dir)
+
+    servable = RetrievalServable(model, transform, config.temperature)
+    eval_batches = inputs.dataset(fn_args.eval_files, transform, _EVAL_BATCH)
+    result = validate(servable, catalogue, eval_batches, inputs.query_names(transform))
+    training.progress.info(
+        "validation, seen movies included: %s",
+        ", ".join(f"top-{k} {result[f'top_{k}_categorical_accuracy']:.4f}" for k in TOP_KS),
+    )
+    with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, VALIDATION_FILE), "w") as file:
+        file.write(json.dumps(result, indent=2))
+    tf.saved_model.save(servable, fn_args.serving_model_dir)

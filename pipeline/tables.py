@@ -1,0 +1,157 @@
+"""Reading rows of the source tables, with the line number of each, and checking them."""
+
+from __future__ import annotations
+
+import csv
+import glob
+import math
+import os
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from pipeline.config import Table
+from pipeline.errors import UserError
+
+_MAX_TIMESTAMP = 32_503_680_000  # The year 3000 in seconds: anything later is not in seconds.
+
+
+class Row(NamedTuple):
+    """A row as it stands in the file: `values` by our names, or `error` with the reason it cannot be read."""
+
+    file: str
+    line: int
+    values: dict[str, str] | None
+    error: str | None
+    text: str
+
+
+def table_files(directory: str, table: Table) -> list[str]:
+    """Paths of a table's files, sorted; empty if there are none."""
+    return sorted(glob.glob(os.path.join(directory, table.file)))
+
+
+def read_rows(path: str, table: Table) -> Iterator[Row]:
+    """Yields every data row of a file.
+
+    Raises:
+      UserError: the file is empty, cannot be decoded, or lacks a mapped column.
+    """
+    rows = _read_parquet(path, table) if table.format == "parquet" else _read_csv(path, table)
+    try:
+        yield from rows
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not {table.encoding}: {error}. Set `encoding` in the table's layout") from error
+    except csv.Error as error:
+        raise UserError(f"{path} is not readable as CSV: {error}") from error
+
+
+def _read_csv(path: str, table: Table) -> Iterator[Row]:
+    with open(path, encoding=table.encoding, newline="") as file:
+        if len(table.delimiter) == 1:
+            reader = csv.reader(file, delimiter=table.delimiter, strict=True)
+            numbered = ((reader.line_num, fields) for fields in reader)
+        else:
+            numbered = ((i, line.rstrip("\r\n").split(table.delimiter)) for i, line in enumerate(file, 1))
+        if table.header:
+            _, header = next(numbered, (0, None))
+            if header is None:
+                raise UserError(f"{path} is empty: expected a header line and rows")
+            header = [name.strip().lstrip("\ufeff") for name in header]
+            width = len(header)
+            positions = {ours: _header_position(path, header, name) for ours, name in _columns(table)}
+        else:
+            positions = dict(_columns(table))
+            width = None
+        needed = max(positions.values()) + 1
+        for line, fields in numbered:
+            if not fields or fields == [""]:
+                continue
+            text = table.delimiter.join(fields)
+            if len(fields) < needed or (width is not None and len(fields) != width):
+                yield Row(path, line, None, f"{len(fields)} fields instead of {width or needed}", text)
+                continue
+            yield Row(path, line, _values(table, {ours: fields[i] for ours, i in positions.items()}), None, text)
+
+
+def _read_parquet(path: str, table: Table) -> Iterator[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise UserError(f"{path} is not a Parquet file: {error}") from error
+    names = [str(name) for _, name in _columns(table)]
+    for name in names:
+        if name not in file.schema_arrow.names:
+            raise UserError(f"{path} has no column {name!r}; it has {', '.join(file.schema_arrow.names)}")
+    line = 0
+    for batch in file.iter_batches(columns=names):
+        for record in batch.to_pylist():
+            line += 1
+            values = {ours: _as_text(record[str(name)]) for ours, name in _columns(table)}
+            yield Row(path, line, _values(table, values), None, ",".join(values.values()))
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    if hasattr(value, "timestamp"):
+        return str(int(value.timestamp()))
+    return "|".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _columns(table: Table) -> list[tuple[str, str | int]]:
+    return [*table.columns.items(), *((f"flag:{genre}", column) for genre, column in table.flags.items())]
+
+
+def _header_position(path: str, header: list[str], name: str | int) -> int:
+    if str(name) not in header:
+        raise UserError(f"{path}, line 1: no column {name!r}; the header has {', '.join(header)}")
+    return header.index(str(name))
+
+
+def _values(table: Table, fields: dict[str, str]) -> dict[str, str]:
+    values = {name: fields[name].strip() for name in table.columns}
+    if table.flags:
+        values["movie_genres"] = table.separator.join(g for g in table.flags if fields[f"flag:{g}"].strip() == "1")
+    return values
+
+
+def interaction(values: dict[str, str]) -> tuple[str, str, float, int]:
+    """Checks an interaction's fields.
+
+    Returns:
+      user id, movie id, rating, timestamp in Unix seconds.
+
+    Raises:
+      ValueError: with the reason, fit for the reject file.
+    """
+    for name in ("user_id", "movie_id", "user_rating", "timestamp"):
+        if not values[name]:
+            raise ValueError(f"missing {name}")
+    rating = _number(values, "user_rating")
+    timestamp = _number(values, "timestamp")
+    if timestamp != int(timestamp) or timestamp <= 0:
+        raise ValueError(f"timestamp {values['timestamp']!r} is not a positive whole number of seconds")
+    if timestamp > _MAX_TIMESTAMP:
+        raise ValueError(f"timestamp {values['timestamp']!r} is past the year 3000: it has to be in seconds")
+    return values["user_id"], values["movie_id"], rating, int(timestamp)
+
+
+def _number(values: dict[str, str], name: str) -> float:
+    try:
+        number = float(values[name])
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ValueError(f"{name} {values[name]!r} is not a number")
+    return number
+
+
+def movie(values: dict[str, str], table: Table) -> tuple[str, str, list[str]]:
+    """Checks a catalogue row; returns movie id, title, genres. Raises ValueError with the reason."""
+    if not values["movie_id"]:
+        raise ValueError("missing movie_id")
+    genres = [g.strip() for g in values.get("movie_genres", "").split(table.separator)]
+    return values["movie_id"], values.get("movie_title", ""), [g for g in genres if g and g not in table.empty]

@@ -1,0 +1,65 @@
+"""What the two trainers share: rows, progress, logs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_transform as tft
+
+from pipeline import features as f
+from pipeline import inputs
+from pipeline.config import Training
+
+progress = logging.getLogger("recommender.progress")
+
+
+def item_counts(files: Collection[str], transform: tft.TFTransformOutput) -> np.ndarray:
+    """Number of rows of each movie index: int64 [buckets]."""
+    counts = np.zeros(inputs.bucket_counts(transform)[f.MOVIE_ID.name], np.int64)
+    for batch in _columns(files, transform, f.MOVIE_ID.name):
+        counts += np.bincount(batch[f.MOVIE_ID.name], minlength=len(counts))
+    return counts
+
+
+def label_means(files: Collection[str], transform: tft.TFTransformOutput) -> tuple[int, float, float]:
+    """Number of rows, mean rating, and mean preference."""
+    rows, total = 0, np.zeros(2)
+    for batch in _columns(files, transform, f.USER_RATING.name, f.PREFERENCE):
+        rows += len(batch[f.PREFERENCE])
+        total += [batch[f.USER_RATING.name].sum(dtype=float), batch[f.PREFERENCE].sum(dtype=float)]
+    return rows, *(total / max(rows, 1)).tolist()
+
+
+def _columns(files, transform, *names):
+    spec = {name: transform.transformed_feature_spec()[name] for name in names}
+    rows = tf.data.TFRecordDataset(tf.io.gfile.glob(list(files)), compression_type="GZIP").batch(8192)
+    return rows.map(lambda batch: tf.io.parse_example(batch, spec)).as_numpy_iterator()
+
+
+def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: int, log_dir: str) -> None:
+    """Trains for the configured epochs, with a learning rate that falls along a cosine to zero."""
+    steps = max(1, rows // config.batch_size) * config.epochs
+    if not steps:
+        return
+    model.compile(tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)))
+    callbacks = [tf.keras.callbacks.TensorBoard(log_dir), _Progress(config.epochs)]
+    model.fit(train, epochs=config.epochs, verbose=0, callbacks=callbacks)
+
+
+def fitting_batch_size(config: Training, rows: int) -> int:
+    """The configured batch size, or all rows where there are fewer."""
+    return min(config.batch_size, rows)
+
+
+class _Progress(tf.keras.callbacks.Callback):
+    """Reports every epoch."""
+
+    def __init__(self, epochs: int):
+        super().__init__()
+        self._epochs = epochs
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        progress.info("epoch %d of %d: loss %.4f", epoch + 1, self._epochs, logs["loss"])

@@ -1,0 +1,1 @@
+"""Everything after the push. Imports neither TFX nor `pipeline`."""

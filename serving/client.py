@@ -1,0 +1,193 @@
+"""A client of the recommender's server, over REST or gRPC."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
+
+from serving.errors import ServingError
+
+_BATCH = 256
+_ATTEMPTS = 3
+_FIRST_PAUSE_SECONDS = 0.2
+
+
+class Recommendation(NamedTuple):
+    """One entry of a recommended list."""
+
+    movie_id: str
+    title: str
+    score: float
+
+
+class _Transport(Protocol):
+    def call(self, signature: str, inputs: dict[str, list]) -> dict[str, list]: ...
+
+    def close(self) -> None: ...
+
+
+class Unavailable(ServingError):
+    """The server cannot be reached, or is not ready. The only error that is tried again."""
+
+
+class Client:
+    """Asks a server for recommendations.
+
+    Use it as a context manager.
+
+    Args:
+      host: of the server.
+      port: its gRPC or REST port.
+      use_grpc: which of the two it is.
+      model_name: the model's name there.
+      timeout_seconds: for each request.
+    """
+
+    def __init__(
+        self, host: str, port: int, use_grpc: bool, model_name: str = "recommender", timeout_seconds: float = 10.0
+    ):
+        transport = _Grpc if use_grpc else _Rest
+        self._transport: _Transport = transport(host, port, model_name, timeout_seconds)
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._transport.close()
+
+    def recommend(
+        self, user_ids: Sequence[str], histories: Sequence[Sequence[str]] | None = None, k: int = 10
+    ) -> list[list[Recommendation]]:
+        """A list for each user, best first; a list that ran short is shorter than the others.
+
+        Args:
+          user_ids: "" for an anonymous visitor.
+          histories: what each has just seen, most recent first. Without it, what was known at the end of training
+            counts.
+          k: number of recommendations, at most as many as the served model gives.
+
+        Raises:
+          Unavailable: no answer after a few attempts.
+          ServingError: the server refused the request, or the model does not give so many recommendations.
+        """
+        lists = []
+        for start in range(0, len(user_ids), _BATCH):
+            users = list(user_ids[start : start + _BATCH])
+            if histories is None:
+                outputs = self.call("serving_default", {"user_id": users})
+            else:
+                outputs = self.call("recommend", _queries(users, histories[start : start + _BATCH]))
+            rows = list(zip(outputs["movie_id"], outputs["movie_title"], outputs["score"], strict=True))
+            served = len(rows[0][0])
+            if k > served:
+                raise ServingError(
+                    f"the served model gives {served} recommendations at most, not {k}: ask for fewer, or set "
+                    "index.recommendations and run the pipeline again"
+                )
+            lists += [[Recommendation(*entry) for entry in zip(*row, strict=True) if entry[0]][:k] for row in rows]
+        return lists
+
+    def call(self, signature: str, inputs: dict[str, list]) -> dict[str, list]:
+        """Calls any signature with nested lists, in column form."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._transport.call(signature, inputs)
+            except Unavailable:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt)
+        raise AssertionError("unreachable")
+
+
+def _queries(users: list[str], histories: Sequence[Sequence[str]]) -> dict[str, list]:
+    """Inputs of `recommend`: now, with histories whose times are not known."""
+    width = max(map(len, histories))
+    return {
+        "user_id": users,
+        "timestamp": [0] * len(users),
+        "history_movie_id": [[*history, *[""] * (width - len(history))] for history in histories],
+        "history_timestamp": [[0] * width] * len(users),
+    }
+
+
+class _Rest:
+    def __init__(self, host: str, port: int, model_name: str, timeout_seconds: float):
+        import requests
+
+        self._requests = requests
+        self._session = requests.Session()
+        self._address = f"{host}:{port}"
+        self._url = f"http://{self._address}/v1/models/{model_name}:predict"
+        self._timeout_seconds = timeout_seconds
+
+    def call(self, signature: str, inputs: dict[str, list]) -> dict[str, list]:
+        try:
+            response = self._session.post(
+                self._url,
+                json={"signature_name": signature, "inputs": inputs},
+                timeout=self._timeout_seconds,
+            )
+        except self._requests.ConnectionError as error:
+            raise Unavailable(_unreachable("REST", self._address)) from error
+        except self._requests.Timeout as error:
+            raise ServingError(f"no answer from {self._address} within {self._timeout_seconds} s") from error
+        if response.status_code == 503:
+            raise Unavailable(f"{self._address} is not ready: {_message(response)}")
+        if not response.ok:
+            raise ServingError(f"{self._address} answered {response.status_code}: {_message(response)}")
+        return response.json()["outputs"]
+
+    def close(self) -> None:
+        self._session.close()
+
+
+def _message(response: Any) -> str:
+    try:
+        return response.json()["error"]
+    except (ValueError, KeyError, TypeError):
+        return response.text[:200]
+
+
+class _Grpc:
+    def __init__(self, host: str, port: int, model_name: str, timeout_seconds: float):
+        import grpc
+        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+
+        self._grpc = grpc
+        self._request = predict_pb2.PredictRequest
+        self._address = f"{host}:{port}"
+        self._channel = grpc.insecure_channel(self._address)
+        self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
+        self._model_name = model_name
+        self._timeout_seconds = timeout_seconds
+
+    def call(self, signature: str, inputs: dict[str, list]) -> dict[str, list]:
+        import tensorflow as tf
+
+        request = self._request()
+        request.model_spec.name = self._model_name
+        request.model_spec.signature_name = signature
+        for name, values in inputs.items():
+            dtype = tf.int64 if "timestamp" in name else tf.string
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(tf.constant(values, dtype)))
+        try:
+            response = self._stub.Predict(request, timeout=self._timeout_seconds)
+        except self._grpc.RpcError as error:
+            if error.code() == self._grpc.StatusCode.UNAVAILABLE:
+                raise Unavailable(_unreachable("gRPC", self._address)) from error
+            raise ServingError(f"{self._address} answered {error.code().name}: {error.details()}") from error
+        return {name: _to_lists(tf.make_ndarray(proto)) for name, proto in response.outputs.items()}
+
+    def close(self) -> None:
+        self._channel.close()
+
+
+def _to_lists(array: Any) -> list:
+    if array.dtype != object:
+        return array.tolist()
+    return [_to_lists(row) if hasattr(row, "tolist") else row.decode() for row in array]
+
+
+def _unreachable(protocol: str, address: str) -> str:
+    return f"no server answers {protocol} on {address}: start one with `recommender serve`, or give its host and port"

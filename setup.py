@@ -1,0 +1,38 @@
+"""Package definition. The tested, exact versions of everything are in requirements.lock."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="recommender-pipeline",
+    version="0.1.0",
+    description="A TFX pipeline from raw interactions to a served two-stage recommender",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.11",  # TFX 1.16 has no wheels for later versions.
+    packages=find_packages(include=["pipeline*", "components*", "serving*"]),
+    package_data={"pipeline": ["configs/*.yaml"]},
+    install_requires=[
+        "apache-beam[gcp]<2.65",  # From 2.65 on Beam no longer brings `dill`, which TFT 1.16 imports.
+        "aiohttp",
+        "click",
+        "ml-metadata==1.16.0",
+        "prometheus-client",
+        "pyarrow",
+        "pydantic>=2",
+        "pyyaml",
+        "requests",
+        "rich",
+        "scann==1.3.2",  # Each ScaNN release is built against one TensorFlow: 1.3.2 against 2.16.
+        "setuptools<82",  # kfp 2.5 imports pkg_resources.
+        "tensorflow==2.16.2",
+        "tensorflow-data-validation==1.16.1",
+        "tensorflow-model-analysis==0.47.1",
+        "tensorflow-recommenders==0.7.7",
+        "tensorflow-serving-api==2.16.1",
+        "tensorflow-transform==1.16.0",
+        "tf-keras==2.16.0",
+        "tfx[kfp]==1.16.0",
+        "tfx-bsl==1.16.1",
+    ],
+    extras_require={"test": ["pytest", "ruff"]},
+    entry_points={"console_scripts": ["recommender=pipeline.cli:main"]},
+)
