@@ -12,5 +12,8 @@ test: setup lint  ## All tests: quick ones first, then the end-to-end ones.
 lint: setup
 	@.venv/bin/ruff check .
 
+serving-check: setup  ## The demo's model in the versions inside google/tf-serving-scann.
+	@scripts/check_serving_image.sh
+
 lock:  ## Resolve setup.py again into requirements.lock.
 	uv pip compile setup.py --extra test --python-version 3.10 --no-header --no-annotate -o requirements.lock

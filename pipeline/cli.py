@@ -80,7 +80,7 @@ def serve(model_dir, model_name, host, port, rest_port) -> None:
 
 @cli.command()
 @click.argument("user_id")
-@click.option("--k", default=10, show_default=True, type=click.IntRange(min=1), help="Number of recommendations.")
+@click.option("--k", type=click.IntRange(min=1), help="Number of recommendations.  [default: the model's, 10]")
 @click.option("--history", metavar="ID,ID,…", help="Movies the user has just seen, most recent first.")
 @click.option("--grpc", "use_grpc", is_flag=True, help="Ask over gRPC instead of REST.")
 @click.option("--host", default="127.0.0.1", show_default=True)

@@ -57,7 +57,7 @@ class Client:
         self._transport.close()
 
     def recommend(
-        self, user_ids: Sequence[str], histories: Sequence[Sequence[str]] | None = None, k: int = 10
+        self, user_ids: Sequence[str], histories: Sequence[Sequence[str]] | None = None, k: int | None = None
     ) -> list[list[Recommendation]]:
         """A list for each user, best first; a list that ran short is shorter than the others.
 
@@ -65,7 +65,7 @@ class Client:
           user_ids: "" for an anonymous visitor.
           histories: what each has just seen, most recent first. Without it, what was known at the end of training
             counts.
-          k: number of recommendations, at most as many as the served model gives.
+          k: number of recommendations; as many as the served model gives if left out.
 
         Raises:
           Unavailable: no answer after a few attempts.
@@ -80,7 +80,7 @@ class Client:
                 outputs = self.call("recommend", _queries(users, histories[start : start + _BATCH]))
             rows = list(zip(outputs["movie_id"], outputs["movie_title"], outputs["score"], strict=True))
             served = len(rows[0][0])
-            if k > served:
+            if k is not None and k > served:
                 raise ServingError(
                     f"the served model gives {served} recommendations at most, not {k}: ask for fewer, or set "
                     "index.recommendations and run the pipeline again"

@@ -93,11 +93,12 @@ def _values(result: tfma.EvalResult) -> dict[tuple[str, str], float]:
     """Values over all examples, by output and metric; None where there is none, as JSON has no NaN."""
     by_output = next(values for slice_key, values in result.slicing_metrics if not slice_key)
     found = {
-        (output, name): value.get("doubleValue")
+        (output, name): float(value["doubleValue"])
         for output, by_subkey in by_output.items()
         for name, value in by_subkey[""].items()
+        if "doubleValue" in value
     }
-    return {key: value if value is not None and math.isfinite(value) else None for key, value in found.items()}
+    return {key: value if math.isfinite(value) else None for key, value in found.items()}
 
 
 def failures(result: validation_result_pb2.ValidationResult, index: dict[str, Any], limits: Evaluation) -> list[str]:

@@ -1,0 +1,66 @@
+"""Records what every signature of a SavedModel answers, or compares with what another process recorded.
+
+Runs with TensorFlow, ScaNN and NumPy alone, so that it works with the versions inside google/tf-serving-scann.
+
+    python serving_answers.py record  VERSION_DIR ANSWERS.npz
+    python serving_answers.py compare VERSION_DIR ANSWERS.npz
+"""
+import sys
+
+import numpy as np
+import scann
+import tensorflow as tf
+
+_TOLERANCE = 1e-4
+
+
+def answers(version_dir):
+    """Outputs of every signature by `signature/output`, for known, unknown and anonymous users."""
+    call = tf.saved_model.load(version_dir).signatures
+    users = tf.constant(["1", "42", "nobody", ""])
+    found = call["serving_default"](user_id=users)
+    known = found["movie_id"][:, :3]
+    query = {
+        "user_id": users,
+        "timestamp": tf.constant([0, 1_000_000_000, 0, 0], tf.int64),
+        "history_movie_id": tf.where(known == "", "no such movie", known),
+        "history_timestamp": tf.constant([[0, 0, 0], [999_999_990, 999_999_000, 0], [0, 0, 0], [0, 0, 0]], tf.int64),
+    }
+    outputs = {
+        "serving_default": found,
+        "recommend": call["recommend"](**query),
+        "retrieve": call["retrieve"](**query),
+        "rank": call["rank"](**query, movie_id=tf.constant([["1", "2", "no such movie"]] * 4)),
+        "similar": call["similar"](movie_id=tf.constant(["1", "no such movie"])),
+    }
+    return {f"{name}/{key}": value.numpy() for name, found in outputs.items() for key, value in found.items()}
+
+
+def differences(ours, theirs):
+    """Names of the outputs that are not the same."""
+    for name, array in ours.items():
+        if array.dtype.kind == "f":
+            same = np.allclose(array, theirs[name], rtol=_TOLERANCE, atol=_TOLERANCE)
+        else:
+            same = np.array_equal(array.astype("S"), theirs[name])
+        if not same:
+            yield name
+
+
+def main():
+    action, version_dir, file = sys.argv[1:]
+    found = answers(version_dir)
+    versions = "TensorFlow %s and ScaNN (%s)" % (tf.__version__, scann.__name__)
+    if action == "record":
+        np.savez(file, **{name: array if array.dtype.kind == "f" else array.astype("S") for name, array in found.items()})
+        print("recorded %d outputs with %s" % (len(found), versions))
+        return
+    with np.load(file) as theirs:
+        missing = sorted(set(theirs) ^ set(found))
+        wrong = missing or list(differences(found, theirs))
+    if wrong:
+        sys.exit("%s answers differently: %s" % (versions, ", ".join(wrong)))
+    print("%s gives the same %d outputs" % (versions, len(found)))
+
+
+main()

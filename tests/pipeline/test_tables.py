@@ -1,0 +1,94 @@
+"""Rows of every supported layout, and what is wrong with those that cannot be read."""
+import datetime
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from pipeline import tables
+from pipeline.config import Table, load_config
+from pipeline.errors import UserError
+
+RATINGS = load_config("movielens-csv").data.interactions
+GOOD = {"user_id": "1", "movie_id": "2", "user_rating": "3.5", "timestamp": "100"}
+
+
+def read(tmp_path, text, table, encoding="utf-8"):
+    path = tmp_path / "file"
+    path.write_bytes(text.encode(encoding))
+    return list(tables.read_rows(str(path), table))
+
+
+def test_csv_rows_carry_their_line_numbers_past_blank_and_quoted_lines(tmp_path):
+    table = Table(file="", columns={"movie_id": "id", "movie_title": "name"})
+    rows = read(tmp_path, 'id,name\n1,"two\nlines, one field"\n\n2,plain\n', table)
+    assert [(row.line, row.values["movie_title"]) for row in rows] == [(3, "two\nlines, one field"), (5, "plain")]
+
+
+def test_a_row_with_too_few_or_too_many_fields_says_so(tmp_path):
+    rows = read(tmp_path, "userId,movieId,rating,timestamp\n1,2,3\n1,2,3,4,5\n1,2,3,4\n", RATINGS)
+    assert [row.error for row in rows] == ["3 fields instead of 4", "5 fields instead of 4", None]
+
+
+def test_a_missing_column_names_line_column_and_what_is_there(tmp_path):
+    with pytest.raises(UserError, match=r"line 1: no column 'rating'; the header has userId, movieId, stars, timestamp"):
+        read(tmp_path, "userId,movieId,stars,timestamp\n1,2,3,4\n", RATINGS)
+
+
+def test_byte_order_mark_before_the_header_is_not_part_of_it(tmp_path):
+    (row,) = read(tmp_path, "\ufeffuserId,movieId,rating,timestamp\n1,2,3.5,100\n", RATINGS)
+    assert row.values == GOOD
+
+
+def test_movielens_1m_separates_by_two_colons(tmp_path):
+    (row,) = read(tmp_path, "1::Amélie: the film::Comedy|Drama\n", load_config("movielens-dat").data.catalogue, "latin-1")
+    assert row.values == {"movie_id": "1", "movie_title": "Amélie: the film", "movie_genres": "Comedy|Drama"}
+
+
+def test_movielens_100k_has_a_flag_for_each_genre(tmp_path):
+    flags = ["0"] * 19
+    flags[1] = flags[5] = "1"  # Action and Comedy; the first flag is "unknown".
+    line = "|".join(["7", "Léon (1994)", "1-1-1994", "", "http://", *flags]) + "\n"
+    table = load_config("movielens-100k").data.catalogue
+    (row,) = read(tmp_path, line, table, "latin-1")
+    assert tables.movie(row.values, table) == ("7", "Léon (1994)", ["Action", "Comedy"])
+
+
+def test_parquet_takes_lists_and_timestamps(tmp_path):
+    moment = datetime.datetime(2001, 9, 9, 1, 46, 40, tzinfo=datetime.timezone.utc)
+    path = tmp_path / "events.parquet"
+    columns = {"who": [7], "what": ["a"], "stars": [4.0], "at": [moment], "kinds": [["x", "y"]]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    mapping = {"user_id": "who", "movie_id": "what", "user_rating": "stars", "timestamp": "at", "movie_genres": "kinds"}
+    table = Table(file="", format="parquet", columns=mapping)
+    (row,) = tables.read_rows(str(path), table)
+    assert tables.interaction(row.values) == ("7", "a", 4.0, 1_000_000_000)
+    assert tables.movie(row.values, table)[2] == ["x", "y"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("user_id", "", "missing user_id"),
+        ("movie_id", "", "missing movie_id"),
+        ("user_rating", "good", "user_rating 'good' is not a number"),
+        ("user_rating", "nan", "user_rating 'nan' is not a number"),
+        ("timestamp", "yesterday", "timestamp 'yesterday' is not a number"),
+        ("timestamp", "1.5", "timestamp '1.5' is not a positive whole number of seconds"),
+        ("timestamp", "-1", "timestamp '-1' is not a positive whole number of seconds"),
+        ("timestamp", "1500000000000", "timestamp '1500000000000' is past the year 3000: it has to be in seconds"),
+    ],
+)
+def test_a_bad_field_gives_its_reason(field, value, reason):
+    with pytest.raises(ValueError, match=reason):
+        tables.interaction(GOOD | {field: value})
+
+
+def test_a_good_row_is_parsed():
+    assert tables.interaction(GOOD) == ("1", "2", 3.5, 100)
+
+
+def test_genres_that_mean_none_are_dropped():
+    table = load_config("movielens-csv").data.catalogue
+    values = {"movie_id": "1", "movie_title": "X", "movie_genres": "(no genres listed)"}
+    assert tables.movie(values, table) == ("1", "X", [])
