@@ -29,14 +29,23 @@ class RankingModel(tfrs.Model):
     Args:
       config: the configuration's section.
       transform: what Transform made.
+      rating_range: the lowest and the highest rating in training, which predictions are kept within.
       mean_rating: of the training rows.
       mean_preference: share of the training rows that are liked.
     """
 
-    def __init__(self, config: Ranking, transform: tft.TFTransformOutput, mean_rating: float, mean_preference: float):
+    def __init__(
+        self,
+        config: Ranking,
+        transform: tft.TFTransformOutput,
+        rating_range: tuple[float, float],
+        mean_rating: float,
+        mean_preference: float,
+    ):
         super().__init__()
         buckets, dim = inputs.bucket_counts(transform), config.embedding_dim
         self._config = config
+        self._rating_range = rating_range
         self._user = layers.UserEmbedding(
             inputs.query_names(transform), buckets, inputs.oov_index(transform, f.USER_ID.name), dim + 1, 0.05
         )
@@ -71,6 +80,11 @@ class RankingModel(tfrs.Model):
         preference = self._preference_bias + self._preference_scale * (effect + deep[:, :, 1])
         return rating, preference
 
+    def predict_scores(self, query: inputs.Batch, candidates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """As `score`, with the ratings kept within the range of the training rows."""
+        rating, preference = self.score(query, candidates)
+        return tf.clip_by_value(rating, *self._rating_range), preference
+
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
         features, labels = inputs.split_labels(batch)
         candidates = self.candidate_vectors(features, training=training)
@@ -103,7 +117,7 @@ class RankingServable(tf.Module):
         return self._model.candidate_vectors(features)
 
     def _score(self, query: inputs.Batch, candidates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._model.score(query, candidates)
+        return self._model.predict_scores(query, candidates)
 
 
 def validate(model: RankingModel, eval_batches: tf.data.Dataset) -> dict[str, float]:
@@ -114,7 +128,7 @@ def validate(model: RankingModel, eval_batches: tf.data.Dataset) -> dict[str, fl
     @tf.function(reduce_retracing=True)
     def update(batch: inputs.Batch) -> None:
         features, labels = inputs.split_labels(batch)
-        rating, preference = model.score(features, model.candidate_vectors(features)[:, tf.newaxis])
+        rating, preference = model.predict_scores(features, model.candidate_vectors(features)[:, tf.newaxis])
         for metric in (rmse, mae):
             metric.update_state(labels[f.USER_RATING.name], rating[:, 0])
         for metric in (auc, accuracy):
@@ -131,9 +145,10 @@ def run_fn(fn_args) -> None:
     config = Ranking.model_validate_json(fn_args.custom_config["model"])
     tf.keras.utils.set_random_seed(config.seed)
     transform = tft.TFTransformOutput(fn_args.transform_output)
-    rows, mean_rating, mean_preference = training.label_means(fn_args.train_files, transform)
+    labels = training.label_summary(fn_args.train_files, transform)
+    rows = labels.rows
 
-    model = RankingModel(config, transform, mean_rating, mean_preference)
+    model = RankingModel(config, transform, labels.rating_range, labels.mean_rating, labels.mean_preference)
     batch_size = training.fitting_batch_size(config, rows)
     train = inputs.dataset(fn_args.train_files, transform, batch_size, shuffle_seed=config.seed)
     training.fit(model, train, config, rows, fn_args.model_run_dir)

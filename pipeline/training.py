@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -24,13 +25,24 @@ def item_counts(files: Collection[str], transform: tft.TFTransformOutput) -> np.
     return counts
 
 
-def label_means(files: Collection[str], transform: tft.TFTransformOutput) -> tuple[int, float, float]:
-    """Number of rows, mean rating, and mean preference."""
-    rows, total = 0, np.zeros(2)
+class LabelSummary(NamedTuple):
+    """What the training rows' labels are like."""
+
+    rows: int
+    rating_range: tuple[float, float]
+    mean_rating: float
+    mean_preference: float
+
+
+def label_summary(files: Collection[str], transform: tft.TFTransformOutput) -> LabelSummary:
+    """Summarises ratings and preferences in one pass."""
+    rows, total, low, high = 0, np.zeros(2), np.inf, -np.inf
     for batch in _columns(files, transform, f.USER_RATING.name, f.PREFERENCE):
-        rows += len(batch[f.PREFERENCE])
-        total += [batch[f.USER_RATING.name].sum(dtype=float), batch[f.PREFERENCE].sum(dtype=float)]
-    return rows, *(total / max(rows, 1)).tolist()
+        ratings, preferences = batch[f.USER_RATING.name], batch[f.PREFERENCE]
+        rows += len(ratings)
+        total += [ratings.sum(dtype=float), preferences.sum(dtype=float)]
+        low, high = min(low, float(ratings.min())), max(high, float(ratings.max()))
+    return LabelSummary(rows, (low, high), *(total / rows).tolist())
 
 
 def _columns(files, transform, *names):

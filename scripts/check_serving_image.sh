@@ -21,6 +21,6 @@ fi
 
 answers=$(mktemp -d)
 trap 'rm -rf "$answers"' EXIT
-export TF_CPP_MIN_LOG_LEVEL=2
+export TF_CPP_MIN_LOG_LEVEL=3
 .venv/bin/python scripts/serving_answers.py record "$models/$version" "$answers/answers.npz"
 "$environment/bin/python" scripts/serving_answers.py compare "$models/$version" "$answers/answers.npz"

@@ -5,10 +5,12 @@ Runs with TensorFlow, ScaNN and NumPy alone, so that it works with the versions 
     python serving_answers.py record  VERSION_DIR ANSWERS.npz
     python serving_answers.py compare VERSION_DIR ANSWERS.npz
 """
+
+import importlib.metadata
 import sys
 
 import numpy as np
-import scann
+import scann  # noqa: F401  Registers the ops that an index needs.
 import tensorflow as tf
 
 _TOLERANCE = 1e-4
@@ -50,17 +52,19 @@ def differences(ours, theirs):
 def main():
     action, version_dir, file = sys.argv[1:]
     found = answers(version_dir)
-    versions = "TensorFlow %s and ScaNN (%s)" % (tf.__version__, scann.__name__)
+    versions = f"TensorFlow {tf.__version__} with ScaNN {importlib.metadata.version('scann')}"
     if action == "record":
-        np.savez(file, **{name: array if array.dtype.kind == "f" else array.astype("S") for name, array in found.items()})
-        print("recorded %d outputs with %s" % (len(found), versions))
+        np.savez(
+            file, **{name: array if array.dtype.kind == "f" else array.astype("S") for name, array in found.items()}
+        )
+        print(f"recorded {len(found)} outputs with {versions}")
         return
     with np.load(file) as theirs:
         missing = sorted(set(theirs) ^ set(found))
         wrong = missing or list(differences(found, theirs))
     if wrong:
-        sys.exit("%s answers differently: %s" % (versions, ", ".join(wrong)))
-    print("%s gives the same %d outputs" % (versions, len(found)))
+        sys.exit(f"{versions} answers differently: {', '.join(wrong)}")
+    print(f"{versions} gives the same {len(found)} outputs")
 
 
 main()

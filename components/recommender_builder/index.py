@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 
 import numpy as np
@@ -13,7 +14,7 @@ from pipeline.errors import UserError
 # ScaNN's own rules (scann/docs/algorithms.md).
 _BRUTE_FORCE_BELOW = 20_000
 _TREE_FROM = 100_000
-_REORDERED_PER_NEIGHBOUR = 4
+_REORDERED_PER_NEIGHBOUR = 10
 _SEARCHED_LEAVES_SHARE = 0.1
 _MIN_SEARCHED_LEAVES = 50
 
@@ -57,12 +58,28 @@ class ScannIndex(tf.Module):
             builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2)
             builder = builder.reorder(_REORDERED_PER_NEIGHBOUR * neighbours)
         self._state = builder.build().serialize_to_module()
-        self._searcher_from_module = scann_ops.searcher_from_module
+        # Searchers are shared by name within a process. A name of its own keeps two indexes apart: those of one model,
+        # and those of the versions that a server holds at the same time.
+        self._shared_name = hashlib.sha256(np.ascontiguousarray(vectors)).hexdigest()
 
     def search(self, queries: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
         """[B, D] queries to the [B, k] candidates of the highest approximate score, best first."""
-        searcher = self._searcher_from_module(self._state)
-        found = searcher.search_batched(
+        from scann import scann_ops
+
+        state = self._state
+        handle = scann_ops.tensors_to_scann(
+            state.dataset,
+            state.scann_config,
+            state.serialized_partitioner,
+            state.datapoint_to_token,
+            state.ah_codebook,
+            state.hashed_dataset,
+            state.int8_dataset,
+            state.int8_multipliers,
+            state.dp_norms,
+            shared_name=self._shared_name,
+        )
+        found = scann_ops.ScannSearcher(handle).search_batched(
             queries, final_num_neighbors=k, pre_reorder_num_neighbors=_REORDERED_PER_NEIGHBOUR * k
         )
         return tf.ensure_shape(found.indices, [None, None])  # ScaNN's ops do not tell their shapes.

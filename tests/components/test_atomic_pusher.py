@@ -1,4 +1,5 @@
 """Versions rise, appear whole, and left-overs of a killed push go away."""
+
 import os
 import time
 

@@ -1,4 +1,5 @@
 """Ranks and metrics against answers that can be counted by hand, or by a few lines of numpy."""
+
 import apache_beam as beam
 import numpy as np
 import pytest

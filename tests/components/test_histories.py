@@ -1,4 +1,5 @@
 """Splits and histories on a few rows whose right answer is known."""
+
 import pytest
 
 from components.interaction_gen import histories
@@ -73,7 +74,9 @@ def test_a_history_never_holds_the_movie_itself():
 def test_global_cut_is_on_the_hour_and_leaves_the_share():
     hours = [(10, 60), (11, 20), (12, 15), (13, 5)]
     assert _cut(hours, 0.2) == 12 * 3600
-    assert histories.is_test("u", [row(12 * 3600 - 1, "a"), row(12 * 3600, "b")], Split(kind="global_temporal"), 12 * 3600) == [
+    assert histories.is_test(
+        "u", [row(12 * 3600 - 1, "a"), row(12 * 3600, "b")], Split(kind="global_temporal"), 12 * 3600
+    ) == [
         False,
         True,
     ]

@@ -1,4 +1,5 @@
 """Configurations are checked when they are read."""
+
 import pytest
 
 from pipeline.config import config_names, load_config
@@ -40,7 +41,9 @@ def test_a_file_that_is_no_yaml_is_refused(tmp_path):
 def test_the_data_of_a_file_is_looked_for_beside_it(tmp_path):
     path = tmp_path / "shop.yaml"
     path.write_text(
-        "data:\n  interactions: {file: i.csv, columns: {user_id: u}}\n  catalogue: {file: c.csv, columns: {movie_id: m}}\n"
+        "data:\n"
+        "  interactions: {file: i.csv, columns: {user_id: u}}\n"
+        "  catalogue: {file: c.csv, columns: {movie_id: m}}\n"
     )
     config = load_config(str(path))
     assert (config.name, config.data.directory) == ("shop", str(tmp_path))

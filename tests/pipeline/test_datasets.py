@@ -1,4 +1,5 @@
 """What is recognised, and what stops a run before it starts."""
+
 import pytest
 import requests
 

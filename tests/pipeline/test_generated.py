@@ -1,4 +1,5 @@
 """The built-in data: the same every time, valid, and with a structure that popularity does not hold."""
+
 import collections
 import csv
 

@@ -1,4 +1,5 @@
 """Rows of every supported layout, and what is wrong with those that cannot be read."""
+
 import datetime
 
 import pyarrow
@@ -31,7 +32,9 @@ def test_a_row_with_too_few_or_too_many_fields_says_so(tmp_path):
 
 
 def test_a_missing_column_names_line_column_and_what_is_there(tmp_path):
-    with pytest.raises(UserError, match=r"line 1: no column 'rating'; the header has userId, movieId, stars, timestamp"):
+    with pytest.raises(
+        UserError, match=r"line 1: no column 'rating'; the header has userId, movieId, stars, timestamp"
+    ):
         read(tmp_path, "userId,movieId,stars,timestamp\n1,2,3,4\n", RATINGS)
 
 
@@ -41,7 +44,9 @@ def test_byte_order_mark_before_the_header_is_not_part_of_it(tmp_path):
 
 
 def test_movielens_1m_separates_by_two_colons(tmp_path):
-    (row,) = read(tmp_path, "1::Amélie: the film::Comedy|Drama\n", load_config("movielens-dat").data.catalogue, "latin-1")
+    (row,) = read(
+        tmp_path, "1::Amélie: the film::Comedy|Drama\n", load_config("movielens-dat").data.catalogue, "latin-1"
+    )
     assert row.values == {"movie_id": "1", "movie_title": "Amélie: the film", "movie_genres": "Comedy|Drama"}
 
 

@@ -1,0 +1,141 @@
+"""Layers and losses against a few lines of numpy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from pipeline import inputs, layers
+from pipeline.catalogue import Catalogue
+from pipeline.config import Ranking, Retrieval
+from pipeline.ranking import RankingModel, RankingServable
+from pipeline.retrieval import RetrievalModel, RetrievalServable, validate
+
+
+def test_mean_of_list_leaves_the_padding_out():
+    table = layers.embedding(4, 3, "t")
+    result = layers.mean_of_list(table, tf.constant([[1, 2, -1], [-1, -1, -1], [3, -1, -1]])).numpy()
+    rows = table.embeddings.numpy()
+    np.testing.assert_allclose(result, [(rows[1] + rows[2]) / 2, [0, 0, 0], rows[3]], rtol=1e-6)
+
+
+def test_history_embedding_is_the_mix_of_decayed_sums():
+    layer = layers.HistoryEmbedding(5, 2, [60.0, 3600.0], dropout=0.5)
+    movies, seconds = np.array([[1, 4, 2], [3, -1, -1]]), np.array([[0.0, 100.0, 7200.0], [50.0, 0.0, 0.0]])
+    gaps = np.log1p(seconds).astype(np.float32)
+    gaps[0, 2] = -1  # Unknown.
+    got = layer(tf.constant(movies), tf.constant(gaps)).numpy()
+    table, mix = layer._movies.embeddings.numpy(), layer._mix.numpy()
+    for row in range(2):
+        known = movies[row] >= 0
+        timed = known & (gaps[row] >= 0)
+        weights = [np.exp(-seconds[row] / tau) * timed for tau in (60.0, 3600.0)] + [known.astype(float)]
+        sums = [w @ table[np.maximum(movies[row], 0)] / np.sqrt(1 + w.sum()) for w in weights]
+        np.testing.assert_allclose(got[row], (np.array(sums) * mix).sum(0), rtol=1e-4)
+
+
+def test_history_embedding_does_not_see_the_width_of_the_padding():
+    layer = layers.HistoryEmbedding(5, 2, [60.0], dropout=0.5)
+    short = layer(tf.constant([[1, 2]]), tf.constant([[0.5, 3.0]]))
+    long = layer(tf.constant([[1, 2, -1, -1]]), tf.constant([[0.5, 3.0, -1.0, -1.0]]))
+    np.testing.assert_allclose(short, long, rtol=1e-6)
+
+
+def test_hide_hides_all_or_nothing_at_the_extremes():
+    indices = tf.constant([0, 1, 2], tf.int64)
+    assert layers.hide(indices, 9, 0.0).numpy().tolist() == [0, 1, 2]
+    assert layers.hide(indices, 9, 1.0).numpy().tolist() == [9, 9, 9]
+
+
+@pytest.fixture(scope="module")
+def batch(transformed):
+    transform, file = transformed
+    (batch,) = inputs.dataset([file], transform, 10)
+    return transform, batch
+
+
+@pytest.fixture(scope="module")
+def catalogue(batch):
+    transform, rows = batch
+    keep = [list(rows["movie_key"].numpy()).index(movie) for movie in (b"1", b"2", b"3")]
+    features = {name: rows[name].numpy()[keep] for name in inputs.candidate_names(transform)}
+    return Catalogue(ids=np.array([b"1", b"2", b"3"]), titles=np.array([b"", b"", b""]), features=features)
+
+
+def retrieval_model(batch, catalogue, **values):
+    transform, rows = batch
+    config = Retrieval(embedding_dim=4, history_dropout=0, user_dropout=0, movie_dropout=0, **values)
+    counts = np.bincount(rows["movie_id"].numpy(), minlength=inputs.bucket_counts(transform)["movie_id"])
+    return RetrievalModel(config, transform, catalogue, counts), counts
+
+
+@pytest.mark.parametrize("correction", [True, False])
+@pytest.mark.parametrize("accidental_hits", [True, False])
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_retrieval_loss_is_the_corrected_softmax(batch, catalogue, correction, accidental_hits, temperature):
+    _, rows = batch
+    model, counts = retrieval_model(
+        batch,
+        catalogue,
+        uniform_negatives=0,
+        temperature=temperature,
+        sampling_bias_correction=correction,
+        remove_accidental_hits=accidental_hits,
+    )
+    got = float(model.compute_loss(rows))
+    logits = model.query_tower(rows).numpy() @ model.candidate_tower(rows).numpy().T / temperature
+    ids = rows["movie_id"].numpy()
+    if correction:
+        logits = logits - np.log(counts[ids] / counts.sum())
+    if accidental_hits:
+        logits[(ids[:, None] == ids) & ~np.eye(len(ids), dtype=bool)] = -np.inf
+    expected = np.mean(np.log(np.exp(logits).sum(1)) - np.diag(logits))
+    assert got == pytest.approx(expected, rel=1e-4)
+
+
+def test_uniform_negatives_enter_the_sampling_probability_as_a_mixture(batch, catalogue):
+    model, counts = retrieval_model(batch, catalogue, uniform_negatives=6)
+    probability = model._sampling_probability(tf.constant([0, 3]), tf.constant(4)).numpy()
+    share = counts[[0, 3]] / counts.sum()
+    np.testing.assert_allclose(probability, (4 * share + 6 / 3) / 10, rtol=1e-6)
+    assert np.isfinite(float(model.compute_loss(batch[1], training=True)))
+
+
+def test_saved_towers_answer_as_before(batch, catalogue, tmp_path):
+    transform, rows = batch
+    model, _ = retrieval_model(batch, catalogue)
+    servable = RetrievalServable(model, transform, temperature=0.5)
+    query = {name: rows[name] for name in inputs.query_names(transform)}
+    tf.saved_model.save(servable, str(tmp_path))
+    loaded = tf.saved_model.load(str(tmp_path))
+    np.testing.assert_allclose(loaded.query(query), model.query_tower(rows) / 0.5, rtol=1e-5)
+    first = {name: values[:1] for name, values in query.items()}
+    np.testing.assert_allclose(loaded.query(first), loaded.query(query)[:1], rtol=1e-5)
+
+
+def test_validation_counts_hits_by_movie_id(batch, catalogue):
+    transform, rows = batch
+    model, _ = retrieval_model(batch, catalogue)
+    servable = RetrievalServable(model, transform, 1.0)
+    got = validate(servable, catalogue, [rows], inputs.query_names(transform))
+    constants = {name: tf.constant(values) for name, values in catalogue.features.items()}
+    scores = model.query_tower(rows).numpy() @ model.candidate_tower(constants).numpy().T
+    best = catalogue.ids[scores.argmax(1)]
+    assert got["top_1_categorical_accuracy"] == pytest.approx(np.mean(best == rows["movie_key"].numpy()))
+    assert got["top_100_categorical_accuracy"] == 1.0, "the catalogue has three movies"
+
+
+def test_ranking_scores_a_list_as_it_scores_each_candidate(batch, tmp_path):
+    transform, rows = batch
+    model = RankingModel(Ranking(embedding_dim=4, layers=[8]), transform, (2.0, 5.0), 3.5, 0.5)
+    servable = RankingServable(model, transform, 4)
+    query = {name: rows[name] for name in inputs.query_names(transform)}
+    vectors = servable.candidate({name: rows[name] for name in inputs.candidate_names(transform)})
+    lists = tf.tile(vectors[tf.newaxis], [len(vectors), 1, 1])
+    ratings, preferences = servable.score(query, lists)
+    for i in range(len(vectors)):
+        rating, preference = servable.score(query, lists[:, i : i + 1])
+        np.testing.assert_allclose(ratings[:, i], rating[:, 0], rtol=1e-5)
+        np.testing.assert_allclose(preferences[:, i], preference[:, 0], rtol=1e-4, atol=1e-6)
+    tf.saved_model.save(servable, str(tmp_path))
+    np.testing.assert_allclose(tf.saved_model.load(str(tmp_path)).score(query, lists)[0], ratings, rtol=1e-5)
+    assert np.all((ratings.numpy() >= 2) & (ratings.numpy() <= 5))

@@ -1,0 +1,81 @@
+"""Transform's output on rows whose right answer can be written down."""
+
+import numpy as np
+import pytest
+
+from pipeline import features as f
+from pipeline import inputs
+from pipeline.catalogue import model_features
+from pipeline.features import UNKNOWN_GAP
+
+
+@pytest.fixture(scope="module")
+def batch(transformed):
+    transform, file = transformed
+    (batch,) = inputs.dataset([file], transform, 10)
+    order = np.argsort(batch[f.TIMESTAMP_ZSCORE].numpy())  # Beam may write rows in any order; time tells them apart.
+    return {name: values.numpy()[order] for name, values in batch.items()}
+
+
+def test_ids_are_ordered_by_frequency_and_unknown_ones_share_the_last_index(transformed, batch):
+    transform, _ = transformed
+    assert transform.vocabulary_by_name("movie_id")[0] == b"1"
+    assert batch["movie_id"][0] == batch["movie_id"][2] == 0
+    assert inputs.bucket_counts(transform)["movie_id"] == 3 + 1
+    assert inputs.oov_index(transform, "movie_id") == 3
+
+
+def test_histories_use_the_movies_own_vocabulary_and_are_padded(transformed, batch):
+    indices = {name.decode(): i for i, name in enumerate(transformed[0].vocabulary_by_name("movie_id"))}
+    assert batch["history_movie_id"].tolist() == [[-1, -1], [indices["1"], -1], [indices["2"], 3], [-1, -1]]
+
+
+def test_gaps_are_logs_of_seconds_and_unknown_times_say_so(batch):
+    assert batch["history_gap"][1, 0] == pytest.approx(np.log1p(1000))
+    assert batch["history_gap"][2].tolist() == pytest.approx([np.log1p(60), UNKNOWN_GAP])
+
+
+def test_title_words_are_lower_case_and_keep_accents(transformed, batch):
+    words = [word.decode() for word in transformed[0].vocabulary_by_name("movie_title")]
+    assert words[0] == "star"
+    assert set(words) == {"star", "wars", "1977", "trek", "amélie", "alone"}
+    assert [words[i] for i in batch["movie_title"][1] if i >= 0] == ["star", "trek", "amélie"]
+
+
+def test_genres_are_a_padded_list(batch):
+    assert (batch["movie_genres"] >= 0).sum(axis=1).tolist() == [2, 1, 2, 0]
+
+
+def test_preference_begins_at_the_threshold(batch):
+    assert batch["preference"].tolist() == [1, 0, 1, 0]
+    assert batch["user_rating"].tolist() == [5, 3, 4, 2]
+
+
+def test_timestamps_are_bucketed_and_scaled(batch):
+    assert batch["timestamp"].tolist() == [0, 0, 1, 1]
+    times = np.array([1000, 2000, 3000, 4000])
+    assert batch["timestamp_zscore"] == pytest.approx((times - times.mean()) / times.std())
+
+
+def test_a_missing_number_is_the_mean(batch):
+    ages = np.array([20, 20, 40])
+    expected = (ages - ages.mean()) / ages.std()
+    assert batch["raw_user_age"] == pytest.approx([expected[0], expected[1], 0, expected[2]])
+
+
+def test_the_raw_id_is_passed_through(batch):
+    assert batch["movie_key"].tolist() == [b"1", b"2", b"1", b"3"]
+
+
+def test_one_side_can_be_transformed_without_the_other(transformed):
+    import tensorflow as tf
+
+    raw = {
+        "movie_id": tf.constant(["1", "never seen"]),
+        "movie_title": tf.constant(["Star Wars (1977)", ""]),
+        "movie_genres": tf.sparse.from_dense([["Action"], [""]]),
+    }
+    features = model_features(raw, transformed[0])
+    assert features["movie_id"].numpy().tolist() == [0, 3]
+    assert features["movie_genres"].numpy().tolist()[1] == [-1]
+    assert "user_id" not in features
