@@ -41,5 +41,7 @@ def invalid(message: str) -> RequestError:
 
 
 def from_tensorflow(error: tf.errors.OpError) -> RequestError:
-    """The error of a model's own run, without the trace of its graph."""
-    return RequestError(_CODES.get(error.error_code, grpc.StatusCode.INTERNAL), str(error.message).split("\n")[0])
+    """The error of a model's own run: the line that says what was wrong, without the trace of its graph."""
+    lines = [line.strip() for line in str(error.message).split("\n") if line.strip()]
+    place = next((number for number, line in enumerate(lines) if line.startswith("[[{{node")), 1)
+    return RequestError(_CODES.get(error.error_code, grpc.StatusCode.INTERNAL), lines[max(place - 1, 0)])

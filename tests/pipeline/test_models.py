@@ -137,5 +137,6 @@ def test_ranking_scores_a_list_as_it_scores_each_candidate(batch, tmp_path):
         np.testing.assert_allclose(ratings[:, i], rating[:, 0], rtol=1e-5)
         np.testing.assert_allclose(preferences[:, i], preference[:, 0], rtol=1e-4, atol=1e-6)
     tf.saved_model.save(servable, str(tmp_path))
-    np.testing.assert_allclose(tf.saved_model.load(str(tmp_path)).score(query, lists)[0], ratings, rtol=1e-5)
+    loaded = tf.saved_model.load(str(tmp_path))
+    np.testing.assert_allclose(loaded.score(query, lists)[0], ratings, rtol=1e-5)
     assert np.all((ratings.numpy() >= 2) & (ratings.numpy() <= 5))

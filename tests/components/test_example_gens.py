@@ -1,0 +1,127 @@
+"""Both ExampleGens and the validator, run for real on a few rows."""
+
+import csv
+import json
+import os
+
+import pytest
+import tensorflow as tf
+from tfx.types import standard_artifacts
+
+from components.artifacts import DataSummary
+from components.catalogue_gen import executor as catalogue_gen
+from components.interaction_gen import executor as interaction_gen
+from pipeline.config import load_config
+from pipeline.errors import UserError
+
+MOVIES = 'movieId,title,genres\n1,"One, The (1999)",Drama|War\n2,Two,(no genres listed)\n2,Twice,Drama\n3,Three,War\n'
+RATINGS = [f"a,{movie},4,{100 * movie}" for movie in (1, 2, 3)] + [f"b,{movie},3,{50 * movie}" for movie in (1, 2, 3)]
+
+
+def write(directory, ratings):
+    (directory / "movies.csv").write_text(MOVIES)
+    (directory / "ratings.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *ratings]) + "\n")
+
+
+def artifact(kind, path):
+    made = kind()
+    made.uri = str(path)
+    return [made]
+
+
+def generate(directory, **overrides):
+    config = load_config("movielens-csv", [f"{k}={v}" for k, v in overrides.items()], data__directory=str(directory))
+    outputs = {
+        "examples": artifact(standard_artifacts.Examples, directory / "examples"),
+        "summary": artifact(DataSummary, directory / "summary"),
+    }
+    context = interaction_gen.Executor.Context(beam_pipeline_args=["--direct_running_mode=in_memory"])
+    interaction_gen.Executor(context).Do(
+        {},
+        outputs,
+        {
+            "data": config.data.model_dump_json(),
+            "split": config.split.model_dump_json(),
+            "rejected_rows_file": str(directory / "rejected" / "rows.csv"),
+        },
+    )
+    return {split: read(directory / "examples" / f"Split-{split}") for split in ("train", "eval")}
+
+
+def read(directory):
+    files = tf.io.gfile.glob(os.path.join(str(directory), "*"))
+    rows = []
+    for record in tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator():
+        features = tf.train.Example.FromString(record).features.feature
+        row = {name: list(getattr(value, value.WhichOneof("kind")).value) for name, value in features.items()}
+        rows.append(row)
+    return sorted(rows, key=lambda row: (row["user_id"], row["timestamp"]))
+
+
+def test_examples_hold_the_joined_movie_and_the_history(tmp_path):
+    write(tmp_path, RATINGS)
+    splits = generate(tmp_path)
+    assert [(row["user_id"], row["movie_id"]) for row in splits["eval"]] == [([b"a"], [b"3"]), ([b"b"], [b"3"])]
+    second = splits["train"][1]
+    assert second["movie_id"] == [b"2"]
+    assert (second["history_movie_id"], second["history_timestamp"]) == ([b"1"], [100])
+    first = splits["train"][0]
+    assert (first["movie_title"], first["movie_genres"]) == ([b"One, The (1999)"], [b"Drama", b"War"])
+    assert first["history_movie_id"] == []
+    held_out = splits["eval"][0]
+    assert (held_out["history_movie_id"], held_out["history_timestamp"]) == ([b"2", b"1"], [200, 100])
+
+
+def test_bad_rows_are_listed_and_counted(tmp_path):
+    bad = ["a,1,4,100", "a,9,4,500", "a,1,good,600", "a,1,4,soon", "a,1", ",1,4,700"]
+    write(tmp_path, RATINGS + bad)
+    splits = generate(tmp_path, **{"data.max_rejected_share": 0.9})
+    assert sum(map(len, splits.values())) == len(RATINGS)
+    with (tmp_path / "rejected" / "rows.csv").open() as file:
+        rows = [(int(row["line"]), row["reason"]) for row in csv.DictReader(file)]
+    assert rows == [
+        (8, "duplicate of line 2"),
+        (9, "movie '9' is not in the catalogue"),
+        (10, "user_rating 'good' is not a number"),
+        (11, "timestamp 'soon' is not a number"),
+        (12, "2 fields instead of 4"),
+        (13, "missing user_id"),
+    ]
+    summary = json.loads((tmp_path / "summary" / "summary.json").read_text())
+    counted = {name: summary[name] for name in ("interactions", "users", "movies", "rejected_rows")}
+    assert counted == {"interactions": 6, "users": 2, "movies": 3, "rejected_rows": 6}
+
+
+def test_too_many_bad_rows_stop_the_run_and_leave_the_list(tmp_path):
+    write(tmp_path, [*RATINGS, "a,1,good,600"])
+    with pytest.raises(UserError, match=r"1 of 7 rows of .*ratings.csv.*1.00%: line 8: user_rating 'good'.*rows.csv"):
+        generate(tmp_path)
+    assert "good" in (tmp_path / "rejected" / "rows.csv").read_text()
+
+
+def test_a_split_without_eval_rows_is_an_error(tmp_path):
+    write(tmp_path, RATINGS)
+    with pytest.raises(UserError, match="leaves no eval interactions of 6"):
+        generate(tmp_path, **{"split.test_share": 0.01})
+
+
+def test_global_temporal_split_has_only_the_past_in_train(tmp_path):
+    write(tmp_path, [f"u{n % 5},{n % 3 + 1},3,{3600 * n + 1}" for n in range(20)])
+    splits = generate(tmp_path, **{"split.kind": "global_temporal"})
+    latest_train = max(row["timestamp"][0] for row in splits["train"])
+    assert len(splits["eval"]) == 4
+    assert all(row["timestamp"][0] > latest_train for row in splits["eval"])
+    assert all(time <= latest_train for row in splits["eval"] for time in row["history_timestamp"])
+
+
+def test_the_catalogue_holds_every_movie_once_rated_or_not(tmp_path):
+    write(tmp_path, RATINGS)
+    config = load_config("movielens-csv", data__directory=str(tmp_path))
+    outputs = {"examples": artifact(standard_artifacts.Examples, tmp_path / "catalogue")}
+    context = catalogue_gen.Executor.Context(beam_pipeline_args=["--direct_running_mode=in_memory"])
+    catalogue_gen.Executor(context).Do({}, outputs, {"data": config.data.model_dump_json()})
+    files = tf.io.gfile.glob(str(tmp_path / "catalogue" / "Split-catalogue" / "*"))
+    records = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
+    examples = [tf.train.Example.FromString(record).features.feature for record in records]
+    titles = {e["movie_id"].bytes_list.value[0]: e["movie_title"].bytes_list.value[0] for e in examples}
+    assert titles == {b"1": b"One, The (1999)", b"2": b"Two", b"3": b"Three"}

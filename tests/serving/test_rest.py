@@ -1,0 +1,135 @@
+"""TensorFlow Serving's REST API, asked of a real process."""
+
+import pytest
+import requests
+
+from tests.serving.conftest import export, serving, wait_for
+
+
+def post(url, body, **kwargs):
+    return requests.post(f"{url}:predict", json=body, **kwargs)
+
+
+def test_row_form_with_one_input_and_one_output_drops_both_names(server):
+    assert post(server[2], {"instances": ["42", ""]}).json() == {"predictions": ["hello 42", "hello "]}
+
+
+def test_row_form_with_several_inputs_names_each(server):
+    rows = [{"number": [1, 2], "offset": 0.5}, {"number": [3, 4], "offset": 1}]
+    answer = post(server[2], {"signature_name": "scale", "instances": rows}).json()
+    assert answer["predictions"][1]["product"] == [7.0, 9.0]
+    assert answer["predictions"][0]["raw_bytes"] == [{"b64": "MQ=="}, {"b64": "Mg=="}]
+
+
+def test_column_form_ignores_extra_keys(server):
+    inputs = {"number": [[1, 2]], "offset": [0.0], "more": 1}
+    answer = post(server[2], {"signature_name": "scale", "inputs": inputs}).json()
+    assert answer["outputs"]["product"] == [[2.0, 4.0]]
+
+
+def test_column_form_of_one_input_takes_the_bare_list(server):
+    assert post(server[2], {"inputs": ["a"]}).json() == {"outputs": ["hello a"]}
+
+
+def test_base64_strings_are_read(server):
+    assert post(server[2], {"instances": [{"b64": "w6k="}]}).json() == {"predictions": ["hello é"]}
+
+
+def test_an_empty_inner_list_keeps_its_rank(server):
+    answer = post(server[2], {"signature_name": "scale", "inputs": {"number": [[]], "offset": [1.0]}})
+    assert answer.json()["outputs"]["product"] == [[]]
+
+
+@pytest.mark.parametrize("path", ["", "/versions/7"])
+def test_status_lists_the_version_as_a_string(server, path):
+    assert requests.get(server[2] + path).json() == {
+        "model_version_status": [
+            {"version": "7", "state": "AVAILABLE", "status": {"error_code": "OK", "error_message": ""}}
+        ]
+    }
+
+
+def test_metadata_holds_the_signatures(server):
+    body = requests.get(f"{server[2]}/metadata").json()
+    assert body["model_spec"] == {"name": "toy", "signature_name": "", "version": "7"}
+    entry = body["metadata"]["signature_def"]["signature_def"]["scale"]["inputs"]["number"]
+    assert entry["dtype"] == "DT_INT64"
+    assert [dim["size"] for dim in entry["tensor_shape"]["dim"]] == ["-1", "-1"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "message"),
+    [
+        ({"signature_name": "no", "instances": ["1"]}, 400, 'Serving signature name: "no" not found in signature def'),
+        ({}, 400, "Missing 'inputs' or 'instances' key"),
+        ({"instances": [1]}, 400, "is not of expected type: string"),
+        ({"instances": []}, 400, "empty list"),
+        ({"signature_name": "scale", "instances": [{"number": [1]}]}, 400, "keys number, offset"),
+        (
+            {"signature_name": "scale", "inputs": {"number": [[1]]}},
+            400,
+            "Missing named input: offset in 'inputs' object.",
+        ),
+        ({"signature_name": "scale", "inputs": {"number": [[1.0]], "offset": [1]}}, 400, "not of expected type: int64"),
+        ({"signature_name": "scale", "inputs": {"number": [[1], [2, 3]], "offset": [1]}}, 400, "different lengths"),
+        ({"signature_name": "scale", "inputs": {"number": [1], "offset": [1]}}, 400, "the signature takes [?,?]"),
+        ({"signature_name": "scale", "inputs": {"number": [[2**70]], "offset": [1]}}, 400, "does not fit int64"),
+        ({"signature_name": "fail", "instances": ["1"]}, 400, "never mind"),
+    ],
+)
+def test_wrong_requests_say_what_is_wrong(server, body, status, message):
+    answer = post(server[2], body)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/json; charset=utf-8")
+    assert message in answer.json()["error"]
+    assert "Traceback" not in answer.text
+
+
+def test_what_is_no_json_is_a_parse_error(server):
+    answer = requests.post(f"{server[2]}:predict", data="{instances")
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("JSON Parse error")
+
+
+def test_unknown_models_versions_and_routes(server):
+    assert post(server[2].replace("toy", "foo"), {"instances": ["1"]}).json() == {
+        "error": "Servable not found for request: Latest(foo)"
+    }
+    answer = post(f"{server[2]}/versions/99", {"instances": ["1"]})
+    assert (answer.status_code, answer.json()["error"]) == (404, "Servable not found for request: Specific(toy, 99)")
+    assert requests.get(server[2].replace("toy", "foo")).json() == {"error": "Could not find any versions of model foo"}
+    answer = requests.get(server[2].replace("/toy", ""))
+    assert (answer.status_code, answer.json()) == (400, {"error": "Malformed request: GET /v1/models"})
+
+
+def test_a_new_version_takes_over_and_a_broken_one_does_not(tmp_path):
+    export(tmp_path / "1", factor=2)
+    body = {"signature_name": "scale", "inputs": {"number": [[1]], "offset": [0]}}
+    with serving(tmp_path) as (_, _, port):
+        url = f"http://127.0.0.1:{port}/v1/models/toy"
+
+        def product():
+            return post(url, body).json()["outputs"]["product"][0][0]
+
+        assert product() == 2
+        export(tmp_path / "scratch", factor=3)
+        (tmp_path / "scratch").rename(tmp_path / "2")
+        wait_for(lambda: product() == 3)
+        (tmp_path / "3").mkdir()
+        (tmp_path / "3" / "saved_model.pb").write_bytes(b"not a graph")
+        wait_for(lambda: len(requests.get(url).json()["model_version_status"]) == 3)
+        wait_for(lambda: requests.get(url).json()["model_version_status"][0]["state"] == "END")
+        broken, current, _ = requests.get(url).json()["model_version_status"]
+        assert (broken["version"], broken["status"]["error_code"]) == ("3", "UNKNOWN")
+        assert (current["version"], current["state"]) == ("2", "AVAILABLE")
+        assert product() == 3
+
+
+def test_the_server_waits_for_a_first_version_and_stops_when_told(tmp_path):
+    with serving(tmp_path) as (process, _, port):
+        url = f"http://127.0.0.1:{port}/v1/models/toy"
+        assert post(url, {"instances": ["1"]}).status_code == 404
+        export(tmp_path / "scratch")
+        (tmp_path / "scratch").rename(tmp_path / "1")
+        wait_for(lambda: post(url, {"instances": ["1"]}).status_code == 200)
+        process.terminate()
+        assert process.wait(timeout=20) == 0
