@@ -68,7 +68,7 @@ def _write_movies(size, rng, path, genre_names):
             names = [genre_names[g] for g in dict.fromkeys((main[movie], second[movie]))]
             title = f"The {rng.choice(_ADJECTIVES)} {rng.choice(_NOUNS[names[0]])} ({rng.integers(1960, 2018)})"
             writer.writerow([movie + 1, title, "|".join(names)])
-    return genres, rng.normal(0, 0.5, size.movies), 0.9 * rng.gumbel(size=size.movies)
+    return genres, rng.normal(0, 0.5, size.movies), 0.7 * rng.gumbel(size=size.movies)
 
 
 def _write_ratings(size, rng, path, genres, quality, popularity):
@@ -88,7 +88,7 @@ def _write_ratings(size, rng, path, genres, quality, popularity):
                 if n % _SESSION_ROWS == 0:
                     clock = max(clock, _START + sessions[n // _SESSION_ROWS]) + int(rng.integers(3_600))
                     mood = genres[:, rng.choice(len(taste), p=taste / taste.sum())]
-                weight = popularity + 0.8 * (genres @ taste) + 2.0 * mood + 0.3 * quality
+                weight = popularity + 0.8 * (genres @ taste) + 2.5 * mood + 0.3 * quality
                 weight = np.where(unseen, np.exp(weight - weight.max()), 0)
                 movie = int(np.searchsorted(np.cumsum(weight) / weight.sum(), rng.random()))
                 unseen[movie] = False

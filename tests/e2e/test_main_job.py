@@ -1,0 +1,134 @@
+"""The main job as a user runs it: report, console, caching, being killed, refusing."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.e2e.conftest import ROOT, SMALL, recommender
+
+COMPONENTS = [
+    "CatalogueGen",
+    "ImportSchemaGen",
+    "InteractionGen",
+    "StatisticsGen",
+    "StrictExampleValidator",
+    "Transform",
+    "Trainer.ranking",
+    "Trainer.retrieval",
+    "RecommenderBuilder",
+    "Evaluator",
+    "Pusher",
+]
+
+
+def report(output):
+    return json.loads((output / "report.json").read_text())
+
+
+def test_the_report_is_complete_and_the_model_is_better_than_popularity(small_run):
+    output, _ = small_run
+    found = report(output)
+    assert found["dataset"]["name"] == "demo"
+    assert found["dataset"]["users"] == 200
+    assert found["dataset"]["movies"] == 300
+    assert found["dataset"]["rejected_rows"] == 0
+    assert found["split"] == "per_user_chronological"
+    metrics = found["metrics"]
+    for k in (1, 5, 10, 50, 100):
+        assert 0 <= metrics["retrieval"][f"top_{k}_categorical_accuracy"] <= 1
+        assert 0 <= metrics["retrieval"][f"filtered_top_{k}_categorical_accuracy"] <= 1
+    popularity = metrics["baselines"]["popularity"]
+    for name in ("filtered_top_100_categorical_accuracy", "filtered_ndcg_at_10", "top_100_categorical_accuracy"):
+        assert metrics["retrieval"][name] > popularity[name]
+    assert metrics["retrieval"]["filtered_recall_at_10_per_user"] > 0
+    assert metrics["retrieval"]["filtered_ndcg_at_10_per_user"] > 0
+    assert metrics["ranking"]["rmse"] < 1
+    assert metrics["ranking"]["mae"] < metrics["ranking"]["rmse"]
+    assert metrics["ranking"]["auc"] > 0.5
+    assert metrics["two_stage"]["ndcg_at_10_after"] > 0
+    assert metrics["index"] == {"kind": "scann_brute_force", "recall_at_100": pytest.approx(1.0)}
+    assert found["blessed"] and found["not_blessed_because"] == []
+    assert os.listdir(found["serving_model_dir"]) == [found["pushed_version"]]
+    assert sorted(found["seconds"]["components"]) == sorted(COMPONENTS)
+
+
+def test_the_console_shows_progress_and_summary_and_none_of_tfx_noise(small_run):
+    output, printed = small_run
+    assert "generated, not real" in printed
+    assert "[ 1/11]" in printed and "[11/11] Pusher" in printed
+    assert "epoch 8 of 8" in printed
+    assert "filtered top-100 accuracy" in printed
+    assert "Blessed" in printed
+    assert "absl" not in printed and "Warning" not in printed
+    assert list((output / "logs").iterdir())
+
+
+def test_report_prints_the_same_summary(small_run):
+    output, printed = small_run
+    done = recommender("report", "--output", output)
+    assert done.returncode == 0
+    assert done.stdout.strip() in printed
+
+
+def test_tensorboard_logs_are_written(small_run):
+    output, _ = small_run
+    for trainer in ("Trainer.retrieval", "Trainer.ranking"):
+        assert list((output / "pipeline" / trainer / "model_run").rglob("events.out.tfevents.*"))
+
+
+def test_a_second_run_reuses_every_component_and_pushes_nothing(small_run):
+    output, _ = small_run
+    before = report(output)
+    done = recommender("run", "--output", output, *SMALL)
+    assert done.returncode == 0, done.stderr
+    after = report(output)
+    assert sorted(after["cached"]) == sorted(COMPONENTS)
+    assert after["metrics"] == before["metrics"]
+    assert after["pushed_version"] == before["pushed_version"]
+    assert os.listdir(after["serving_model_dir"]) == [before["pushed_version"]]
+
+
+def test_a_changed_limit_evaluates_again_and_a_refused_model_is_not_pushed(small_run):
+    output, _ = small_run
+    before = report(output)
+    done = recommender("run", "--output", output, *SMALL, "--set=evaluation.min_lift_over_popularity=50")
+    assert done.returncode == 3, done.stderr
+    refused = report(output)
+    assert not refused["blessed"] and refused["pushed_version"] is None
+    (reason,) = refused["not_blessed_because"]
+    assert "lift_at_100" in reason and "at least 50" in reason
+    assert reason in done.stdout
+    assert sorted(set(COMPONENTS) - set(refused["cached"])) == ["Evaluator", "Pusher"]
+    assert os.listdir(before["serving_model_dir"]) == [before["pushed_version"]]
+
+
+def test_a_killed_run_goes_on_where_it_was(tmp_path):
+    command = [sys.executable, "-m", "pipeline.cli", "run", "--output", str(tmp_path), *SMALL]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        for line in process.stdout:
+            if "Trainer.retrieval" in line:
+                time.sleep(3)
+                os.killpg(process.pid, signal.SIGKILL)
+                break
+    assert not (tmp_path / "report.json").exists()
+    done = recommender("run", "--output", tmp_path, *SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    finished = report(tmp_path)
+    assert finished["blessed"]
+    again = ["Trainer.retrieval", "RecommenderBuilder", "Evaluator", "Pusher"]
+    assert sorted(set(COMPONENTS) - set(finished["cached"])) == sorted(again)
+
+
+def test_two_runs_into_one_output_do_not_mix(tmp_path):
+    command = [sys.executable, "-m", "pipeline.cli", "run", "--output", str(tmp_path), *SMALL]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        process.stdout.readline()
+        done = recommender("run", "--output", tmp_path, *SMALL)
+        os.killpg(process.pid, signal.SIGKILL)
+    assert done.returncode == 2
+    assert "another run is writing" in done.stderr

@@ -1,0 +1,209 @@
+"""What the pushed model answers, through its signatures and through the server."""
+
+import csv
+import subprocess
+
+import numpy as np
+import pytest
+import requests
+import tensorflow as tf
+
+from pipeline.demo import running_server
+from serving.client import Client
+from serving.errors import ServingError
+from tests.e2e.conftest import ROOT, recommender
+
+
+@pytest.fixture(scope="module")
+def served(small_run):
+    """Directory of versions, and the directory of the only one."""
+    models = small_run[0] / "serving_models" / "recommender"
+    (version,) = models.iterdir()
+    return models, version
+
+
+@pytest.fixture(scope="module")
+def call(served):
+    import scann  # noqa: F401
+
+    model = tf.saved_model.load(str(served[1]))
+
+    def call(signature, **inputs):
+        outputs = model.signatures[signature](**{name: tf.constant(value) for name, value in inputs.items()})
+        return {name: value.numpy() for name, value in outputs.items()}
+
+    call.model = model
+    return call
+
+
+@pytest.fixture(scope="module")
+def ratings(small_run):
+    """Each user's movies in order of time, and the train part of them."""
+    (path,) = (small_run[0] / "data").glob("*/ratings.csv")
+    rows = sorted(csv.DictReader(path.open()), key=lambda row: int(row["timestamp"]))
+    users = {}
+    for row in rows:
+        users.setdefault(row["userId"], []).append((row["movieId"], int(row["timestamp"])))
+    return {user: movies[: len(movies) - int(len(movies) * 0.2 + 0.5)] for user, movies in users.items()}
+
+
+def query(users, timestamps=None, histories=None):
+    histories = histories or [[("", 0)]] * len(users)
+    width = max(map(len, histories))
+    padded = [[*history, *[("", 0)] * (width - len(history))] for history in histories]
+    return {
+        "user_id": users,
+        "timestamp": np.array(timestamps or [0] * len(users), np.int64),
+        "history_movie_id": [[movie for movie, _ in history] for history in padded],
+        "history_timestamp": np.array([[time for _, time in history] for history in padded], np.int64),
+    }
+
+
+def test_shapes_and_order_of_every_signature(call):
+    found = call("serving_default", user_id=["1", "2", "3"])
+    assert found["movie_id"].shape == found["movie_title"].shape == found["score"].shape == (3, 10)
+    assert np.all(np.diff(found["score"], axis=1) <= 0)
+    assert np.all(np.isfinite(found["score"]))
+    retrieved = call("retrieve", **query(["1", "2"]))
+    assert retrieved["movie_id"].shape == retrieved["score"].shape == (2, 100)
+    ranked = call("rank", **query(["1"]), movie_id=[["1", "2", "3"]])
+    assert ranked["predicted_rating"].shape == ranked["score"].shape == (1, 3)
+    assert np.all((ranked["predicted_rating"] >= 0.5) & (ranked["predicted_rating"] <= 5))
+
+
+def test_nothing_seen_is_ever_recommended(call, ratings):
+    users = list(ratings)
+    for signature, inputs in (("serving_default", {"user_id": users}), ("retrieve", query(users))):
+        for user, movies in zip(users, call(signature, **inputs)["movie_id"], strict=True):
+            assert not {movie.decode() for movie in movies} & {movie for movie, _ in ratings[user]}, signature
+
+
+def test_a_history_given_is_not_recommended_back_to_a_stranger(call):
+    history = [[("5", 0), ("6", 0), ("7", 0)]]
+    found = call("retrieve", **query([""], histories=history))["movie_id"][0]
+    assert not {b"5", b"6", b"7"} & set(found)
+    assert len(set(found)) == 100
+
+
+def test_a_history_changes_the_answer(call):
+    plain = call("recommend", **query([""]))["movie_id"]
+    told = call("recommend", **query([""], histories=[[("5", 0), ("6", 0), ("7", 0)]]))["movie_id"]
+    assert plain.tolist() != told.tolist()
+
+
+def test_unknown_users_and_movies_are_no_error(call):
+    anonymous, unknown = (call("serving_default", user_id=[user])["movie_id"] for user in ("", "nobody"))
+    assert anonymous.tolist() == unknown.tolist()
+    assert b"" not in anonymous
+    ranked = call("rank", **query(["1"], histories=[[("no such movie", 0)]]), movie_id=[["no such movie", "1"]])
+    assert np.all(np.isfinite(ranked["score"]))
+    assert call("similar", movie_id=["no such movie"])["movie_id"].tolist() == [[b""] * 10]
+
+
+def test_similar_movies_are_others_in_order(call):
+    found = call("similar", movie_id=["1", "2"])
+    assert found["movie_id"].shape == (2, 10)
+    assert b"1" not in found["movie_id"][0] and b"2" not in found["movie_id"][1]
+    assert np.all(np.diff(found["score"], axis=1) <= 1e-6)
+    assert np.all(found["score"] <= 1 + 1e-5)
+
+
+def test_a_list_that_runs_short_is_padded_at_its_end(call):
+    history = [[(str(movie), 0) for movie in range(1, 296)]]
+    found = call("recommend", **query([""], histories=history))
+    ids, scores = found["movie_id"][0], found["score"][0]
+    assert {movie for movie in ids if movie} == {str(movie).encode() for movie in range(296, 301)}
+    assert ids.tolist()[5:] == [b""] * 5
+    assert np.all(np.isfinite(scores)) and np.all(np.diff(scores) <= 0)
+
+
+def test_batch_equals_single(call, ratings):
+    users = ["1", "", "nobody", "17"]
+    histories = [ratings["1"][:3], [("9", 0)], [("", 0)], ratings["17"][:1]]
+    times = [1_500_000_000, 0, 0, 1_400_000_000]
+    for signature in ("recommend", "retrieve"):
+        together = call(signature, **query(users, times, histories))
+        for i in range(len(users)):
+            alone = call(signature, **query(users[i : i + 1], times[i : i + 1], histories[i : i + 1]))
+            assert alone["movie_id"][0].tolist() == together["movie_id"][i].tolist()
+            np.testing.assert_allclose(alone["score"][0], together["score"][i], rtol=1e-4, atol=1e-5)
+
+
+def test_recommend_is_retrieve_then_rank(call, ratings):
+    inputs = query(["1", ""], [1_500_000_000, 0], [ratings["1"][:5], [("9", 0)]])
+    retrieved = call("retrieve", **inputs)
+    ranked = call("rank", **inputs, movie_id=retrieved["movie_id"])
+    recommended = call("recommend", **inputs)
+    for i in range(2):
+        best = np.argsort(-ranked["score"][i], kind="stable")[:10]
+        assert retrieved["movie_id"][i][best].tolist() == recommended["movie_id"][i].tolist()
+        np.testing.assert_allclose(ranked["score"][i][best], recommended["score"][i], rtol=1e-4, atol=1e-5)
+
+
+def test_the_default_signature_recommends_from_what_training_knew(call, ratings):
+    end = max(time for movies in ratings.values() for _, time in movies)
+    history = ratings["1"][::-1][:100]
+    expected = call("recommend", **query(["1"], [end], [history]))
+    found = call("serving_default", user_id=["1"])
+    assert found["movie_id"].tolist() == expected["movie_id"].tolist()
+    np.testing.assert_allclose(found["score"], expected["score"], rtol=1e-4, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def clients(served):
+    with (
+        running_server(str(served[0])) as (grpc_port, rest_port),
+        Client("127.0.0.1", rest_port, use_grpc=False) as rest,
+        Client("127.0.0.1", grpc_port, use_grpc=True) as grpc,
+    ):
+        yield rest, grpc, grpc_port, rest_port
+
+
+@pytest.mark.parametrize("users", [["1"], ["nobody"], [""], ["1", "nobody", "", "17"], [str(n) for n in range(600)]])
+@pytest.mark.parametrize("histories", [False, True])
+def test_rest_and_grpc_give_identical_answers(clients, users, histories):
+    given = [["5", "6", "7"][: n % 4] for n in range(len(users))] if histories else None
+    over_rest, over_grpc = (client.recommend(users, given) for client in clients[:2])
+    assert [[m.movie_id for m in row] for row in over_rest] == [[m.movie_id for m in row] for row in over_grpc]
+    assert [[m.title for m in row] for row in over_rest] == [[m.title for m in row] for row in over_grpc]
+    scores = [[[m.score for m in row] for row in rows] for rows in (over_rest, over_grpc)]
+    np.testing.assert_allclose(*scores, rtol=1e-6)
+
+
+def test_the_server_gives_what_the_signature_gives(clients, call):
+    found = call("serving_default", user_id=["1"])
+    assert [m.movie_id.encode() for m in clients[0].recommend(["1"])[0]] == found["movie_id"][0].tolist()
+
+
+def test_the_bare_list_form_works(clients):
+    url = f"http://127.0.0.1:{clients[3]}/v1/models/recommender:predict"
+    (row,) = requests.post(url, json={"instances": ["42"]}).json()["predictions"]
+    assert len(row["movie_id"]) == len(row["movie_title"]) == len(row["score"]) == 10
+
+
+def test_predict_prints_titles_and_scores_over_both_protocols(clients):
+    ports = ["--port", clients[2], "--rest-port", clients[3]]
+    rest, grpc = recommender("predict", "42", *ports), recommender("predict", "42", "--grpc", *ports)
+    assert rest.returncode == 0, rest.stderr
+    assert rest.stdout == grpc.stdout
+    assert rest.stdout.count("The ") == 10
+    few = recommender("predict", "", "--history", "1, 2", "--k", 3, *ports)
+    assert few.stdout.count("The ") == 3
+    many = recommender("predict", "42", "--k", 11, *ports)
+    assert (many.returncode, many.stdout) == (1, "")
+    assert "gives 10 recommendations at most, not 11" in many.stderr
+
+
+def test_without_a_server_the_client_says_so():
+    with Client("127.0.0.1", 9, use_grpc=True) as client, pytest.raises(ServingError, match="no server answers gRPC"):
+        client.recommend(["1"])
+    done = recommender("predict", "1", "--rest-port", 9)
+    assert done.returncode == 1
+    assert "no server answers REST on 127.0.0.1:9: start one with `recommender serve`" in done.stderr
+
+
+def test_the_model_answers_the_same_in_the_versions_of_the_serving_image(served):
+    script = ROOT / "scripts" / "check_serving_image.sh"
+    done = subprocess.run([script, served[0]], text=True, capture_output=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "TensorFlow 2.11.1 with ScaNN 1.2.9 gives the same 13 outputs" in done.stdout

@@ -1,0 +1,82 @@
+"""What a careless person gives the command: one line that helps, a status, and nothing half-written."""
+
+import pytest
+
+from tests.e2e.conftest import ROOT, recommender
+
+RATINGS = "userId,movieId,rating,timestamp\n" + "".join(f"{n % 7},{n % 5},3,{n + 1}\n" for n in range(70))
+MOVIES = "movieId,title,genres\n" + "".join(f"{n},M{n},Drama\n" for n in range(5))
+
+
+@pytest.fixture
+def data(tmp_path):
+    directory = tmp_path / "data"
+    directory.mkdir()
+    (directory / "ratings.csv").write_text(RATINGS)
+    (directory / "movies.csv").write_text(MOVIES)
+    return directory
+
+
+def refused(*arguments, cwd):
+    done = recommender(*arguments, cwd=cwd)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    (line,) = done.stderr.strip().splitlines()
+    return line
+
+
+def test_no_such_directory(tmp_path):
+    assert "no such directory" in refused("run", "--data", "nowhere", cwd=tmp_path)
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_missing_file(data, tmp_path):
+    (data / "movies.csv").unlink()
+    assert "movies.csv: no such file" in refused("run", "--data", data, cwd=tmp_path)
+
+
+def test_a_wrong_header(data, tmp_path):
+    (data / "ratings.csv").write_text(RATINGS.replace("rating", "stars", 1))
+    assert "no column 'rating'" in refused("run", "--data", data, cwd=tmp_path)
+
+
+def test_an_empty_file(data, tmp_path):
+    (data / "ratings.csv").write_text("")
+    assert "ratings.csv is empty" in refused("run", "--data", data, cwd=tmp_path)
+
+
+def test_too_many_bad_rows_stop_the_run_with_a_list_of_them(data, tmp_path):
+    (data / "ratings.csv").write_text(RATINGS + "1,2,good,300\n")
+    line = refused("run", "--data", data, "--output", tmp_path / "out", cwd=tmp_path)
+    assert "line 72: user_rating 'good' is not a number" in line
+    (rejected,) = (tmp_path / "out" / "rejected_rows").iterdir()
+    assert "good" in rejected.read_text()
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_a_wrong_setting(tmp_path):
+    assert "retrieval.epoch: Extra inputs" in refused("run", "--set", "retrieval.epoch=1", cwd=tmp_path)
+
+
+def test_a_report_that_is_not_there(tmp_path):
+    assert "no report" in refused("report", "--output", tmp_path, cwd=tmp_path)
+
+
+def test_a_model_directory_that_is_not_there(tmp_path):
+    done = recommender("serve", "--model-dir", tmp_path / "none", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "no such directory" in done.stderr
+
+
+def test_help_and_client_do_not_import_tfx():
+    code = "import sys, pipeline.cli, serving.client, serving.server.main; print('tfx' in sys.modules)"
+    import subprocess
+    import sys
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True)
+    assert done.stdout.strip() == "False", done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["serve", "--help"], ["predict", "--help"]])
+def test_help(arguments):
+    assert recommender(*arguments).stdout.startswith("Usage:")
