@@ -16,4 +16,4 @@ serving-check: setup  ## The demo's model in the versions inside google/tf-servi
 	@scripts/check_serving_image.sh
 
 lock:  ## Resolve setup.py again into requirements.lock.
-	uv pip compile setup.py --extra test --python-version 3.10 --no-header --no-annotate -o requirements.lock
+	uv pip compile setup.py --extra benchmark --extra test --python-version 3.10 --no-header --no-annotate -o requirements.lock

@@ -13,6 +13,7 @@ from pipeline.errors import RunError, UserError
 from serving.errors import ServingError
 
 _NOT_BLESSED = 3
+_SPLITS = ["per_user_chronological", "random", "global_temporal"]
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -35,7 +36,7 @@ def cli() -> None:
 @click.option("--output", metavar="DIR", help="Where everything goes.  [default: ./runs/<name>]")
 @click.option(
     "--split",
-    type=click.Choice(["per_user_chronological", "random", "global_temporal"]),
+    type=click.Choice(_SPLITS),
     help="How eval interactions are held out.  [default: per_user_chronological]",
 )
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as in retrieval.epochs=3.")
@@ -98,6 +99,28 @@ def predict(user_id, k, history, use_grpc, host, port, rest_port, model_name) ->
         recommendations = client.recommend([user_id], [movies] if movies is not None else None, k)[0]
     for place, movie in enumerate(recommendations, 1):
         click.echo(f"{place:3d}  {movie.score:8.3f}  {movie.title}  ({movie.movie_id})")
+
+
+@cli.group()
+def benchmark() -> None:
+    """Measure what the README claims."""
+
+
+@benchmark.command()
+@click.option("--config", "config_name", metavar="NAME|FILE", help="A configuration, as for `run`.")
+@click.option("--data", metavar="DIR|EDITION", help="Data, as for `run`.")
+@click.option("--split", type=click.Choice(_SPLITS), default="per_user_chronological", show_default=True)
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Trainings to average.")
+@click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
+@click.option("--output", metavar="DIR", help="Where the runs go.  [default: ./runs/benchmark-<name>-<split>]")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as for `run`.")
+def quality(config_name, data, split, seeds, json_file, output, overrides) -> None:
+    """Compare the pipeline's models with popularity, EASE, iALS, BPR and the TFRS tutorial on one split."""
+    from benchmarks.quality.command import run
+    from pipeline.jobs import resolve_config
+
+    config = resolve_config(config_name, data, split, overrides)
+    run(config, seeds, output or f"runs/benchmark-{config.name}-{split}", json_file, Console())
 
 
 @cli.command()

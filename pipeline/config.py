@@ -119,8 +119,9 @@ class Index(_Strict):
 class Evaluation(_Strict):
     """What a model has to reach to be blessed."""
 
-    max_rmse: float = Field(1.0, gt=0)
-    min_lift_over_popularity: float = Field(1.0, ge=0)  # Filtered top-100 accuracy over the baseline's.
+    max_rmse: float | None = Field(None, gt=0)  # In units of the rating; None: no such limit.
+    max_rmse_over_constant: float = Field(1.0, gt=0)  # RMSE over that of always predicting the eval ratings' mean.
+    min_lift_over_popularity: float = Field(1.05, ge=0)  # Filtered top-100 accuracy over the baseline's.
     min_index_recall: float = Field(0.95, ge=0, le=1)
 
 

@@ -68,7 +68,7 @@ def _run(config: Config, output: str, console: Console, started: float) -> dict[
     from pipeline.pipeline import create_pipeline
     from pipeline.progress import Progress
 
-    connection = metadata.sqlite_metadata_connection_config(os.path.join(output, "metadata.db"))
+    connection = _connection(output)
     fingerprint = datasets.fingerprint(config)
     serving_dir = os.path.join(output, "serving_models", "recommender")
     pipeline = create_pipeline(
@@ -118,6 +118,20 @@ def _run(config: Config, output: str, console: Console, started: float) -> dict[
     }
     write_report(report, output)
     return report
+
+
+def latest_artifact_uri(output: str, component: str, key: str) -> str:
+    """Where the newest run into `output` has a component's artifact."""
+    from tfx.orchestration import metadata
+
+    with metadata.Metadata(_connection(output)) as handle:
+        return _Outputs(_PIPELINE_NAME, handle).artifact(component, key).uri
+
+
+def _connection(output: str):
+    from tfx.orchestration import metadata
+
+    return metadata.sqlite_metadata_connection_config(os.path.join(output, "metadata.db"))
 
 
 class _Outputs:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_recommenders as tfrs
@@ -14,7 +11,6 @@ from pipeline import features as f
 from pipeline import inputs, layers, training
 from pipeline.config import Ranking
 
-VALIDATION_FILE = "validation.json"
 _DECAY_SECONDS = (600.0, 86_400.0)
 _EVAL_BATCH = 4096
 
@@ -151,10 +147,9 @@ def run_fn(fn_args) -> None:
     model = RankingModel(config, transform, labels.rating_range, labels.mean_rating, labels.mean_preference)
     batch_size = training.fitting_batch_size(config, rows)
     train = inputs.dataset(fn_args.train_files, transform, batch_size, shuffle_seed=config.seed)
-    training.fit(model, train, config, rows, fn_args.model_run_dir)
+    seconds = training.fit(model, train, config, rows, fn_args.model_run_dir)
 
     result = validate(model, inputs.dataset(fn_args.eval_files, transform, _EVAL_BATCH))
     training.progress.info("validation: %s", ", ".join(f"{name} {value:.4f}" for name, value in result.items()))
-    with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, VALIDATION_FILE), "w") as file:
-        file.write(json.dumps(result, indent=2))
+    training.write_validation({**result, "train_seconds": seconds}, fn_args.model_run_dir)
     tf.saved_model.save(RankingServable(model, transform, config.embedding_dim), fn_args.serving_model_dir)

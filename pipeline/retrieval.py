@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +14,6 @@ from pipeline import inputs, layers, training
 from pipeline.catalogue import Catalogue, load_catalogue
 from pipeline.config import Retrieval
 
-VALIDATION_FILE = "validation.json"
 CATALOGUE_FILES = "catalogue_files"  # Key of custom_config, set by RecommenderTrainer.
 TOP_KS = (1, 5, 10, 50, 100)
 _EVAL_BATCH = 1024
@@ -194,7 +191,7 @@ def run_fn(fn_args) -> None:
     model = RetrievalModel(config, transform, catalogue, counts)
     batch_size = training.fitting_batch_size(config, rows)
     train = inputs.dataset(fn_args.train_files, transform, batch_size, shuffle_seed=config.seed)
-    training.fit(model, train, config, rows, fn_args.model_run_dir)
+    seconds = training.fit(model, train, config, rows, fn_args.model_run_dir)
 
     servable = RetrievalServable(model, transform, config.temperature)
     eval_batches = inputs.dataset(fn_args.eval_files, transform, _EVAL_BATCH)
@@ -203,6 +200,5 @@ def run_fn(fn_args) -> None:
         "validation, seen movies included: %s",
         ", ".join(f"top-{k} {result[f'top_{k}_categorical_accuracy']:.4f}" for k in TOP_KS),
     )
-    with tf.io.gfile.GFile(os.path.join(fn_args.model_run_dir, VALIDATION_FILE), "w") as file:
-        file.write(json.dumps(result, indent=2))
+    training.write_validation({**result, "train_seconds": seconds}, fn_args.model_run_dir)
     tf.saved_model.save(servable, fn_args.serving_model_dir)

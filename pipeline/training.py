@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import time
 from collections.abc import Collection
 from typing import NamedTuple
 
@@ -13,6 +16,8 @@ import tensorflow_transform as tft
 from pipeline import features as f
 from pipeline import inputs
 from pipeline.config import Training
+
+VALIDATION_FILE = "validation.json"
 
 progress = logging.getLogger("recommender.progress")
 
@@ -51,14 +56,22 @@ def _columns(files, transform, *names):
     return rows.map(lambda batch: tf.io.parse_example(batch, spec)).as_numpy_iterator()
 
 
-def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: int, log_dir: str) -> None:
-    """Trains for the configured epochs, with a learning rate that falls along a cosine to zero."""
+def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: int, log_dir: str) -> float:
+    """Trains for the configured epochs, with a learning rate that falls along a cosine to zero; returns the seconds."""
+    started = time.monotonic()
     steps = max(1, rows // config.batch_size) * config.epochs
     if not steps:
-        return
+        return 0.0
     model.compile(tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)))
     callbacks = [tf.keras.callbacks.TensorBoard(log_dir), _Progress(config.epochs)]
     model.fit(train, epochs=config.epochs, verbose=0, callbacks=callbacks)
+    return time.monotonic() - started
+
+
+def write_validation(values: dict[str, float], model_run_dir: str) -> None:
+    """Keeps what a trainer measured beside its logs."""
+    with tf.io.gfile.GFile(os.path.join(model_run_dir, VALIDATION_FILE), "w") as file:
+        file.write(json.dumps(values, indent=2))
 
 
 def fitting_batch_size(config: Training, rows: int) -> int:

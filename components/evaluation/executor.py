@@ -13,10 +13,10 @@ from tfx.utils import io_utils, path_utils
 
 from components.catalogue_gen.executor import SPLIT as CATALOGUE_SPLIT
 from components.evaluation import predictions
-from components.evaluation.verdict import build_eval_config, failures, report_metrics
+from components.evaluation.verdict import build_eval_config, failures, report_metrics, report_slices
 from components.recommender_builder.executor import INDEX_FILE
 from pipeline.config import Evaluation
-from pipeline.retrieval import VALIDATION_FILE
+from pipeline.training import VALIDATION_FILE
 
 REPORT_FILE = "evaluation.json"
 
@@ -51,9 +51,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
         index = json.loads(io_utils.read_string_file(os.path.join(model_dir, INDEX_FILE)))
         run_uri = artifact_utils.get_single_uri(input_dict["retrieval_run"])
-        unfiltered = json.loads(io_utils.read_string_file(os.path.join(run_uri, VALIDATION_FILE)))
+        validation = json.loads(io_utils.read_string_file(os.path.join(run_uri, VALIDATION_FILE)))
+        unfiltered = {name: value for name, value in validation.items() if name.startswith("top_")}
+        result = tfma.load_eval_result(output)
         report = {
-            "metrics": report_metrics(tfma.load_eval_result(output), unfiltered, index),
+            "metrics": report_metrics(result, unfiltered, index) | {"slices": report_slices(result)},
             "not_blessed_because": failures(tfma.load_validation_result(output), index, limits),
         }
         io_utils.write_string_file(os.path.join(output, REPORT_FILE), json.dumps(report, indent=2))

@@ -45,8 +45,20 @@ class LiftOverBaseline(tfma.metrics.Metric):
         super().__init__(metric_util.merge_per_key_computations(_lift), k=k, name=name)
 
 
+class ErrorOverConstant(tfma.metrics.Metric):
+    """RMSE divided by that of the best constant prediction, which is the labels' standard deviation.
+
+    It does not depend on the scale of the ratings: one and above means that nothing was learnt. Zero where all labels
+    are the same, as there is nothing to learn then.
+    """
+
+    def __init__(self, name: str):
+        super().__init__(metric_util.merge_per_key_computations(_error_over_constant), name=name)
+
+
 metric_types.register_metric(ListQuality)
 metric_types.register_metric(LiftOverBaseline)
+metric_types.register_metric(ErrorOverConstant)
 
 
 def _list_quality(ks, ndcg_k, model_name="", output_name="", **_):
@@ -104,6 +116,32 @@ class _HitRatio(beam.CombineFn):
     def extract_output(self, accumulator):
         model, baseline = accumulator
         return {self._key: float(model / baseline) if baseline else (float("inf") if model else 0.0)}
+
+
+def _error_over_constant(name, model_name="", output_name="", **_):
+    key = metric_types.MetricKey(name, model_name=model_name, output_name=output_name)
+    return [metric_types.MetricComputation([key], None, _ErrorRatio(key))]
+
+
+class _ErrorRatio(beam.CombineFn):
+    def __init__(self, key):
+        self._key = key
+
+    def create_accumulator(self):
+        return np.zeros(4)  # Examples, squared errors, labels, squared labels.
+
+    def add_input(self, accumulator, element):
+        label = float(np.squeeze(element.get_labels(self._key.model_name, self._key.output_name)))
+        error = float(np.squeeze(_prediction(element, self._key))) - label
+        return accumulator + np.array([1, error**2, label, label**2])
+
+    def merge_accumulators(self, accumulators):
+        return sum(accumulators)
+
+    def extract_output(self, accumulator):
+        count, squared_error, total, squares = accumulator
+        spread = squares - total**2 / count if count else 0.0
+        return {self._key: float(np.sqrt(squared_error / spread)) if spread > 0 else 0.0}
 
 
 def _prediction(element: metric_types.StandardMetricInputs, key: metric_types.MetricKey) -> np.ndarray:

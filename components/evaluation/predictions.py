@@ -20,6 +20,12 @@ BEFORE, AFTER = "two_stage_before", "two_stage_after"
 POPULARITY, POPULARITY_UNFILTERED, LIFT = "popularity", "popularity_unfiltered", "lift"
 RATING, PREFERENCE = "rating", "preference"
 
+# Features that slices are cut by.
+USER, HISTORY, POPULARITY_OF_MOVIE = "user", "history", "movie"
+_SHORT_HISTORY = 10
+_HEAD_SHARE = 0.1  # The most popular tenth of the rated movies is the head; the less popular half is the tail.
+_TAIL_SHARE = 0.5
+
 _BATCH = 512
 _NOTHING = np.array([])
 
@@ -76,7 +82,12 @@ class Predict(beam.DoFn):
             # A movie that was seen is filtered out, so that it cannot be found again.
             filtered = np.inf if movie in seen else popularity.rank(movie, seen_counts)
             popular = popularity.rank(movie, _NOTHING), filtered
-            self._pending.append((user_id, example, popular, wanted if number == 0 else ()))
+            slices = {
+                USER: "warm" if seen else "cold",
+                HISTORY: _history_length(len(_ints(example, f.HISTORY_TIMESTAMP.name))),
+                POPULARITY_OF_MOVIE: popularity.level(movie, _HEAD_SHARE, _TAIL_SHARE),
+            }
+            self._pending.append((user_id, example, popular, wanted if number == 0 else (), slices))
         while len(self._pending) >= _BATCH:
             yield from self._predict(self._pending[:_BATCH])
             self._pending = self._pending[_BATCH:]
@@ -88,7 +99,7 @@ class Predict(beam.DoFn):
         self._pending = []
 
     def _predict(self, rows: list[tuple]) -> Iterator[dict[str, Any]]:
-        users, examples, popular, user_movies = zip(*rows, strict=True)
+        users, examples, popular, user_movies, slices = zip(*rows, strict=True)
         movies = [_bytes(example, f.MOVIE_ID.name)[0] for example in examples]
         query = {
             f.USER_ID.name: tf.constant(users),
@@ -124,7 +135,7 @@ class Predict(beam.DoFn):
             yield {
                 tfma.PREDICTIONS_KEY: predictions,
                 tfma.LABELS_KEY: {name: labels.get(name, _NOTHING) for name in predictions},
-                tfma.FEATURES_KEY: {},
+                tfma.FEATURES_KEY: {name: np.array([value]) for name, value in slices[row].items()},
             }
 
 
@@ -153,6 +164,10 @@ class Predictions(beam.PTransform):
             | beam.CoGroupByKey()
             | beam.ParDo(self._predict, beam.pvalue.AsDict(counts), beam.pvalue.AsSingleton(movies))
         )
+
+
+def _history_length(entries: int) -> str:
+    return "none" if not entries else "short" if entries < _SHORT_HISTORY else "long"
 
 
 def _load(model_dir: str):

@@ -53,6 +53,16 @@ class Popularity:
         """The counts of these movies, rising: what `rank` takes as excluded."""
         return np.sort(np.array([self._counts.get(movie, 0) for movie in movies], np.int64))
 
+    def level(self, movie: bytes, head_share: float, tail_share: float) -> str:
+        """`never rated`, or where the movie stands among the rated ones: `head`, `middle` or `tail`."""
+        count = self._counts.get(movie, 0)
+        if not count:
+            return "never rated"
+        rated = len(self._falling)
+        if count >= self._falling[int(rated * head_share)]:
+            return "head"
+        return "tail" if count <= self._falling[int(rated * (1 - tail_share))] else "middle"
+
     def rank(self, movie: bytes, excluded_counts: np.ndarray) -> float:
         """The middle rank of a movie, from 1, when others with these (rising) counts are left out."""
         count = self._counts.get(movie, 0)

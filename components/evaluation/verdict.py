@@ -15,24 +15,39 @@ from components.evaluation import predictions as p
 from pipeline.config import Evaluation
 from pipeline.retrieval import TOP_KS
 
+_SLICES = (p.USER, p.HISTORY, p.POPULARITY_OF_MOVIE)
 _LISTS = (p.RETRIEVAL, p.PER_USER, p.BEFORE, p.AFTER, p.POPULARITY, p.POPULARITY_UNFILTERED)
 
 
 def build_eval_config(limits: Evaluation) -> tfma.EvalConfig:
     """Metrics of every output of `predictions.Predict`, and the thresholds."""
-    at_least, at_most = {"lower_bound": limits.min_lift_over_popularity}, {"upper_bound": limits.max_rmse}
+    rmse = _metric("RootMeanSquaredError", name="rmse")
+    if limits.max_rmse is not None:
+        rmse |= _threshold(upper_bound=limits.max_rmse)
     specs = [
         _metrics(_LISTS, _ours("ListQuality", ks=TOP_KS)),
-        _metrics([p.LIFT], _ours("LiftOverBaseline", name="lift_at_100", k=100) | _threshold(at_least)),
+        _metrics([p.RETRIEVAL], _metric("ExampleCount")),
+        _metrics(
+            [p.LIFT],
+            _ours("LiftOverBaseline", name="lift_at_100", k=100)
+            | _threshold(lower_bound=limits.min_lift_over_popularity),
+        ),
         _metrics(
             [p.RATING],
-            _metric("RootMeanSquaredError", name="rmse") | _threshold(at_most),
+            rmse,
+            _ours("ErrorOverConstant", name="rmse_over_constant")
+            | _threshold(upper_bound=limits.max_rmse_over_constant),
             _metric("MeanAbsoluteError", name="mae"),
         ),
         _metrics([p.PREFERENCE], _metric("AUC", name="auc"), _metric("BinaryAccuracy", name="binary_accuracy")),
     ]
     return json_format.ParseDict(
-        {"model_specs": [{}], "slicing_specs": [{}], "metrics_specs": specs}, tfma.EvalConfig()
+        {
+            "model_specs": [{}],
+            "slicing_specs": [{}, *({"feature_keys": [name]} for name in _SLICES)],
+            "metrics_specs": specs,
+        },
+        tfma.EvalConfig(),
     )
 
 
@@ -48,8 +63,9 @@ def _ours(class_name: str, **config: Any) -> dict[str, str]:
     return _metric(class_name, **config) | {"module": metrics.__name__}
 
 
-def _threshold(bound: dict[str, float]) -> dict[str, Any]:
-    return {"threshold": {"value_threshold": bound}}
+def _threshold(**bound: float) -> dict[str, Any]:
+    """A limit on the value over all examples; slices are not held to it."""
+    return {"per_slice_thresholds": [{"slicing_specs": [{}], "threshold": {"value_threshold": bound}}]}
 
 
 def report_metrics(result: tfma.EvalResult, unfiltered: dict[str, float], index: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +76,7 @@ def report_metrics(result: tfma.EvalResult, unfiltered: dict[str, float], index:
       unfiltered: the retrieval Trainer's validation.
       index: kind and recall of the index.
     """
-    value = _values(result)
+    value = _values(next(found for slice_key, found in result.slicing_metrics if not slice_key))
     filtered = {f"filtered_top_{k}_categorical_accuracy": value[p.RETRIEVAL, f"recall_at_{k}"] for k in TOP_KS}
     return {
         "retrieval": {
@@ -89,9 +105,25 @@ def report_metrics(result: tfma.EvalResult, unfiltered: dict[str, float], index:
     }
 
 
-def _values(result: tfma.EvalResult) -> dict[tuple[str, str], float]:
-    """Values over all examples, by output and metric; None where there is none, as JSON has no NaN."""
-    by_output = next(values for slice_key, values in result.slicing_metrics if not slice_key)
+def report_slices(result: tfma.EvalResult) -> dict[str, dict[str, float]]:
+    """The main figures of each slice, by `feature=value`, beside popularity's on the same queries."""
+    slices = {}
+    for slice_key, by_output in result.slicing_metrics:
+        if slice_key:
+            value = _values(by_output)
+            slices["=".join(slice_key[0])] = {
+                "queries": int(value[p.RETRIEVAL, "example_count"]),
+                "filtered_top_100_categorical_accuracy": value[p.RETRIEVAL, "recall_at_100"],
+                "filtered_ndcg_at_10": value[p.RETRIEVAL, "ndcg_at_10"],
+                "popularity_filtered_top_100_categorical_accuracy": value[p.POPULARITY, "recall_at_100"],
+                "popularity_filtered_ndcg_at_10": value[p.POPULARITY, "ndcg_at_10"],
+                "rmse": value[p.RATING, "rmse"],
+            }
+    return dict(sorted(slices.items()))
+
+
+def _values(by_output: dict[str, Any]) -> dict[tuple[str, str], float | None]:
+    """Values by output and metric; None where there is none, as JSON has no NaN."""
     found = {
         (output, name): float(value["doubleValue"])
         for output, by_subkey in by_output.items()

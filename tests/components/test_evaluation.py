@@ -9,7 +9,7 @@ from apache_beam.testing import util
 from components.evaluation import metrics
 from components.evaluation import predictions as p
 from components.evaluation.ranks import Popularity, list_ranks
-from components.evaluation.verdict import build_eval_config, failures, report_metrics
+from components.evaluation.verdict import build_eval_config, failures, report_metrics, report_slices
 from pipeline.config import Evaluation
 
 
@@ -45,6 +45,12 @@ def test_popularity_agrees_with_a_full_sort():
         assert baseline.rank(names[i], excluded) == expected
 
 
+def test_levels_of_popularity_divide_the_rated_movies():
+    baseline = Popularity({f"m{i}".encode(): 100 - i for i in range(20)}, movies=30)
+    levels = [baseline.level(f"m{i}".encode(), 0.1, 0.5) for i in (0, 2, 3, 9, 10, 19, 25)]
+    assert levels == ["head", "head", "middle", "middle", "tail", "tail", "never rated"]
+
+
 def test_recall_and_ndcg_of_one_and_of_several_relevant_movies():
     assert metrics.recall(np.array([3.0]), 3) == 1
     assert metrics.ndcg(np.array([3.0]), 10) == pytest.approx(1 / np.log2(4))
@@ -54,7 +60,7 @@ def test_recall_and_ndcg_of_one_and_of_several_relevant_movies():
     assert metrics.ndcg(several, 10) == pytest.approx((1 + 1 / np.log2(5)) / ideal)
 
 
-def extracts(ranks, popular, rating, predicted):
+def extracts(ranks, popular, rating, predicted, user="warm"):
     liked = rating >= 4
     nothing = np.array([])
     predictions = {
@@ -72,11 +78,15 @@ def extracts(ranks, popular, rating, predicted):
     return {
         tfma.PREDICTIONS_KEY: predictions,
         tfma.LABELS_KEY: {name: labels.get(name, nothing) for name in predictions},
-        tfma.FEATURES_KEY: {},
+        tfma.FEATURES_KEY: {
+            p.USER: np.array([user]),
+            p.HISTORY: np.array(["long"]),
+            p.POPULARITY_OF_MOVIE: np.array(["head"]),
+        },
     }
 
 
-ROWS = [extracts(1.0, 50.0, 5.0, 4.5), extracts(20.0, 300.0, 2.0, 3.0), extracts(np.inf, 101.0, 4.0, 3.9)]
+ROWS = [extracts(1.0, 50.0, 5.0, 4.5), extracts(20.0, 300.0, 2.0, 3.0), extracts(np.inf, 101.0, 4.0, 3.9, "cold")]
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +110,7 @@ def evaluate(tmp_path_factory):
 
 
 def test_tfma_gives_the_values_that_numpy_gives_and_passes_what_reaches_the_limits(evaluate):
-    limits = Evaluation(max_rmse=0.7, min_lift_over_popularity=2.0)
+    limits = Evaluation(max_rmse=0.7, max_rmse_over_constant=0.52, min_lift_over_popularity=2.0)
     result, validation = evaluate(limits)
     report = report_metrics(result, {"top_1_categorical_accuracy": 0.5}, {"kind": "exact", "recall_at_100": 1.0})
     retrieval = report["retrieval"]
@@ -117,16 +127,27 @@ def test_tfma_gives_the_values_that_numpy_gives_and_passes_what_reaches_the_limi
     assert report["ranking"]["auc"] == pytest.approx(1.0, abs=1e-3)
     popularity = report["baselines"]["popularity"]
     assert popularity["filtered_top_100_categorical_accuracy"] == pytest.approx(1 / 3)
-    assert failures(validation, report["index"], limits) == []
+    assert failures(validation, report["index"], limits) == [], "slices below a limit do not count"
+    slices = report_slices(result)
+    assert (slices["user=warm"]["queries"], slices["user=cold"]["queries"], slices["movie=head"]["queries"]) == (
+        2,
+        1,
+        3,
+    )
+    assert slices["user=warm"]["filtered_top_100_categorical_accuracy"] == 1
+    assert slices["user=warm"]["popularity_filtered_top_100_categorical_accuracy"] == 0.5
+    assert slices["user=cold"]["filtered_top_100_categorical_accuracy"] == 0
+    assert slices["user=cold"]["rmse"] == pytest.approx(0.1, abs=1e-6)
 
 
 def test_a_model_below_its_limits_is_refused_with_metric_value_and_limit(evaluate):
-    limits = Evaluation(max_rmse=0.5, min_lift_over_popularity=2.5)
+    limits = Evaluation(max_rmse=0.5, max_rmse_over_constant=0.51, min_lift_over_popularity=2.5)
     _, validation = evaluate(limits)
     assert sorted(failures(validation, {"kind": "scann_hashed", "recall_at_100": 0.9}, limits)) == [
         "index: recall is 0.9000, and has to be at least 0.95",
         "lift: lift_at_100 is 2.0000, and has to be at least 2.5",
         "rating: rmse is 0.6481, and has to be at most 0.5",
+        "rating: rmse_over_constant is 0.5196, and has to be at most 0.51",
     ]
 
 

@@ -1,0 +1,1 @@
+"""Recommendation quality beside baselines, on identical splits and queries."""

@@ -1,0 +1,92 @@
+"""Models to be better than. Each takes the data and a seed and gives scores by user."""
+
+from __future__ import annotations
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+import threadpoolctl
+from implicit.als import AlternatingLeastSquares
+from implicit.bpr import BayesianPersonalizedRanking
+
+from benchmarks.quality.dataset import Dataset
+from benchmarks.quality.measure import Scores
+
+_EASE_L2 = 300.0
+_EASE_MAX_MOVIES = 30_000  # Its matrix is dense: 3.6 GB.
+_FACTORS = 64
+
+
+def popularity(data: Dataset, seed: int) -> Scores:
+    """Number of train interactions."""
+    counts = np.bincount(data.train_pairs[1], minlength=len(data.movies)).astype(np.float32)
+    return lambda users: np.tile(counts, (len(users), 1))
+
+
+def ease(data: Dataset, seed: int) -> Scores:
+    """EASE (Steck, WWW 2019): the closed-form item-item regression with a zero diagonal."""
+    rated = np.flatnonzero(data.train.getnnz(axis=0))
+    if len(rated) > _EASE_MAX_MOVIES:
+        raise MemoryError(f"EASE needs a dense matrix of {len(rated)} movies squared")
+    matrix = data.train[:, rated]
+    gram = (matrix.T @ matrix).toarray()
+    gram[np.diag_indices_from(gram)] += _EASE_L2
+    precision = np.linalg.inv(gram)
+    weights = -precision / np.diag(precision)
+    weights[np.diag_indices_from(weights)] = 0
+
+    def scores(users: np.ndarray) -> np.ndarray:
+        found = np.zeros((len(users), len(data.movies)), np.float32)
+        found[:, rated] = matrix[users] @ weights
+        return found
+
+    return scores
+
+
+def ials(data: Dataset, seed: int) -> Scores:
+    """Implicit ALS (Hu, Koren and Volinsky, ICDM 2008), 64 factors."""
+    model = AlternatingLeastSquares(
+        factors=_FACTORS, regularization=1.0, alpha=10.0, iterations=20, random_state=seed, use_gpu=False
+    )
+    return _fitted(model, data)
+
+
+def bpr(data: Dataset, seed: int) -> Scores:
+    """BPR matrix factorisation (Rendle et al., UAI 2009), 64 factors."""
+    model = BayesianPersonalizedRanking(
+        factors=_FACTORS, learning_rate=0.05, regularization=0.01, iterations=100, random_state=seed, use_gpu=False
+    )
+    return _fitted(model, data)
+
+
+def _fitted(model, data: Dataset) -> Scores:
+    with threadpoolctl.threadpool_limits(1, "blas"):  # implicit has threads of its own.
+        model.fit(data.train, show_progress=False)
+    return lambda users: model.user_factors[users] @ model.item_factors.T
+
+
+def tfrs_tutorial(data: Dataset, seed: int) -> Scores:
+    """The two-tower of the TensorFlow Recommenders tutorial "basic retrieval": ids only, 32 dimensions, Adagrad."""
+    tf.keras.utils.set_random_seed(seed)
+    user_tower = tf.keras.layers.Embedding(len(data.users), 32)
+    movie_tower = tf.keras.layers.Embedding(len(data.movies), 32)
+
+    class Model(tfrs.Model):
+        def __init__(self):
+            super().__init__()
+            self.user_tower, self.movie_tower = user_tower, movie_tower
+            self.task = tfrs.tasks.Retrieval()
+
+        def compute_loss(self, pair, training=False):
+            users, movies = pair
+            return self.task(self.user_tower(users), self.movie_tower(movies), compute_metrics=False)
+
+    model = Model()
+    model.compile(tf.keras.optimizers.Adagrad(0.1))
+    pairs = tf.data.Dataset.from_tensor_slices(((data.train_pairs),)).shuffle(100_000, seed=seed).batch(8192)
+    model.fit(pairs, epochs=3, verbose=0)
+    movies = movie_tower.embeddings.numpy()
+    return lambda users: user_tower(tf.constant(users)).numpy() @ movies.T
+
+
+BASELINES = {"popularity": popularity, "ease": ease, "ials": ials, "bpr": bpr, "tfrs_tutorial": tfrs_tutorial}
