@@ -135,7 +135,7 @@ def demo(output) -> None:
 def main() -> None:
     """Entry point: an error that was foreseen is one line on stderr."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reports missing GPUs as errors.
-    warnings.filterwarnings("ignore", module=r"google\.api_core")  # Warns of Python 3.10 in every process.
+    warnings.filterwarnings("ignore", module=r"google\.")  # Warns of this Python and this gRPC in every process.
     try:
         cli(standalone_mode=False)
     except (UserError, RunError, ServingError) as error:

@@ -72,9 +72,10 @@ class Transform(_Strict):
 
 
 class Training(_Strict):
-    epochs: int = Field(8, ge=0)
-    batch_size: int = Field(1024, ge=2)
+    epochs: int = Field(6, ge=0)
+    batch_size: int = Field(512, ge=2)
     learning_rate: float = Field(3e-3, gt=0)
+    weight_decay: float = Field(1.0, ge=0)  # Share of a weight that a step takes away is this times the learning rate.
     seed: int = 42
 
 
@@ -85,7 +86,7 @@ class Retrieval(Training):
     query_layers: list[int] = []  # Hidden layers between the summed query embeddings and the tower's output.
     candidate_layers: list[int] = []
     history_decay_seconds: list[float] = [60.0, 600.0, 86_400.0]
-    history_dropout: float = Field(0.5, ge=0, lt=1)
+    history_dropout: float = Field(0.2, ge=0, lt=1)
     user_dropout: float = Field(0.5, ge=0, lt=1)  # Share of rows that hide the user id, so unknown users work.
     movie_dropout: float = Field(0.1, ge=0, lt=1)  # Share of rows that hide the movie id, so new movies work.
     uniform_negatives: int = Field(1024, ge=0)  # Catalogue samples added to the in-batch negatives.
@@ -98,14 +99,18 @@ class Retrieval(Training):
 class Ranking(Training):
     """The model that orders the candidates and predicts ratings."""
 
-    epochs: int = Field(6, ge=0)
+    epochs: int = Field(5, ge=0)
     learning_rate: float = Field(2e-3, gt=0)
-    embedding_dim: int = Field(32, ge=1)
+    weight_decay: float = Field(3.0, ge=0)
+    embedding_dim: int = Field(64, ge=1)
     layers: list[int] = [64, 32]
     dropout: float = Field(0.2, ge=0, lt=1)
-    embedding_l2: float = Field(1e-5, ge=0)
     rating_weight: float = Field(1.0, ge=0)
     preference_weight: float = Field(0.5, ge=0)
+    choice_weight: float = Field(1.5, ge=0)
+    negatives: int = Field(16, ge=1)  # Other rows' movies that choice is learnt against.
+    preference_share: float = Field(1.5, ge=0)  # Of log P(liked | query, movie) in the final score.
+    choice_share: float = Field(0.7, ge=0)  # Of the ranker's log P(movie | query) in the final score.
 
 
 class Index(_Strict):

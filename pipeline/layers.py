@@ -82,6 +82,35 @@ class HistoryEmbedding(tf.keras.layers.Layer):
         return tf.reduce_sum(scaled * self._mix, axis=1)
 
 
+class TargetAttention(tf.keras.layers.Layer):
+    """What in a history speaks for each candidate: [B, H] history and [B, M, D] candidates to [B, M, D].
+
+    An entry's weight is the softmax, over the history, of its inner product with the candidate plus a learnt mix of
+    exp(-t / tau) of its distance in time (as in DIN; Zhou et al., KDD 2018). One more entry, of weight exp(0) and value
+    zero, stands for "none of them", so that an empty history gives zeros.
+    """
+
+    def __init__(self, buckets: int, dim: int, decay_seconds: Sequence[float], dropout: float):
+        super().__init__(name="target_attention")
+        self._movies = embedding(buckets, dim, "attended_movie")
+        self._decay_seconds = tuple(decay_seconds)
+        self._dropout = dropout
+        self._time_mix = self.add_weight("time_mix", [len(self._decay_seconds)], initializer="ones")
+
+    def call(self, movies: tf.Tensor, gaps: tf.Tensor, candidates: tf.Tensor, training: bool = False) -> tf.Tensor:
+        present = movies >= 0
+        if training:
+            present &= tf.random.uniform(tf.shape(movies)) >= self._dropout
+        entries = self._movies(tf.maximum(movies, 0))
+        seconds = tf.math.expm1(tf.maximum(gaps, 0.0))
+        decays = tf.stack([tf.exp(-seconds / tau) for tau in self._decay_seconds], axis=2)
+        recency = tf.where(gaps >= 0, tf.linalg.matvec(decays, self._time_mix), 0.0)
+        logits = tf.matmul(candidates, entries, transpose_b=True) + recency[:, tf.newaxis]
+        logits = tf.where(present[:, tf.newaxis], logits, tf.float32.min)
+        weights = tf.nn.softmax(tf.pad(logits, [[0, 0], [0, 0], [0, 1]]), axis=2)[:, :, :-1]
+        return tf.matmul(weights, entries)
+
+
 class UserEmbedding(tf.keras.layers.Layer):
     """Sum of the embeddings of a user's id, where known, and of the features that the data has: to [B, D]."""
 

@@ -177,7 +177,8 @@ def _noise_in(log: Path, console: Console) -> Iterator[Console]:
     with log.open("w", encoding="utf-8") as file, os.fdopen(os.dup(1), "w", encoding="utf-8") as screen:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+        form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+        logging.basicConfig(level=logging.INFO, format=form, force=True)
         try:
             yield Console(file=screen, width=console.width, force_terminal=console.is_terminal)
         except Exception as error:

@@ -43,6 +43,7 @@ class Progress(logging.Handler):
 
         # LocalDagRunner has no hook. It logs each component, but TensorFlow mutes that logger half-way.
         launcher.Launcher.launch = launch_and_show
+        messages.setLevel(logging.INFO)
         messages.addHandler(self)
         try:
             yield

@@ -1,6 +1,8 @@
-"""The ranking model: predicts rating and preference of a query for a candidate."""
+"""The ranking model: predicts rating, preference and choice of a query for a candidate."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -11,50 +13,54 @@ from pipeline import features as f
 from pipeline import inputs, layers, training
 from pipeline.config import Ranking
 
-_DECAY_SECONDS = (600.0, 86_400.0)
+_DECAY_SECONDS = (60.0, 600.0, 86_400.0)
 _EVAL_BATCH = 4096
+_ID_DROPOUT = 0.05
+
+
+class Predictions(NamedTuple):
+    """What the model says of B queries and M candidates each: [B, M] tensors."""
+
+    rating: tf.Tensor
+    preference: tf.Tensor  # Logit of P(liked | query, candidate).
+    choice: tf.Tensor  # Log of P(candidate | query), up to a constant of the query.
 
 
 class RankingModel(tfrs.Model):
-    """Rating regression and preference classification over shared embeddings.
+    """Rating regression, preference classification and choice among candidates, over shared embeddings.
 
     The rating is its mean in training, plus biases of user and movie, plus the inner product of their embeddings
     (biased matrix factorisation; Koren, Bell and Volinsky 2009), plus what layers add from the products of the movie
-    with user and history.
+    with user and history. Choice is learnt by softmax over the row's movie and those of other rows, corrected for the
+    sampling bias as in retrieval: the ranker's own view of what retrieval estimates.
 
     Args:
       config: the configuration's section.
       transform: what Transform made.
-      rating_range: the lowest and the highest rating in training, which predictions are kept within.
-      mean_rating: of the training rows.
-      mean_preference: share of the training rows that are liked.
+      labels: summary of the training rows.
+      counts: [buckets] training rows of each movie index.
     """
 
     def __init__(
-        self,
-        config: Ranking,
-        transform: tft.TFTransformOutput,
-        rating_range: tuple[float, float],
-        mean_rating: float,
-        mean_preference: float,
+        self, config: Ranking, transform: tft.TFTransformOutput, labels: training.LabelSummary, counts: np.ndarray
     ):
         super().__init__()
         buckets, dim = inputs.bucket_counts(transform), config.embedding_dim
         self._config = config
-        self._rating_range = rating_range
-        self._user = layers.UserEmbedding(
-            inputs.query_names(transform), buckets, inputs.oov_index(transform, f.USER_ID.name), dim + 1, 0.05
-        )
+        self._rating_range = labels.rating_range
+        self._share = tf.constant(np.maximum(counts, 1) / max(counts.sum(), 1), tf.float32)
+        names, user_oov = inputs.query_names(transform), inputs.oov_index(transform, f.USER_ID.name)
+        self._user = layers.UserEmbedding(names, buckets, user_oov, dim + 1, _ID_DROPOUT)
         movie_oov = inputs.oov_index(transform, f.MOVIE_ID.name)
-        self._movie = layers.CandidateEmbedding(buckets, movie_oov, dim + 1, 0.05)
+        self._movie = layers.CandidateEmbedding(buckets, movie_oov, dim + 1, _ID_DROPOUT)
         self._history = layers.HistoryEmbedding(buckets[f.MOVIE_ID.name], dim, _DECAY_SECONDS, config.dropout)
+        self._attention = layers.TargetAttention(buckets[f.MOVIE_ID.name], dim, _DECAY_SECONDS, config.dropout)
         self._dropout = tf.keras.layers.Dropout(config.dropout)
-        self._layers = layers.hidden_layers(config.layers, 2, "layers")
-        self._rating_bias = self.add_weight("rating_bias", [], initializer=_constant(mean_rating))
-        share = np.clip(mean_preference, 0.01, 0.99)
-        self._preference_bias = self.add_weight(
-            "preference_bias", [], initializer=_constant(np.log(share / (1 - share)))
-        )
+        self._layers = layers.hidden_layers(config.layers, 3, "layers")
+        self._rating_bias = self.add_weight("rating_bias", [], initializer=_constant(labels.mean_rating))
+        share = np.clip(labels.mean_preference, 0.01, 0.99)
+        logit = np.log(share / (1 - share))
+        self._preference_bias = self.add_weight("preference_bias", [], initializer=_constant(logit))
         self._preference_scale = self.add_weight("preference_scale", [], initializer=_constant(1.0))
         self._rating_loss = tfrs.tasks.Ranking(loss=tf.keras.losses.MeanSquaredError())
         self._preference_loss = tfrs.tasks.Ranking(loss=tf.keras.losses.BinaryCrossentropy(from_logits=True))
@@ -63,32 +69,50 @@ class RankingModel(tfrs.Model):
         """Candidate features [M] to vectors [M, D + 1]; the last component is the movie's bias."""
         return self._movie(features, training=training)
 
-    def score(self, query: inputs.Batch, candidates: tf.Tensor, training: bool = False) -> tuple[tf.Tensor, tf.Tensor]:
-        """Query features [B] and candidate vectors [B, M, D + 1] to ratings [B, M] and preference logits [B, M]."""
-        user = self._user(query, training=training)
-        history = self._history(query[f.HISTORY_MOVIE_ID.name], query[f.HISTORY_GAP], training=training)
-        user_vector, user_bias = user[:, tf.newaxis, :-1], user[:, tf.newaxis, -1]
-        movie_vector, movie_bias = candidates[:, :, :-1], candidates[:, :, -1]
-        products = tf.concat([user_vector * movie_vector, history[:, tf.newaxis] * movie_vector, movie_vector], axis=2)
+    def score(self, query: inputs.Batch, candidates: tf.Tensor, training: bool = False) -> Predictions:
+        """Query features [B] and candidate vectors [B, M, D + 1] to predictions; ratings are not yet kept in range."""
+        user = self._user(query, training=training)[:, tf.newaxis]
+        history = self._history(query[f.HISTORY_MOVIE_ID.name], query[f.HISTORY_GAP], training=training)[:, tf.newaxis]
+        movie, movie_bias = candidates[:, :, :-1], candidates[:, :, -1]
+        attended = self._attention(query[f.HISTORY_MOVIE_ID.name], query[f.HISTORY_GAP], movie, training=training)
+        products = tf.concat([user[:, :, :-1] * movie, history * movie, attended * movie, movie], axis=2)
         deep = self._layers(self._dropout(products, training=training))
-        effect = user_bias + movie_bias + tf.reduce_sum(user_vector * movie_vector, axis=2)
-        rating = self._rating_bias + effect + deep[:, :, 0]
-        preference = self._preference_bias + self._preference_scale * (effect + deep[:, :, 1])
-        return rating, preference
+        effect = user[:, :, -1] + movie_bias + tf.reduce_sum(user[:, :, :-1] * movie, axis=2)
+        return Predictions(
+            rating=self._rating_bias + effect + deep[:, :, 0],
+            preference=self._preference_bias + self._preference_scale * (effect + deep[:, :, 1]),
+            choice=tf.reduce_sum((history + attended) * movie, axis=2) + deep[:, :, 2],
+        )
 
-    def predict_scores(self, query: inputs.Batch, candidates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def predict_scores(self, query: inputs.Batch, candidates: tf.Tensor) -> Predictions:
         """As `score`, with the ratings kept within the range of the training rows."""
-        rating, preference = self.score(query, candidates)
-        return tf.clip_by_value(rating, *self._rating_range), preference
+        found = self.score(query, candidates)
+        return found._replace(rating=tf.clip_by_value(found.rating, *self._rating_range))
 
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
         features, labels = inputs.split_labels(batch)
         candidates = self.candidate_vectors(features, training=training)
-        rating, preference = self.score(features, candidates[:, tf.newaxis], training=training)
-        loss = self._config.rating_weight * self._rating_loss(labels[f.USER_RATING.name][:, tf.newaxis], rating)
-        loss += self._config.preference_weight * self._preference_loss(labels[f.PREFERENCE][:, tf.newaxis], preference)
-        used = tf.concat([candidates, self._user(features)], axis=1)
-        return loss + self._config.embedding_l2 * tf.reduce_mean(tf.reduce_sum(used**2, axis=1))
+        # Column 0 is the row's own movie; the others are those of the rows that follow it.
+        rows = tf.shape(candidates)[0]
+        others = (tf.range(rows)[:, tf.newaxis] + tf.range(self._config.negatives + 1)) % rows
+        found = self.score(features, tf.gather(candidates, others), training=training)
+        rating_loss = self._rating_loss(labels[f.USER_RATING.name][:, tf.newaxis], found.rating[:, :1])
+        preference_loss = self._preference_loss(labels[f.PREFERENCE][:, tf.newaxis], found.preference[:, :1])
+        choice_loss = self._choice_loss(found.choice, tf.gather(features[f.MOVIE_ID.name], others))
+        config = self._config
+        return (
+            config.rating_weight * rating_loss
+            + config.preference_weight * preference_loss
+            + config.choice_weight * choice_loss
+        )
+
+    def _choice_loss(self, logits: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
+        """Softmax cross-entropy of column 0 of [B, M], without further columns of the same movie."""
+        corrected = logits - tf.math.log(tf.gather(self._share, ids))
+        repeated = tf.concat([tf.zeros_like(ids[:, :1], tf.bool), ids[:, 1:] == ids[:, :1]], axis=1)
+        masked = tf.where(repeated, tf.float32.min, corrected)
+        first = tf.zeros_like(ids[:, 0], tf.int32)
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(first, masked))
 
 
 def _constant(value: float) -> tf.keras.initializers.Initializer:
@@ -98,10 +122,11 @@ def _constant(value: float) -> tf.keras.initializers.Initializer:
 class RankingServable(tf.Module):
     """What the Trainer exports, on dense model features and without dropout."""
 
-    def __init__(self, model: RankingModel, transform: tft.TFTransformOutput, embedding_dim: int):
+    def __init__(self, model: RankingModel, transform: tft.TFTransformOutput, config: Ranking):
         super().__init__()
         self._model = model
-        vectors = tf.TensorSpec([None, None, embedding_dim + 1], tf.float32)
+        self._config = config
+        vectors = tf.TensorSpec([None, None, config.embedding_dim + 1], tf.float32)
         self.candidate = tf.function(
             self._candidate, input_signature=[inputs.signature(transform, inputs.candidate_names(transform))]
         )
@@ -113,7 +138,13 @@ class RankingServable(tf.Module):
         return self._model.candidate_vectors(features)
 
     def _score(self, query: inputs.Batch, candidates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._model.predict_scores(query, candidates)
+        """Ratings [B, M], and what to add to the retrieval scores [B, M] to order by.
+
+        That is a share of log P(liked | query, candidate), and one of the ranker's own log P(candidate | query).
+        """
+        found = self._model.predict_scores(query, candidates)
+        liked = tf.math.log_sigmoid(found.preference)
+        return found.rating, self._config.preference_share * liked + self._config.choice_share * found.choice
 
 
 def validate(model: RankingModel, eval_batches: tf.data.Dataset) -> dict[str, float]:
@@ -124,11 +155,11 @@ def validate(model: RankingModel, eval_batches: tf.data.Dataset) -> dict[str, fl
     @tf.function(reduce_retracing=True)
     def update(batch: inputs.Batch) -> None:
         features, labels = inputs.split_labels(batch)
-        rating, preference = model.predict_scores(features, model.candidate_vectors(features)[:, tf.newaxis])
+        found = model.predict_scores(features, model.candidate_vectors(features)[:, tf.newaxis])
         for metric in (rmse, mae):
-            metric.update_state(labels[f.USER_RATING.name], rating[:, 0])
+            metric.update_state(labels[f.USER_RATING.name], found.rating[:, 0])
         for metric in (auc, accuracy):
-            metric.update_state(labels[f.PREFERENCE], tf.sigmoid(preference[:, 0]))
+            metric.update_state(labels[f.PREFERENCE], tf.sigmoid(found.preference[:, 0]))
 
     for batch in eval_batches:
         update(batch)
@@ -142,14 +173,13 @@ def run_fn(fn_args) -> None:
     tf.keras.utils.set_random_seed(config.seed)
     transform = tft.TFTransformOutput(fn_args.transform_output)
     labels = training.label_summary(fn_args.train_files, transform)
-    rows = labels.rows
 
-    model = RankingModel(config, transform, labels.rating_range, labels.mean_rating, labels.mean_preference)
-    batch_size = training.fitting_batch_size(config, rows)
+    model = RankingModel(config, transform, labels, training.item_counts(fn_args.train_files, transform))
+    batch_size = training.fitting_batch_size(config, labels.rows)
     train = inputs.dataset(fn_args.train_files, transform, batch_size, shuffle_seed=config.seed)
-    seconds = training.fit(model, train, config, rows, fn_args.model_run_dir)
+    seconds = training.fit(model, train, config, labels.rows, fn_args.model_run_dir)
 
     result = validate(model, inputs.dataset(fn_args.eval_files, transform, _EVAL_BATCH))
     training.progress.info("validation: %s", ", ".join(f"{name} {value:.4f}" for name, value in result.items()))
     training.write_validation({**result, "train_seconds": seconds}, fn_args.model_run_dir)
-    tf.saved_model.save(RankingServable(model, transform, config.embedding_dim), fn_args.serving_model_dir)
+    tf.saved_model.save(RankingServable(model, transform, config), fn_args.serving_model_dir)

@@ -19,6 +19,9 @@ from pipeline.config import Training
 
 VALIDATION_FILE = "validation.json"
 
+# Weights that zero is not a neutral value of.
+_KEPT = ["rating_bias", "preference_bias", "preference_scale", "mix"]
+
 progress = logging.getLogger("recommender.progress")
 
 
@@ -62,7 +65,10 @@ def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: i
     steps = max(1, rows // config.batch_size) * config.epochs
     if not steps:
         return 0.0
-    model.compile(tf.keras.optimizers.Adam(tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)))
+    schedule = tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
+    optimizer = tf.keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
+    optimizer.exclude_from_weight_decay(var_names=_KEPT)
+    model.compile(optimizer)
     callbacks = [tf.keras.callbacks.TensorBoard(log_dir), _Progress(config.epochs)]
     model.fit(train, epochs=config.epochs, verbose=0, callbacks=callbacks)
     return time.monotonic() - started

@@ -1,4 +1,5 @@
 """The benchmark's measurements on data whose answer is known."""
+
 import numpy as np
 import pytest
 import scipy.sparse

@@ -77,13 +77,17 @@ def tfrs_tutorial(data: Dataset, seed: int) -> Scores:
             self.user_tower, self.movie_tower = user_tower, movie_tower
             self.task = tfrs.tasks.Retrieval()
 
-        def compute_loss(self, pair, training=False):
-            users, movies = pair
-            return self.task(self.user_tower(users), self.movie_tower(movies), compute_metrics=False)
+        def compute_loss(self, pairs, training=False):
+            users, movies = self.user_tower(pairs["user"]), self.movie_tower(pairs["movie"])
+            return self.task(users, movies, compute_metrics=False)
 
     model = Model()
     model.compile(tf.keras.optimizers.Adagrad(0.1))
-    pairs = tf.data.Dataset.from_tensor_slices(((data.train_pairs),)).shuffle(100_000, seed=seed).batch(8192)
+    pairs = (
+        tf.data.Dataset.from_tensor_slices({"user": data.train_pairs[0], "movie": data.train_pairs[1]})
+        .shuffle(100_000, seed=seed)
+        .batch(8192)
+    )
     model.fit(pairs, epochs=3, verbose=0)
     movies = movie_tower.embeddings.numpy()
     return lambda users: user_tower(tf.constant(users)).numpy() @ movies.T

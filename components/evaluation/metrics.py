@@ -20,6 +20,8 @@ def ndcg(ranks: np.ndarray, k: int) -> float:
 
     Järvelin and Kekäläinen, TOIS 2002. With one relevant movie this is 1 / log2(1 + rank).
     """
+    if not (ranks <= k).any():
+        return 0.0
     ideal = np.sum(1 / np.log2(2 + np.arange(min(len(ranks), k))))
     return float(np.sum(1 / np.log2(1 + ranks[ranks <= k])) / ideal)
 
@@ -31,7 +33,7 @@ class ListQuality(tfma.metrics.Metric):
     """
 
     def __init__(self, ks: Sequence[int], ndcg_k: int = 10, name: str = "list_quality"):
-        super().__init__(metric_util.merge_per_key_computations(_list_quality), ks=list(ks), ndcg_k=ndcg_k, name=name)
+        super().__init__(_list_quality, ks=list(ks), ndcg_k=ndcg_k, name=name)
 
 
 class LiftOverBaseline(tfma.metrics.Metric):
@@ -61,38 +63,47 @@ metric_types.register_metric(LiftOverBaseline)
 metric_types.register_metric(ErrorOverConstant)
 
 
-def _list_quality(ks, ndcg_k, model_name="", output_name="", **_):
+def _list_quality(ks, ndcg_k, output_names, model_names=("",), **_):
+    # One computation for all outputs: TFMA's cost is by computation, example and slice.
+    (model_name,) = model_names
+    names = [*(f"recall_at_{k}" for k in ks), f"ndcg_at_{ndcg_k}"]
     keys = [
         metric_types.MetricKey(name, model_name=model_name, output_name=output_name)
-        for name in [*(f"recall_at_{k}" for k in ks), f"ndcg_at_{ndcg_k}"]
+        for output_name in output_names
+        for name in names
     ]
-    return [metric_types.MetricComputation(keys, None, _MeanOfRanks(keys, ks, ndcg_k))]
+    return [metric_types.MetricComputation(keys, None, _MeansOfRanks(keys, model_name, output_names, ks, ndcg_k))]
 
 
-class _MeanOfRanks(beam.CombineFn):
-    def __init__(self, keys, ks, ndcg_k):
-        self._keys, self._ks, self._ndcg_k = keys, ks, ndcg_k
+class _MeansOfRanks(beam.CombineFn):
+    """Accumulates, by output, the number of queries with a relevant movie and the sums of their values."""
+
+    def __init__(self, keys, model_name, output_names, ks, ndcg_k):
+        self._keys, self._model_name, self._output_names = keys, model_name, output_names
+        self._ks, self._ndcg_k = np.array(ks), ndcg_k
 
     def create_accumulator(self):
-        return 0, np.zeros(len(self._keys))
+        return np.zeros(len(self._output_names)), np.zeros((len(self._output_names), len(self._ks) + 1))
 
     def add_input(self, accumulator, element):
-        queries, total = accumulator
-        ranks = _prediction(element, self._keys[0])
-        if not ranks.size:
-            return accumulator
-        values = [recall(ranks, k) for k in self._ks] + [ndcg(ranks, self._ndcg_k)]
-        return queries + 1, total + values
+        queries, totals = accumulator
+        for row, output_name in enumerate(self._output_names):
+            ranks = element.get_predictions(self._model_name, output_name)
+            if ranks.size:
+                queries[row] += 1
+                totals[row, :-1] += (ranks[:, np.newaxis] <= self._ks).mean(axis=0)
+                totals[row, -1] += ndcg(ranks, self._ndcg_k)
+        return accumulator
 
     def merge_accumulators(self, accumulators):
         queries, totals = zip(*accumulators, strict=True)
         return sum(queries), sum(totals)
 
     def extract_output(self, accumulator):
-        queries, total = accumulator
-        return dict(
-            zip(self._keys, (total / queries).tolist() if queries else [float("nan")] * len(total), strict=True)
-        )
+        queries, totals = accumulator
+        with np.errstate(invalid="ignore"):
+            means = totals / queries[:, np.newaxis]  # NaN for an output without any query.
+        return dict(zip(self._keys, means.ravel().tolist(), strict=True))
 
 
 def _lift(k, name, model_name="", output_name="", **_):

@@ -200,9 +200,9 @@ class Recommender(tf.Module):
         return tf.einsum("bd,bmd->bm", query, tf.gather(self._vectors.retrieval, movies))
 
     def _rank(self, features, movies, retrieval_scores) -> tuple[tf.Tensor, tf.Tensor]:
-        """Predicted ratings, and log P(movie | query) + log P(liked | query, movie), up to a constant."""
-        ratings, preference = self._ranking.score(features, tf.gather(self._vectors.ranking, movies))
-        return ratings, retrieval_scores + tf.math.log_sigmoid(preference)
+        """Predicted ratings, and retrieval scores plus what the ranker adds to them."""
+        ratings, added = self._ranking.score(features, tf.gather(self._vectors.ranking, movies))
+        return ratings, retrieval_scores + added
 
 
 class CandidateVectors(tf.Module):

@@ -152,7 +152,7 @@ def test_a_model_below_its_limits_is_refused_with_metric_value_and_limit(evaluat
 
 
 def test_list_quality_merges_over_bundles():
-    computation = metrics._list_quality([1, 10], 10, output_name="x")[0]
+    computation = metrics._list_quality([1, 10], 10, output_names=["x"])[0]
     inputs = [tfma.metrics.StandardMetricInputs({"predictions": {"x": np.array([r])}}) for r in (1.0, 5.0, np.inf, 2.0)]
     with beam.Pipeline() as pipeline:
         values = pipeline | beam.Create(inputs) | beam.Reshuffle() | beam.CombineGlobally(computation.combiner)

@@ -61,7 +61,7 @@ def test_the_console_shows_progress_and_summary_and_none_of_tfx_noise(small_run)
     output, printed = small_run
     assert "generated, not real" in printed
     assert "[ 1/11]" in printed and "[11/11] Pusher" in printed
-    assert "epoch 8 of 8" in printed
+    assert "epoch 6 of 6" in printed
     assert "filtered top-100 accuracy" in printed
     assert "Blessed" in printed
     assert "absl" not in printed and "Warning" not in printed

@@ -9,6 +9,7 @@ from pipeline.catalogue import Catalogue
 from pipeline.config import Ranking, Retrieval
 from pipeline.ranking import RankingModel, RankingServable
 from pipeline.retrieval import RetrievalModel, RetrievalServable, validate
+from pipeline.training import LabelSummary
 
 
 def test_mean_of_list_leaves_the_padding_out():
@@ -38,6 +39,20 @@ def test_history_embedding_does_not_see_the_width_of_the_padding():
     short = layer(tf.constant([[1, 2]]), tf.constant([[0.5, 3.0]]))
     long = layer(tf.constant([[1, 2, -1, -1]]), tf.constant([[0.5, 3.0, -1.0, -1.0]]))
     np.testing.assert_allclose(short, long, rtol=1e-6)
+
+
+def test_target_attention_weighs_by_similarity_and_recency():
+    layer = layers.TargetAttention(5, 2, [60.0], dropout=0.5)
+    movies, seconds = np.array([[1, 4, 2], [-1, -1, -1]]), np.array([[0.0, 100.0, 30.0], [0.0, 0.0, 0.0]])
+    gaps = np.log1p(seconds).astype(np.float32)
+    gaps[0, 2] = -1  # Unknown.
+    candidates = np.random.default_rng(0).normal(size=(2, 3, 2)).astype(np.float32)
+    got = layer(tf.constant(movies), tf.constant(gaps), tf.constant(candidates)).numpy()
+    entries = layer._movies.embeddings.numpy()[movies[0]]
+    logits = candidates[0] @ entries.T + np.array([1.0, np.exp(-100 / 60), 0.0])
+    weights = np.exp(logits) / (1 + np.exp(logits).sum(1, keepdims=True))
+    np.testing.assert_allclose(got[0], weights @ entries, rtol=1e-4)
+    assert not got[1].any(), "an empty history says nothing"
 
 
 def test_hide_hides_all_or_nothing_at_the_extremes():
@@ -124,10 +139,35 @@ def test_validation_counts_hits_by_movie_id(batch, catalogue):
     assert got["top_100_categorical_accuracy"] == 1.0, "the catalogue has three movies"
 
 
+def ranking_model(batch, **values):
+    transform, rows = batch
+    config = Ranking(embedding_dim=4, layers=[8], dropout=0, **values)
+    counts = np.bincount(rows["movie_id"].numpy(), minlength=inputs.bucket_counts(transform)["movie_id"])
+    return RankingModel(config, transform, LabelSummary(4, (2.0, 5.0), 3.5, 0.5), counts), config
+
+
+def test_ranking_loss_is_the_weighted_sum_of_its_three(batch):
+    transform, rows = batch
+    model, _ = ranking_model(batch, negatives=3, rating_weight=1.0, preference_weight=0.5, choice_weight=0.3)
+    vectors = model.candidate_vectors(rows).numpy()
+    count = len(vectors)
+    others = (np.arange(count)[:, None] + np.arange(4)) % count
+    found = model.score({name: rows[name] for name in inputs.query_names(transform)}, tf.constant(vectors[others]))
+    squared = (found.rating[:, 0] - rows["user_rating"]).numpy() ** 2
+    liked = 1 / (1 + np.exp(-found.preference[:, 0].numpy()))
+    likely = np.where(rows["preference"].numpy() == 1, liked, 1 - liked)
+    ids = rows["movie_id"].numpy()[others]
+    logits = found.choice.numpy() - np.log((np.bincount(ids[:, 0])[ids]) / count)
+    logits[:, 1:][ids[:, 1:] == ids[:, :1]] = -np.inf
+    choice = np.log(np.exp(logits).sum(1)) - logits[:, 0]
+    expected = squared.mean() - 0.5 * np.log(likely).mean() + 0.3 * choice.mean()
+    assert float(model.compute_loss(rows)) == pytest.approx(expected, rel=1e-4)
+
+
 def test_ranking_scores_a_list_as_it_scores_each_candidate(batch, tmp_path):
     transform, rows = batch
-    model = RankingModel(Ranking(embedding_dim=4, layers=[8]), transform, (2.0, 5.0), 3.5, 0.5)
-    servable = RankingServable(model, transform, 4)
+    model, config = ranking_model(batch)
+    servable = RankingServable(model, transform, config)
     query = {name: rows[name] for name in inputs.query_names(transform)}
     vectors = servable.candidate({name: rows[name] for name in inputs.candidate_names(transform)})
     lists = tf.tile(vectors[tf.newaxis], [len(vectors), 1, 1])
