@@ -26,7 +26,7 @@ class Predictions(NamedTuple):
     choice: tf.Tensor  # Log of P(candidate | query), up to a constant of the query.
 
 
-class RankingModel(tfrs.Model):
+class RankingModel(training.TrainedModel):
     """Rating regression, preference classification and choice among candidates, over shared embeddings.
 
     The rating is its mean in training, plus biases of user and movie, plus the inner product of their embeddings
@@ -128,10 +128,14 @@ class RankingServable(tf.Module):
         self._config = config
         vectors = tf.TensorSpec([None, None, config.embedding_dim + 1], tf.float32)
         self.candidate = tf.function(
-            self._candidate, input_signature=[inputs.signature(transform, inputs.candidate_names(transform))]
+            self._candidate,
+            input_signature=[inputs.signature(transform, inputs.candidate_names(transform))],
+            autograph=False,
         )
         self.score = tf.function(
-            self._score, input_signature=[inputs.signature(transform, inputs.query_names(transform)), vectors]
+            self._score,
+            input_signature=[inputs.signature(transform, inputs.query_names(transform)), vectors],
+            autograph=False,
         )
 
     def _candidate(self, features: inputs.Batch) -> tf.Tensor:
@@ -152,7 +156,7 @@ def validate(model: RankingModel, eval_batches: tf.data.Dataset) -> dict[str, fl
     rmse, mae = tf.keras.metrics.RootMeanSquaredError(), tf.keras.metrics.MeanAbsoluteError()
     auc, accuracy = tf.keras.metrics.AUC(), tf.keras.metrics.BinaryAccuracy()
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def update(batch: inputs.Batch) -> None:
         features, labels = inputs.split_labels(batch)
         found = model.predict_scores(features, model.candidate_vectors(features)[:, tf.newaxis])

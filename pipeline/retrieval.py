@@ -66,7 +66,7 @@ class CandidateTower(tf.keras.Model):
         return tf.concat([output, self._bias(features[f.MOVIE_ID.name])], axis=1)
 
 
-class RetrievalModel(tfrs.Model):
+class RetrievalModel(training.TrainedModel):
     """Trains the towers so that softmax over the catalogue of q·c / temperature is P(movie | query).
 
     Negatives are the other rows of the batch and, mixed in, uniform samples of the catalogue. Sampling-bias correction
@@ -142,10 +142,12 @@ class RetrievalServable(tf.Module):
         self._candidate_tower = model.candidate_tower
         self._temperature = temperature
         self.query = tf.function(
-            self._query, input_signature=[inputs.signature(transform, inputs.query_names(transform))]
+            self._query, input_signature=[inputs.signature(transform, inputs.query_names(transform))], autograph=False
         )
         self.candidate = tf.function(
-            self._candidate, input_signature=[inputs.signature(transform, inputs.candidate_names(transform))]
+            self._candidate,
+            input_signature=[inputs.signature(transform, inputs.candidate_names(transform))],
+            autograph=False,
         )
 
     def _query(self, features: inputs.Batch) -> tf.Tensor:
@@ -164,7 +166,7 @@ def validate(
     index.index(servable.candidate(_constants(catalogue.features)), identifiers=tf.constant(catalogue.ids))
     metric = tfrs.metrics.FactorizedTopK(index, ks=ks)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def update(batch: inputs.Batch) -> None:
         queries = servable.query({name: batch[name] for name in query_names})
         metric.update_state(queries, tf.zeros_like(queries), true_candidate_ids=batch[f.MOVIE_KEY])

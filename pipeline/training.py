@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_recommenders as tfrs
 import tensorflow_transform as tft
 
 from pipeline import features as f
@@ -72,6 +73,17 @@ def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: i
     callbacks = [tf.keras.callbacks.TensorBoard(log_dir), _Progress(config.epochs)]
     model.fit(train, epochs=config.epochs, verbose=0, callbacks=callbacks)
     return time.monotonic() - started
+
+
+class TrainedModel(tfrs.Model):
+    """A TFRS model whose step is traced as it stands.
+
+    There are no data-dependent branches for AutoGraph to convert, and converting takes longer than an epoch.
+    """
+
+    @tf.autograph.experimental.do_not_convert
+    def train_step(self, inputs):
+        return super().train_step(inputs)
 
 
 def write_validation(values: dict[str, float], model_run_dir: str) -> None:

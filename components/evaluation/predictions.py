@@ -66,14 +66,11 @@ class Predict(beam.DoFn):
     def start_bundle(self) -> None:
         self._pending = []
 
-    def process(
-        self, element: tuple[bytes, dict[str, Any]], counts: dict[bytes, int], movies: int
-    ) -> Iterator[dict[str, Any]]:
+    def process(self, element: tuple[bytes, dict[str, Any]], popularity: Popularity) -> Iterator[dict[str, Any]]:
         user_id, groups = element
         examples = sorted(groups["eval"], key=lambda example: _ints(example, f.TIMESTAMP.name)[0])
         if not examples:
             return
-        popularity = Popularity(counts, movies)
         seen = set(groups["train"])
         seen_counts = popularity.counts_of(seen)
         wanted = [_bytes(example, f.MOVIE_ID.name)[0] for example in examples]
@@ -153,16 +150,17 @@ class Predictions(beam.PTransform):
             | "ReadTrain" >> ReadExamples(self._train_uri)
             | beam.MapTuple(lambda user, example: (user, _bytes(example, f.MOVIE_ID.name)[0]))
         )
-        counts = train | beam.Values() | beam.combiners.Count.PerElement()
+        counts = train | beam.Values() | beam.combiners.Count.PerElement() | beam.combiners.ToDict()
         movies = (
             pbegin
             | "ReadCatalogue" >> beam.io.ReadFromTFRecord(os.path.join(self._catalogue_uri, "*"))
             | beam.combiners.Count.Globally()
         )
+        popularity = counts | "Popularity" >> beam.Map(Popularity, beam.pvalue.AsSingleton(movies))
         return (
             {"train": train, "eval": pbegin | "ReadEval" >> ReadExamples(self._eval_uri)}
             | beam.CoGroupByKey()
-            | beam.ParDo(self._predict, beam.pvalue.AsDict(counts), beam.pvalue.AsSingleton(movies))
+            | beam.ParDo(self._predict, beam.pvalue.AsSingleton(popularity))
         )
 
 

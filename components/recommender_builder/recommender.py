@@ -82,7 +82,10 @@ class Recommender(tf.Module):
             "rank": (self.rank, [*_QUERY, _MOVIE_LISTS]),
             "similar": (self.similar, [_MOVIES]),
         }
-        return {name: tf.function(call).get_concrete_function(*specs) for name, (call, specs) in functions.items()}
+        return {
+            name: tf.function(call, autograph=False).get_concrete_function(*specs)
+            for name, (call, specs) in functions.items()
+        }
 
     def recommend_known(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Recommendations for users as they were known at the end of training. [B] ids to [B, K] lists."""
