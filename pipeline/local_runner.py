@@ -90,7 +90,9 @@ def _run(config: Config, output: str, console: Console, started: float) -> dict[
         except UserError as error:  # Beam adds the name of its stage.
             raise UserError(str(error).partition(" [while running")[0]) from error
         except Exception as error:
-            raise RunError(f"{progress.running} failed: {type(error).__name__}: {error}") from error
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            what = " … ".join(dict.fromkeys(lines[:1] + lines[-1:]))
+            raise RunError(f"{progress.running} failed: {type(error).__name__}: {what}") from error
     with metadata.Metadata(connection) as handle:
         outputs = _Outputs(_PIPELINE_NAME, handle)
         summary = outputs.json("InteractionGen", "summary", "summary.json")

@@ -85,12 +85,13 @@ class RetrievalModel(training.TrainedModel):
         self.query_tower = QueryTower(config, transform)
         self.candidate_tower = CandidateTower(config, transform)
         self._config = config
-        self._task = tfrs.tasks.Retrieval(
+        task = tfrs.tasks.Retrieval(
             loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True),
             temperature=config.temperature,
             num_hard_negatives=config.hard_negatives,
             remove_accidental_hits=config.remove_accidental_hits,
         )
+        self._task = tf.function(task)  # A function of its own: unlike the rest, it needs AutoGraph.
         self._catalogue = {name: tf.constant(value) for name, value in catalogue.features.items()}
         self._catalogue_size = len(catalogue)
         self._share = tf.constant(counts / max(counts.sum(), 1), tf.float32)

@@ -5,8 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from pipeline import training
-from pipeline.config import Training
+from pipeline import inputs, training
+from pipeline.catalogue import Catalogue
+from pipeline.config import Ranking, Retrieval, Training
+from pipeline.ranking import RankingModel
+from pipeline.retrieval import RetrievalModel
 
 
 def test_label_summary_counts_the_training_rows(transformed):
@@ -26,6 +29,28 @@ def test_item_counts_are_by_index(transformed):
 @pytest.mark.parametrize(("rows", "expected"), [(10, 10), (1000, 64)])
 def test_a_small_data_set_is_one_batch(rows, expected):
     assert training.fitting_batch_size(Training(batch_size=64), rows) == expected
+
+
+@pytest.mark.parametrize("kind", ["retrieval", "ranking"])
+def test_training_learns_the_rows(transformed, tmp_path, kind):
+    transform, file = transformed
+    labels, counts = training.label_summary([file], transform), training.item_counts([file], transform)
+    if kind == "ranking":
+        config = Ranking(epochs=60, batch_size=4, weight_decay=0, dropout=0, choice_weight=0, learning_rate=0.02)
+        model = RankingModel(config, transform, labels, counts)
+    else:
+        (rows,) = inputs.dataset([file], transform, 10)
+        features = {name: rows[name].numpy() for name in inputs.candidate_names(transform)}
+        catalogue = Catalogue(rows["movie_key"].numpy(), rows["movie_key"].numpy(), features)
+        config = Retrieval(epochs=60, batch_size=4, weight_decay=0, user_dropout=0, uniform_negatives=2)
+        model = RetrievalModel(config, transform, catalogue, counts)
+    batches = inputs.dataset([file], transform, 4, shuffle_seed=1)
+    (batch,) = batches
+    before = float(model.compute_loss(batch))
+    seconds = training.fit(model, batches, config, labels.rows, str(tmp_path))
+    assert float(model.compute_loss(batch)) < before / 2
+    assert seconds > 0
+    assert list(tmp_path.rglob("events.out.tfevents.*"))
 
 
 def test_validation_is_written_beside_the_logs(tmp_path):
