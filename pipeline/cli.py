@@ -111,16 +111,17 @@ def benchmark() -> None:
 @click.option("--data", metavar="DIR|EDITION", help="Data, as for `run`.")
 @click.option("--split", type=click.Choice(_SPLITS), default="per_user_chronological", show_default=True)
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Trainings to average.")
+@click.option("--ablations", is_flag=True, help="Also train ours without each of its parts, once each.")
 @click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
 @click.option("--output", metavar="DIR", help="Where the runs go.  [default: ./runs/benchmark-<name>-<split>]")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as for `run`.")
-def quality(config_name, data, split, seeds, json_file, output, overrides) -> None:
+def quality(config_name, data, split, seeds, ablations, json_file, output, overrides) -> None:
     """Compare the pipeline's models with popularity, EASE, iALS, BPR and the TFRS tutorial on one split."""
     from benchmarks.quality.command import run
     from pipeline.jobs import resolve_config
 
     config = resolve_config(config_name, data, split, overrides)
-    run(config, seeds, output or f"runs/benchmark-{config.name}-{split}", json_file, Console())
+    run(config, seeds, ablations, output or f"runs/benchmark-{config.name}-{split}", json_file, Console())
 
 
 @cli.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -85,9 +85,11 @@ class Retrieval(Training):
     embedding_dim: int = Field(96, ge=1)
     query_layers: list[int] = []  # Hidden layers between the summed query embeddings and the tower's output.
     candidate_layers: list[int] = []
+    moment_buckets: list[Annotated[int, Field(ge=1)]] = Field([1, 8, 64], min_length=1)  # Time buckets that are merged.
     history_decay_seconds: list[float] = [60.0, 600.0, 86_400.0]
     history_dropout: float = Field(0.2, ge=0, lt=1)
     user_dropout: float = Field(0.5, ge=0, lt=1)  # Share of rows that hide the user id, so unknown users work.
+    stranger_share: float = Field(0.1, ge=0, lt=1)  # Share of rows that hide user id and history.
     movie_dropout: float = Field(0.1, ge=0, lt=1)  # Share of rows that hide the movie id, so new movies work.
     uniform_negatives: int = Field(1024, ge=0)  # Catalogue samples added to the in-batch negatives.
     temperature: float = Field(1.0, gt=0)

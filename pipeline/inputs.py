@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
@@ -12,6 +13,7 @@ from pipeline import features as f
 from pipeline.features import Kind, Side
 
 PADDING = -1  # Fills short lists. Never an index.
+_READ_BATCH = 8192
 _SHUFFLED_ROWS = 200_000
 _LABELS = (f.USER_RATING.name, f.PREFERENCE)
 
@@ -26,6 +28,23 @@ def densify(transformed: dict[str, Any]) -> Batch:
         else value
         for name, value in transformed.items()
     }
+
+
+def column_batches(files: Collection[str], spec: dict[str, Any]) -> Iterator[dict[str, np.ndarray]]:
+    """Some features of gzipped TFRecord files, in order, batch by batch.
+
+    Args:
+      files: patterns.
+      spec: the features to read, of fixed length, as for tf.io.parse_example.
+    """
+    rows = tf.data.TFRecordDataset(tf.io.gfile.glob(list(files)), compression_type="GZIP").batch(_READ_BATCH)
+    return rows.map(lambda batch: tf.io.parse_example(batch, spec)).as_numpy_iterator()
+
+
+def read_columns(files: Collection[str], spec: dict[str, Any]) -> dict[str, np.ndarray]:
+    """As `column_batches`, all at once."""
+    batches = list(column_batches(files, spec))
+    return {name: np.concatenate([batch[name] for batch in batches]) for name in spec}
 
 
 def dataset(

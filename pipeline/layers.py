@@ -53,6 +53,27 @@ class CandidateEmbedding(tf.keras.layers.Layer):
         )
 
 
+class MomentEmbedding(tf.keras.layers.Layer):
+    """Sum of embeddings of a moment at several resolutions: [B] time buckets to [B, D].
+
+    A fine bucket tells one sitting from another, and has seen few rows; a coarse one has seen enough to know what the
+    time itself says, as which movies were out.
+
+    Args:
+      buckets: number of time buckets.
+      dim: D.
+      merged: for each resolution, how many neighbouring buckets share an embedding.
+    """
+
+    def __init__(self, buckets: int, dim: int, merged: Sequence[int]):
+        super().__init__(name="moment_embedding")
+        self._merged = tuple(merged)
+        self._tables = [embedding(-(-buckets // width), dim, f"moment_{width}") for width in self._merged]
+
+    def call(self, moments: tf.Tensor) -> tf.Tensor:
+        return tf.add_n([table(moments // width) for table, width in zip(self._tables, self._merged, strict=True)])
+
+
 class HistoryEmbedding(tf.keras.layers.Layer):
     """A history as a mix of weighted sums of its movies' embeddings: [B, H] to [B, D].
 

@@ -37,18 +37,15 @@ class RankingModel(training.TrainedModel):
     Args:
       config: the configuration's section.
       transform: what Transform made.
-      labels: summary of the training rows.
-      counts: [buckets] training rows of each movie index.
+      rows: what the training rows are like.
     """
 
-    def __init__(
-        self, config: Ranking, transform: tft.TFTransformOutput, labels: training.LabelSummary, counts: np.ndarray
-    ):
+    def __init__(self, config: Ranking, transform: tft.TFTransformOutput, rows: training.TrainingRows):
         super().__init__()
         buckets, dim = inputs.bucket_counts(transform), config.embedding_dim
         self._config = config
-        self._rating_range = labels.rating_range
-        self._share = tf.constant(np.maximum(counts, 1) / max(counts.sum(), 1), tf.float32)
+        self._rating_range = rows.rating_range
+        self._share = tf.constant(np.maximum(rows.item_counts, 1) / max(rows.rows, 1), tf.float32)
         names, user_oov = inputs.query_names(transform), inputs.oov_index(transform, f.USER_ID.name)
         self._user = layers.UserEmbedding(names, buckets, user_oov, dim + 1, _ID_DROPOUT)
         movie_oov = inputs.oov_index(transform, f.MOVIE_ID.name)
@@ -57,8 +54,8 @@ class RankingModel(training.TrainedModel):
         self._attention = layers.TargetAttention(buckets[f.MOVIE_ID.name], dim, _DECAY_SECONDS, config.dropout)
         self._dropout = tf.keras.layers.Dropout(config.dropout)
         self._layers = layers.hidden_layers(config.layers, 3, "layers")
-        self._rating_bias = self.add_weight("rating_bias", [], initializer=_constant(labels.mean_rating))
-        share = np.clip(labels.mean_preference, 0.01, 0.99)
+        self._rating_bias = self.add_weight("rating_bias", [], initializer=_constant(rows.mean_rating))
+        share = np.clip(rows.mean_preference, 0.01, 0.99)
         logit = np.log(share / (1 - share))
         self._preference_bias = self.add_weight("preference_bias", [], initializer=_constant(logit))
         self._preference_scale = self.add_weight("preference_scale", [], initializer=_constant(1.0))
@@ -176,12 +173,12 @@ def run_fn(fn_args) -> None:
     config = Ranking.model_validate_json(fn_args.custom_config["model"])
     tf.keras.utils.set_random_seed(config.seed)
     transform = tft.TFTransformOutput(fn_args.transform_output)
-    labels = training.label_summary(fn_args.train_files, transform)
+    rows = training.training_rows(fn_args.train_files, transform)
 
-    model = RankingModel(config, transform, labels, training.item_counts(fn_args.train_files, transform))
-    batch_size = training.fitting_batch_size(config, labels.rows)
+    model = RankingModel(config, transform, rows)
+    batch_size = training.fitting_batch_size(config, rows.rows)
     train = inputs.dataset(fn_args.train_files, transform, batch_size, shuffle_seed=config.seed)
-    seconds = training.fit(model, train, config, labels.rows, fn_args.model_run_dir)
+    seconds = training.fit(model, train, config, rows.rows, fn_args.model_run_dir)
 
     result = validate(model, inputs.dataset(fn_args.eval_files, transform, _EVAL_BATCH))
     training.progress.info("validation: %s", ", ".join(f"{name} {value:.4f}" for name, value in result.items()))

@@ -32,13 +32,17 @@ class QueryTower(tf.keras.Model):
             dim,
             config.user_dropout,
         )
-        self._moment = layers.embedding(buckets[f.TIMESTAMP.name], dim, "moment")
+        self._moment = layers.MomentEmbedding(buckets[f.TIMESTAMP.name], dim, config.moment_buckets)
         self._history = layers.HistoryEmbedding(
             buckets[f.MOVIE_ID.name], dim, config.history_decay_seconds, config.history_dropout
         )
         self._layers = layers.hidden_layers(config.query_layers, dim, "query_layers")
+        self._oov_index = inputs.oov_index(transform, f.USER_ID.name)
+        self._stranger_share = config.stranger_share
 
     def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
+        if training:
+            features = self._with_strangers(features)
         summed = (
             self._user(features, training=training)
             + self._moment(features[f.TIMESTAMP.name])
@@ -46,6 +50,15 @@ class QueryTower(tf.keras.Model):
         )
         output = self._layers(summed)
         return tf.concat([output, tf.ones_like(output[:, :1])], axis=1)
+
+    def _with_strangers(self, features: inputs.Batch) -> inputs.Batch:
+        """Hides user id and history of a share of the rows, so that what is left learns to answer for a stranger."""
+        user, history = features[f.USER_ID.name], features[f.HISTORY_MOVIE_ID.name]
+        stranger = tf.random.uniform(tf.shape(user)) < self._stranger_share
+        return features | {
+            f.USER_ID.name: tf.where(stranger, tf.cast(self._oov_index, user.dtype), user),
+            f.HISTORY_MOVIE_ID.name: tf.where(stranger[:, tf.newaxis], tf.cast(inputs.PADDING, history.dtype), history),
+        }
 
 
 class CandidateTower(tf.keras.Model):
@@ -77,10 +90,16 @@ class RetrievalModel(training.TrainedModel):
       config: the configuration's section.
       transform: what Transform made.
       catalogue: source of the uniform negatives.
-      counts: [buckets] training rows of each movie index.
+      rows: what the training rows are like.
     """
 
-    def __init__(self, config: Retrieval, transform: tft.TFTransformOutput, catalogue: Catalogue, counts: np.ndarray):
+    def __init__(
+        self,
+        config: Retrieval,
+        transform: tft.TFTransformOutput,
+        catalogue: Catalogue,
+        rows: training.TrainingRows,
+    ):
         super().__init__()
         self.query_tower = QueryTower(config, transform)
         self.candidate_tower = CandidateTower(config, transform)
@@ -94,7 +113,7 @@ class RetrievalModel(training.TrainedModel):
         self._task = tf.function(task)  # A function of its own: unlike the rest, it needs AutoGraph.
         self._catalogue = {name: tf.constant(value) for name, value in catalogue.features.items()}
         self._catalogue_size = len(catalogue)
-        self._share = tf.constant(counts / max(counts.sum(), 1), tf.float32)
+        self._share = tf.constant(rows.item_counts / max(rows.rows, 1), tf.float32)
 
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
         queries = self.query_tower(batch, training=training)
@@ -188,13 +207,12 @@ def run_fn(fn_args) -> None:
     tf.keras.utils.set_random_seed(config.seed)
     transform = tft.TFTransformOutput(fn_args.transform_output)
     catalogue = load_catalogue(fn_args.custom_config[CATALOGUE_FILES], transform)
-    counts = training.item_counts(fn_args.train_files, transform)
-    rows = int(counts.sum())
+    rows = training.training_rows(fn_args.train_files, transform)
 
-    model = RetrievalModel(config, transform, catalogue, counts)
-    batch_size = training.fitting_batch_size(config, rows)
+    model = RetrievalModel(config, transform, catalogue, rows)
+    batch_size = training.fitting_batch_size(config, rows.rows)
     train = inputs.dataset(fn_args.train_files, transform, batch_size, shuffle_seed=config.seed)
-    seconds = training.fit(model, train, config, rows, fn_args.model_run_dir)
+    seconds = training.fit(model, train, config, rows.rows, fn_args.model_run_dir)
 
     servable = RetrievalServable(model, transform, config.temperature)
     eval_batches = inputs.dataset(fn_args.eval_files, transform, _EVAL_BATCH)

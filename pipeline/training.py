@@ -7,6 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Collection
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -26,38 +27,28 @@ _KEPT = ["rating_bias", "preference_bias", "preference_scale", "mix"]
 progress = logging.getLogger("recommender.progress")
 
 
-def item_counts(files: Collection[str], transform: tft.TFTransformOutput) -> np.ndarray:
-    """Number of rows of each movie index: int64 [buckets]."""
-    counts = np.zeros(inputs.bucket_counts(transform)[f.MOVIE_ID.name], np.int64)
-    for batch in _columns(files, transform, f.MOVIE_ID.name):
-        counts += np.bincount(batch[f.MOVIE_ID.name], minlength=len(counts))
-    return counts
-
-
-class LabelSummary(NamedTuple):
-    """What the training rows' labels are like."""
+class TrainingRows(NamedTuple):
+    """What the training rows are like."""
 
     rows: int
+    item_counts: np.ndarray  # int64 [buckets]: rows of each movie index.
     rating_range: tuple[float, float]
     mean_rating: float
     mean_preference: float
 
 
-def label_summary(files: Collection[str], transform: tft.TFTransformOutput) -> LabelSummary:
-    """Summarises ratings and preferences in one pass."""
-    rows, total, low, high = 0, np.zeros(2), np.inf, -np.inf
-    for batch in _columns(files, transform, f.USER_RATING.name, f.PREFERENCE):
-        ratings, preferences = batch[f.USER_RATING.name], batch[f.PREFERENCE]
-        rows += len(ratings)
-        total += [ratings.sum(dtype=float), preferences.sum(dtype=float)]
-        low, high = min(low, float(ratings.min())), max(high, float(ratings.max()))
-    return LabelSummary(rows, (low, high), *(total / rows).tolist())
-
-
-def _columns(files, transform, *names):
+def training_rows(files: Collection[str], transform: tft.TFTransformOutput) -> TrainingRows:
+    """Summarises the training examples in one pass."""
+    names = (f.MOVIE_ID.name, f.USER_RATING.name, f.PREFERENCE)
     spec = {name: transform.transformed_feature_spec()[name] for name in names}
-    rows = tf.data.TFRecordDataset(tf.io.gfile.glob(list(files)), compression_type="GZIP").batch(8192)
-    return rows.map(lambda batch: tf.io.parse_example(batch, spec)).as_numpy_iterator()
+    counts = np.zeros(inputs.bucket_counts(transform)[f.MOVIE_ID.name], np.int64)
+    totals, low, high = np.zeros(2), np.inf, -np.inf
+    for movies, ratings, preferences in map(itemgetter(*names), inputs.column_batches(files, spec)):
+        counts += np.bincount(movies, minlength=len(counts))
+        totals += [ratings.sum(dtype=float), preferences.sum(dtype=float)]
+        low, high = min(low, float(ratings.min())), max(high, float(ratings.max()))
+    rows = int(counts.sum())
+    return TrainingRows(rows, counts, (low, high), *(totals / rows).tolist())
 
 
 def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: int, log_dir: str) -> float:

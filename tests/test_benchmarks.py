@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from benchmarks.quality import baselines
+from benchmarks.quality import ablations, baselines
 from benchmarks.quality.dataset import Dataset
 from benchmarks.quality.measure import measure, middle_ranks
+from pipeline.config import load_config
 
 
 def test_ties_share_the_middle_rank_and_what_is_left_out_is_not_found():
@@ -62,3 +63,13 @@ def test_cold_users_are_told_apart():
     cold = Dataset(data.users, data.movies, without_first.tocsr(), data.train_pairs, data.eval_users, data.eval_movies)
     assert cold.warm.tolist() == [False] * 3 + [True] * 117
     assert "cold_filtered_ndcg_at_10" in measure(cold, lambda users: np.ones((len(users), 30)))
+
+
+def test_every_ablation_changes_one_value_of_the_default_configuration():
+    config = load_config("movielens-csv", data__directory=".")
+    default = config.model_dump()
+    for part, (key, value) in ablations.ABLATIONS.items():
+        section, name = key.split(".")
+        changed = ablations.changed(config, key, value).model_dump()
+        assert changed[section][name] == value != default[section][name] or part == "nothing"
+        assert {k for k in default if default[k] != changed[k]} <= {section}

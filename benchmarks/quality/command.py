@@ -12,29 +12,33 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quality import ours
+from benchmarks.quality import ablations, ours
 from benchmarks.quality.baselines import BASELINES
 from benchmarks.quality.dataset import Dataset, load_dataset
 from benchmarks.quality.measure import measure
 from pipeline import local_runner
 from pipeline.config import Config
 from pipeline.errors import RunError
+from pipeline.retrieval import TOP_KS
 
-_COLUMNS = {
-    "top_100_categorical_accuracy": "top-100\nunfiltered",
-    "filtered_top_10_categorical_accuracy": "top-10",
-    "filtered_top_100_categorical_accuracy": "top-100",
+_PER_QUERY = {
+    **{f"filtered_top_{k}_categorical_accuracy": f"top-{k}" for k in TOP_KS},
     "filtered_ndcg_at_10": "nDCG@10",
-    "filtered_recall_at_10_per_user": "recall@10\nper user",
-    "filtered_ndcg_at_10_per_user": "nDCG@10\nper user",
-    "warm_filtered_top_100_categorical_accuracy": "top-100\nwarm",
-    "cold_filtered_top_100_categorical_accuracy": "top-100\ncold",
     "train_seconds": "train s",
+}
+_UNFILTERED = {f"top_{k}_categorical_accuracy": f"top-{k}" for k in TOP_KS}
+_BY_USER = {
+    "filtered_recall_at_10_per_user": "recall@10",
+    "filtered_ndcg_at_10_per_user": "nDCG@10",
+    "warm_filtered_top_100_categorical_accuracy": "warm top-100",
+    "cold_filtered_top_100_categorical_accuracy": "cold top-100",
 }
 _RANKING = ("rmse", "two_stage_ndcg_at_10_before", "two_stage_ndcg_at_10_after", "two_stage_gain")
 
 
-def run(config: Config, seeds: int, output: str, json_file: str | None, console: Console) -> dict[str, Any]:
+def run(
+    config: Config, seeds: int, with_ablations: bool, output: str, json_file: str | None, console: Console
+) -> dict[str, Any]:
     """Trains and measures every model on one split, with seeds 1 to `seeds`; prints and returns the means.
 
     Raises:
@@ -58,6 +62,8 @@ def run(config: Config, seeds: int, output: str, json_file: str | None, console:
         "seeds": seeds,
         "models": {name: models[name] for name in (*BASELINES, "ours") if models[name]},
     }
+    if with_ablations:
+        result["ablations"] = ablations.run(config, output, console)
     show(result, console)
     if json_file:
         with open(json_file, "w", encoding="utf-8") as file:
@@ -93,20 +99,27 @@ def _check_agreement(output: str, popularity: dict[str, float]) -> None:
 
 
 def show(result: dict[str, Any], console: Console) -> None:
-    """Prints the table."""
+    """Prints the tables."""
     models = result["models"]
-    columns = {name: title for name, title in _COLUMNS.items() if any(name in figures for figures in models.values())}
-    table = Table(
-        title=f"{result['data']}, {result['split']}, mean of {result['seeds']} seeds; filtered unless it says so"
-    )
-    table.add_column("model")
-    for title in columns.values():
-        table.add_column(title, justify="right")
-    for name, figures in models.items():
-        digits = {column: 1 if column == "train_seconds" else 4 for column in columns}
-        table.add_row(name, *(f"{figures[c]:.{digits[c]}f}" if figures.get(c) is not None else "" for c in columns))
-    console.print(table)
+    console.rule(f"{result['data']}, {result['split']}, mean of {result['seeds']} seeds")
+    console.print(_table("filtered, each eval interaction one query", models, _PER_QUERY))
+    console.print(_table("the same, seen movies included", models, _UNFILTERED))
+    console.print(_table("filtered, each user one query; and by user", models, _BY_USER))
     mine = models["ours"]
     console.print("ours: " + ", ".join(f"{name} {mine[name]:.4f}" for name in _RANKING))
     cold = [name for name in mine if name.startswith(("never_rated", "new_user"))]
     console.print("cold start: " + ", ".join(f"{name} {mine[name]:.4f}" for name in cold))
+    if "ablations" in result:
+        ablations.show(result["ablations"], console)
+
+
+def _table(title: str, models: dict[str, dict[str, float]], columns: dict[str, str]) -> Table:
+    columns = {name: head for name, head in columns.items() if any(name in figures for figures in models.values())}
+    table = Table(title=title)
+    table.add_column("model")
+    for head in columns.values():
+        table.add_column(head, justify="right")
+    for name, figures in models.items():
+        digits = {column: 1 if column == "train_seconds" else 4 for column in columns}
+        table.add_row(name, *(f"{figures[c]:.{digits[c]}f}" if figures.get(c) is not None else "" for c in columns))
+    return table

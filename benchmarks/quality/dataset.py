@@ -9,6 +9,8 @@ import numpy as np
 import scipy.sparse
 import tensorflow as tf
 
+from pipeline.inputs import read_columns
+
 _RAW_SPEC = {
     "user_id": tf.io.FixedLenFeature([], tf.string),
     "movie_id": tf.io.FixedLenFeature([], tf.string),
@@ -44,9 +46,11 @@ class Dataset:
 
 def load_dataset(examples_uri: str, catalogue_uri: str) -> Dataset:
     """Reads InteractionGen's and CatalogueGen's examples."""
-    train, held_out = (_read(os.path.join(examples_uri, f"Split-{split}"), _RAW_SPEC) for split in ("train", "eval"))
+    train, held_out = (
+        read_columns([os.path.join(examples_uri, f"Split-{split}", "*")], _RAW_SPEC) for split in ("train", "eval")
+    )
     movie_spec = {"movie_id": _RAW_SPEC["movie_id"]}
-    movies = np.unique(_read(os.path.join(catalogue_uri, "Split-catalogue"), movie_spec)["movie_id"])
+    movies = np.unique(read_columns([os.path.join(catalogue_uri, "Split-catalogue", "*")], movie_spec)["movie_id"])
     users = np.unique(np.concatenate([train["user_id"], held_out["user_id"]]))
     user, movie = np.searchsorted(users, train["user_id"]), np.searchsorted(movies, train["movie_id"])
     matrix = scipy.sparse.coo_matrix((np.ones(len(user), np.float32), (user, movie)), (len(users), len(movies))).tocsr()
@@ -55,10 +59,3 @@ def load_dataset(examples_uri: str, catalogue_uri: str) -> Dataset:
     order = np.lexsort((held_out["timestamp"], eval_users))
     eval_movies = np.searchsorted(movies, held_out["movie_id"])
     return Dataset(users, movies, matrix, (user, movie), eval_users[order], eval_movies[order])
-
-
-def _read(directory: str, spec: dict) -> dict[str, np.ndarray]:
-    files = tf.io.gfile.glob(os.path.join(directory, "*"))
-    rows = tf.data.TFRecordDataset(files, compression_type="GZIP").batch(8192)
-    batches = list(rows.map(lambda batch: tf.io.parse_example(batch, spec)).as_numpy_iterator())
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in spec}

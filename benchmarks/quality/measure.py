@@ -8,8 +8,8 @@ import numpy as np
 
 from benchmarks.quality.dataset import Dataset
 from components.evaluation.metrics import ndcg, recall
+from pipeline.retrieval import TOP_KS
 
-KS = (1, 5, 10, 50, 100)
 _BATCH = 512
 
 Scores = Callable[[np.ndarray], np.ndarray]  # [B] users to [B, n] scores of every movie.
@@ -57,8 +57,8 @@ def _ranks_in_one_row(row: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 def _figures(unfiltered: np.ndarray, filtered: np.ndarray) -> dict[str, float]:
     return {
-        **{f"top_{k}_categorical_accuracy": recall(unfiltered, k) for k in KS},
-        **{f"filtered_top_{k}_categorical_accuracy": recall(filtered, k) for k in KS},
+        **{f"top_{k}_categorical_accuracy": recall(unfiltered, k) for k in TOP_KS},
+        **{f"filtered_top_{k}_categorical_accuracy": recall(filtered, k) for k in TOP_KS},
         "filtered_ndcg_at_10": float(np.mean(_single_ndcg(filtered))),
     }
 

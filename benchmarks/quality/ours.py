@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
+from tfx.utils import path_utils
 
 from components.evaluation.ranks import list_ranks
 from pipeline import local_runner
@@ -56,7 +57,7 @@ def _new_users(output: str) -> dict[str, float]:
     """
     import scann  # noqa: F401  Registers the ops that the index needs.
 
-    model_dir = os.path.join(local_runner.latest_artifact_uri(output, "RecommenderBuilder", "model"), "Format-Serving")
+    model_dir = path_utils.serving_model_path(local_runner.latest_artifact_uri(output, "RecommenderBuilder", "model"))
     retrieve = tf.saved_model.load(model_dir).signatures["retrieve"]
     rows = _sample(local_runner.latest_artifact_uri(output, "InteractionGen", "examples"))
     hits: dict[str, list[bool]] = {f"new_user_with_{_FEW}_top_100": [], "new_user_with_0_top_100": []}

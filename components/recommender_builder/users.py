@@ -9,9 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from pipeline import features as f
+from pipeline import inputs
 from pipeline.features import Kind, Side
-
-_READ_BATCH = 8192
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Users:
 
 def load_users(files: Collection[str], user_fields: Collection[str]) -> Users:
     """Reads them from InteractionGen's train examples."""
-    columns = _read(files, user_fields)
+    columns = inputs.read_columns(files, _spec(user_fields))
     ids, user = np.unique(columns[f.USER_ID.name], return_inverse=True)
     order = np.lexsort((columns[f.MOVIE_ID.name], -columns[f.TIMESTAMP.name], user))
     counts = np.bincount(user, minlength=len(ids))
@@ -60,7 +59,7 @@ def optional_fields(raw_names: Collection[str]) -> list[str]:
     return [feature.name for feature in f.of(f.FEATURES, Side.QUERY) if feature.optional and feature.name in raw_names]
 
 
-def _read(files: Collection[str], user_fields: Collection[str]) -> dict[str, np.ndarray]:
+def _spec(user_fields: Collection[str]) -> dict[str, tf.io.FixedLenFeature]:
     spec = {
         f.USER_ID.name: tf.io.FixedLenFeature([], tf.string),
         f.MOVIE_ID.name: tf.io.FixedLenFeature([], tf.string),
@@ -70,6 +69,4 @@ def _read(files: Collection[str], user_fields: Collection[str]) -> dict[str, np.
         if feature.name in user_fields:
             missing = (tf.float32, np.nan) if feature.kind is Kind.NUMBER else (tf.string, "")
             spec[feature.name] = tf.io.FixedLenFeature([], *missing)
-    rows = tf.data.TFRecordDataset(tf.io.gfile.glob(list(files)), compression_type="GZIP").batch(_READ_BATCH)
-    batches = list(rows.map(lambda batch: tf.io.parse_example(batch, spec)).as_numpy_iterator())
-    return {name: np.concatenate([batch[name] for batch in batches]) for name in spec}
+    return spec

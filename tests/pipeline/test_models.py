@@ -9,7 +9,7 @@ from pipeline.catalogue import Catalogue
 from pipeline.config import Ranking, Retrieval
 from pipeline.ranking import RankingModel, RankingServable
 from pipeline.retrieval import RetrievalModel, RetrievalServable, validate
-from pipeline.training import LabelSummary
+from pipeline.training import TrainingRows
 
 
 def test_mean_of_list_leaves_the_padding_out():
@@ -17,6 +17,14 @@ def test_mean_of_list_leaves_the_padding_out():
     result = layers.mean_of_list(table, tf.constant([[1, 2, -1], [-1, -1, -1], [3, -1, -1]])).numpy()
     rows = table.embeddings.numpy()
     np.testing.assert_allclose(result, [(rows[1] + rows[2]) / 2, [0, 0, 0], rows[3]], rtol=1e-6)
+
+
+def test_moment_embedding_merges_neighbouring_buckets():
+    layer = layers.MomentEmbedding(7, 2, [1, 3])
+    got = layer(tf.constant([0, 2, 3, 6])).numpy()
+    fine, coarse = (table.embeddings.numpy() for table in layer._tables)
+    assert (len(fine), len(coarse)) == (7, 3)
+    np.testing.assert_allclose(got, fine[[0, 2, 3, 6]] + coarse[[0, 0, 1, 2]], rtol=1e-6)
 
 
 def test_history_embedding_is_the_mix_of_decayed_sums():
@@ -76,11 +84,15 @@ def catalogue(batch):
     return Catalogue(ids=np.array([b"1", b"2", b"3"]), titles=np.array([b"", b"", b""]), features=features)
 
 
+def training_rows(counts):
+    return TrainingRows(int(counts.sum()), counts, (2.0, 5.0), 3.5, 0.5)
+
+
 def retrieval_model(batch, catalogue, **values):
     transform, rows = batch
     config = Retrieval(embedding_dim=4, history_dropout=0, user_dropout=0, movie_dropout=0, **values)
     counts = np.bincount(rows["movie_id"].numpy(), minlength=inputs.bucket_counts(transform)["movie_id"])
-    return RetrievalModel(config, transform, catalogue, counts), counts
+    return RetrievalModel(config, transform, catalogue, training_rows(counts)), counts
 
 
 @pytest.mark.parametrize("correction", [True, False])
@@ -115,6 +127,18 @@ def test_uniform_negatives_enter_the_sampling_probability_as_a_mixture(batch, ca
     assert np.isfinite(float(model.compute_loss(batch[1], training=True)))
 
 
+def test_a_hidden_row_is_the_query_of_a_stranger(batch, catalogue):
+    transform, rows = batch
+    model, _ = retrieval_model(batch, catalogue, stranger_share=1 - 1e-7)
+    got = model.query_tower(rows, training=True).numpy()
+    stranger = rows | {
+        "user_id": tf.fill(tf.shape(rows["user_id"]), tf.constant(inputs.oov_index(transform, "user_id"), tf.int64)),
+        "history_movie_id": tf.fill(tf.shape(rows["history_movie_id"]), tf.constant(inputs.PADDING, tf.int64)),
+    }
+    np.testing.assert_allclose(got, model.query_tower(stranger), rtol=1e-6)
+    assert np.abs(got - model.query_tower(rows).numpy()).max() > 1e-3
+
+
 def test_saved_towers_answer_as_before(batch, catalogue, tmp_path):
     transform, rows = batch
     model, _ = retrieval_model(batch, catalogue)
@@ -143,7 +167,7 @@ def ranking_model(batch, **values):
     transform, rows = batch
     config = Ranking(embedding_dim=4, layers=[8], dropout=0, **values)
     counts = np.bincount(rows["movie_id"].numpy(), minlength=inputs.bucket_counts(transform)["movie_id"])
-    return RankingModel(config, transform, LabelSummary(4, (2.0, 5.0), 3.5, 0.5), counts), config
+    return RankingModel(config, transform, training_rows(counts)), config
 
 
 def test_ranking_loss_is_the_weighted_sum_of_its_three(batch):

@@ -12,18 +12,13 @@ from pipeline.ranking import RankingModel
 from pipeline.retrieval import RetrievalModel
 
 
-def test_label_summary_counts_the_training_rows(transformed):
+def test_training_rows_are_counted_and_summarised(transformed):
     transform, file = transformed
-    found = training.label_summary([file], transform)
+    found = training.training_rows([file], transform)
     assert found.rows == 4
+    assert found.item_counts[[0, 3]].tolist() == [2, 0] and found.item_counts.sum() == 4
     assert found.rating_range == (2.0, 5.0)
     assert (found.mean_rating, found.mean_preference) == (3.5, 0.5)
-
-
-def test_item_counts_are_by_index(transformed):
-    transform, file = transformed
-    counts = training.item_counts([file], transform)
-    assert counts.sum() == 4 and counts[0] == 2 and counts[3] == 0
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(10, 10), (1000, 64)])
@@ -34,20 +29,20 @@ def test_a_small_data_set_is_one_batch(rows, expected):
 @pytest.mark.parametrize("kind", ["retrieval", "ranking"])
 def test_training_learns_the_rows(transformed, tmp_path, kind):
     transform, file = transformed
-    labels, counts = training.label_summary([file], transform), training.item_counts([file], transform)
+    rows = training.training_rows([file], transform)
     if kind == "ranking":
         config = Ranking(epochs=60, batch_size=4, weight_decay=0, dropout=0, choice_weight=0, learning_rate=0.02)
-        model = RankingModel(config, transform, labels, counts)
+        model = RankingModel(config, transform, rows)
     else:
-        (rows,) = inputs.dataset([file], transform, 10)
-        features = {name: rows[name].numpy() for name in inputs.candidate_names(transform)}
-        catalogue = Catalogue(rows["movie_key"].numpy(), rows["movie_key"].numpy(), features)
+        (batch,) = inputs.dataset([file], transform, 10)
+        features = {name: batch[name].numpy() for name in inputs.candidate_names(transform)}
+        catalogue = Catalogue(batch["movie_key"].numpy(), batch["movie_key"].numpy(), features)
         config = Retrieval(epochs=60, batch_size=4, weight_decay=0, user_dropout=0, uniform_negatives=2)
-        model = RetrievalModel(config, transform, catalogue, counts)
+        model = RetrievalModel(config, transform, catalogue, rows)
     batches = inputs.dataset([file], transform, 4, shuffle_seed=1)
     (batch,) = batches
     before = float(model.compute_loss(batch))
-    seconds = training.fit(model, batches, config, labels.rows, str(tmp_path))
+    seconds = training.fit(model, batches, config, rows.rows, str(tmp_path))
     assert float(model.compute_loss(batch)) < before / 2
     assert seconds > 0
     assert list(tmp_path.rglob("events.out.tfevents.*"))
