@@ -110,7 +110,7 @@ class Ranking(Training):
     rating_weight: float = Field(1.0, ge=0)
     preference_weight: float = Field(0.5, ge=0)
     choice_weight: float = Field(1.5, ge=0)
-    negatives: int = Field(16, ge=1)  # Other rows' movies that choice is learnt against.
+    negatives: int = Field(32, ge=1)  # Other rows' movies that choice is learnt against.
     preference_share: float = Field(1.5, ge=0)  # Of log P(liked | query, movie) in the final score.
     choice_share: float = Field(0.7, ge=0)  # Of the ranker's log P(movie | query) in the final score.
 
