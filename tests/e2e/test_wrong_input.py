@@ -1,5 +1,8 @@
 """What a careless person gives the command: one line that helps, a status, and nothing half-written."""
 
+import subprocess
+import sys
+
 import pytest
 
 from tests.e2e.conftest import ROOT, recommender
@@ -70,9 +73,6 @@ def test_a_model_directory_that_is_not_there(tmp_path):
 
 def test_help_and_client_do_not_import_tfx():
     code = "import sys, pipeline.cli, serving.client, serving.server.main; print('tfx' in sys.modules)"
-    import subprocess
-    import sys
-
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True)
     assert done.stdout.strip() == "False", done.stderr
 
