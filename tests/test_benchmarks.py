@@ -32,7 +32,7 @@ def checkerboard(users=40, movies=30, seed=0):
 
 @pytest.mark.parametrize("name", ["ease", "ials", "bpr"])
 def test_models_solve_the_checkerboard(name):
-    data = checkerboard()
+    data = checkerboard(users=600)
     found = measure(data, baselines.BASELINES[name](data, 1))
     assert found["filtered_top_5_categorical_accuracy"] > 0.95, "three movies are left, and the first three are they"
     assert found["filtered_recall_at_10_per_user"] == pytest.approx(1.0, abs=0.05)

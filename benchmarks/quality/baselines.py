@@ -46,7 +46,7 @@ def ease(data: Dataset, seed: int) -> Scores:
 def ials(data: Dataset, seed: int) -> Scores:
     """Implicit ALS (Hu, Koren and Volinsky, ICDM 2008), 64 factors."""
     model = AlternatingLeastSquares(
-        factors=_FACTORS, regularization=1.0, alpha=10.0, iterations=20, random_state=seed, use_gpu=False
+        factors=_FACTORS, regularization=20.0, alpha=2.0, iterations=20, random_state=seed, use_gpu=False
     )
     return _fitted(model, data)
 
@@ -54,7 +54,7 @@ def ials(data: Dataset, seed: int) -> Scores:
 def bpr(data: Dataset, seed: int) -> Scores:
     """BPR matrix factorisation (Rendle et al., UAI 2009), 64 factors."""
     model = BayesianPersonalizedRanking(
-        factors=_FACTORS, learning_rate=0.05, regularization=0.01, iterations=100, random_state=seed, use_gpu=False
+        factors=_FACTORS, learning_rate=0.01, regularization=0.01, iterations=50, random_state=seed, use_gpu=False
     )
     return _fitted(model, data)
 
