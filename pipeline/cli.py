@@ -56,10 +56,12 @@ def run(config_name, data, output, split, overrides) -> None:
 @cli.command()
 @click.option("--output", metavar="DIR", default="runs/demo", show_default=True, help="The run's output directory.")
 def report(output) -> None:
-    """Print the summary of a run."""
-    from pipeline.report import print_summary, read_report
+    """Print the summary of a run, and write report.html into its directory."""
+    from pipeline.report import print_summary, read_report, write_html
 
-    print_summary(read_report(output), Console())
+    console, found = Console(), read_report(output)
+    print_summary(found, console)
+    console.print(f"Wrote {write_html(found, output)}", soft_wrap=True)
 
 
 @cli.command()

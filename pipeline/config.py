@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pipeline.errors import UserError
 
@@ -123,13 +123,100 @@ class Index(_Strict):
     recommendations: int = Field(10, ge=1)  # K: what a request gets.
 
 
-class Evaluation(_Strict):
-    """What a model has to reach to be blessed."""
+class Threshold(_Strict):
+    """A limit on one figure of the Evaluator: `at_least` or `at_most`, absolute or times what it is compared with."""
 
-    max_rmse: float | None = Field(None, gt=0)  # In units of the rating; None: no such limit.
-    max_rmse_over_constant: float = Field(1.0, gt=0)  # RMSE over that of always predicting the eval ratings' mean.
-    min_lift_over_popularity: float = Field(1.05, ge=0)  # Filtered top-100 accuracy over the baseline's.
-    min_index_recall: float = Field(0.95, ge=0, le=1)
+    metric: str  # A name under `metrics` in report.json.
+    slice: str | None = None  # As under `metrics.slices`; None: all queries.
+    against: Literal["popularity", "live"] | None = None  # Times this figure of the baseline, or of the live model.
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Threshold:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("needs either at_least or at_most")
+        return self
+
+    @property
+    def limit(self) -> float:
+        return self.at_most if self.at_least is None else self.at_least
+
+    def admits(self, value: float, reference: float = 1.0) -> bool:
+        """Whether a value is within the limit times the reference."""
+        bound = self.limit * reference
+        return value <= bound if self.at_least is None else value >= bound
+
+
+_THRESHOLDS: dict[str, dict[str, Any]] = {
+    "rating_error": {"metric": "rmse_over_constant", "at_most": 1.0},
+    "better_than_popularity": {
+        "metric": "filtered_top_100_categorical_accuracy",
+        "against": "popularity",
+        "at_least": 1.05,
+    },
+    "nothing_seen": {"metric": "seen_share", "at_most": 0.0},
+    "index_recall": {"metric": "recall_at_100", "at_least": 0.95},
+    "train_serve_parity": {"metric": "train_serve_difference", "at_most": 1e-3},
+    "retrieval_kept": {"metric": "filtered_top_100_categorical_accuracy", "against": "live", "at_least": 0.95},
+    "lists_kept": {"metric": "ndcg_at_10_after", "against": "live", "at_least": 0.85},
+    "rating_error_kept": {"metric": "rmse", "against": "live", "at_most": 1.03},
+} | {
+    f"{name}_kept": {
+        "metric": "filtered_top_100_categorical_accuracy",
+        "slice": slice_,
+        "against": "live",
+        "at_least": at_least,
+    }
+    for name, slice_, at_least in (
+        ("head", "movie=head", 0.9),
+        ("middle", "movie=middle", 0.8),
+        ("tail", "movie=tail", 0.6),
+        ("warm_users", "user=warm", 0.9),
+        ("cold_users", "user=cold", 0.85),
+        ("long_history", "history=long", 0.9),
+        ("short_history", "history=short", 0.8),
+    )
+}
+
+
+class Evaluation(_Strict):
+    """What a model has to reach to be blessed.
+
+    Thresholds are given by name. Those of `_THRESHOLDS` are there from the start: a configuration changes a key of
+    one, adds others, or takes one out by giving null.
+    """
+
+    thresholds: dict[str, Threshold | None] = {}
+    min_slice_queries: int = Field(200, ge=1)  # Smaller slices are neither reported nor held to thresholds.
+    parity_rows: int = Field(512, ge=1)  # Eval rows whose scores are compared between training and serving.
+
+    @field_validator("thresholds", mode="before")
+    @classmethod
+    def _with_defaults(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        merged = {name: dict(values) for name, values in _THRESHOLDS.items()}
+        for name, values in given.items():
+            changed = isinstance(values, dict) and name in merged
+            merged[name] = merged[name] | values if changed else values
+        return merged
+
+    def active_thresholds(self) -> dict[str, Threshold]:
+        """Those that were not taken out."""
+        return {name: threshold for name, threshold in self.thresholds.items() if threshold}
+
+
+class Canary(_Strict):
+    """How the server on a candidate is asked before the push."""
+
+    image: str | None = (
+        None  # A container image, run with docker, as google/tf-serving-scann; None: `recommender serve`.
+    )
+    users: int = Field(50, ge=1)  # Users of the eval split that are asked about.
+    batch: int = Field(1000, ge=1)  # Queries in the large request.
+    max_milliseconds: float = Field(500.0, gt=0)  # Median answer to one query.
+    ready_seconds: float = Field(120.0, gt=0)
 
 
 class Config(_Strict):
@@ -143,6 +230,7 @@ class Config(_Strict):
     ranking: Ranking = Ranking()
     index: Index = Index()
     evaluation: Evaluation = Evaluation()
+    canary: Canary = Canary()
 
 
 def config_names() -> list[str]:

@@ -59,10 +59,14 @@ FEATURES = (
     USER_RATING,
 )
 
+# Evaluation is also cut by these: by value, numbers by decade.
+SLICED = [MOVIE_GENRES, *(feature for feature in FEATURES if feature.optional and feature.name != "user_zip_code")]
+
 # Names that Transform adds beside a feature's own.
 TIMESTAMP_ZSCORE = "timestamp_zscore"
 PREFERENCE = "preference"
 MOVIE_KEY = "movie_key"  # movie_id as it stands in the data: unique where movies out of vocabulary share an index.
+ROW_KEY = "row_key"  # Tells which raw row a transformed one comes from.
 HISTORY_GAP = "history_gap"  # log(1 + |seconds|) between the query and each history entry.
 UNKNOWN_GAP = -1.0  # The gap of an entry whose time is not known.
 

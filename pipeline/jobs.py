@@ -58,4 +58,4 @@ def run_demo(output: str, console: Console) -> None:
     report = run_pipeline("demo", None, output, None, (), console)
     if not report["blessed"]:
         raise UserError("the demo's model was not blessed")
-    show_answers(report["serving_model_dir"], console)
+    show_answers(os.path.join(report["serving_model_dir"], report["pushed_version"]), console)

@@ -10,6 +10,7 @@ from pipeline import features as f
 from pipeline import inputs
 
 _INITIAL_STDDEV = 0.05
+_NEVER = -1e9  # Logit of what is not there: finite, and of weight zero beside any other.
 
 
 def embedding(buckets: int, dim: int, name: str) -> tf.keras.layers.Embedding:
@@ -122,13 +123,13 @@ class TargetAttention(tf.keras.layers.Layer):
         present = movies >= 0
         if training:
             present &= tf.random.uniform(tf.shape(movies)) >= self._dropout
-        entries = self._movies(tf.maximum(movies, 0))
         seconds = tf.math.expm1(tf.maximum(gaps, 0.0))
         decays = tf.stack([tf.exp(-seconds / tau) for tau in self._decay_seconds], axis=2)
         recency = tf.where(gaps >= 0, tf.linalg.matvec(decays, self._time_mix), 0.0)
-        logits = tf.matmul(candidates, entries, transpose_b=True) + recency[:, tf.newaxis]
-        logits = tf.where(present[:, tf.newaxis], logits, tf.float32.min)
-        weights = tf.nn.softmax(tf.pad(logits, [[0, 0], [0, 0], [0, 1]]), axis=2)[:, :, :-1]
+        # The padding at the end is the entry that stands for none.
+        offsets = tf.pad(tf.where(present, recency, _NEVER), [[0, 0], [0, 1]])
+        entries = tf.pad(self._movies(tf.maximum(movies, 0)), [[0, 0], [0, 1], [0, 0]])
+        weights = tf.nn.softmax(tf.matmul(candidates, entries, transpose_b=True) + offsets[:, tf.newaxis])
         return tf.matmul(weights, entries)
 
 

@@ -65,8 +65,13 @@ def _run(config: Config, output: str, console: Console, started: float) -> dict[
     from tfx.orchestration import metadata
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
-    from pipeline.pipeline import create_pipeline
+    from components.canary.executor import REPORT_FILE as CANARY_FILE
+    from components.evaluation.executor import REPORT_FILE as EVALUATION_FILE
+    from components.live_model.executor import live_version
+    from pipeline.data_summary import summarise
+    from pipeline.pipeline import create_pipeline, model_origin
     from pipeline.progress import Progress
+    from pipeline.training import VALIDATION_FILE
 
     connection = _connection(output)
     fingerprint = datasets.fingerprint(config)
@@ -77,6 +82,7 @@ def _run(config: Config, output: str, console: Console, started: float) -> dict[
         schema_file=_write_schema(config, output),
         rejected_rows_file=os.path.join(output, "rejected_rows", f"{fingerprint}.csv"),
         push_destination=serving_dir,
+        live_as_of=live_version(serving_dir, model_origin(config, fingerprint)),
         pipeline_name=_PIPELINE_NAME,
         pipeline_root=os.path.join(output, "pipeline"),
         beam_pipeline_args=_BEAM_ARGS,
@@ -96,9 +102,18 @@ def _run(config: Config, output: str, console: Console, started: float) -> dict[
     with metadata.Metadata(connection) as handle:
         outputs = _Outputs(_PIPELINE_NAME, handle)
         summary = outputs.json("InteractionGen", "summary", "summary.json")
-        evaluation = outputs.json("Evaluator", "evaluation", "evaluation.json")
+        evaluation = outputs.json("Evaluator", "evaluation", EVALUATION_FILE)
+        canary = outputs.json("Canary", "blessing", CANARY_FILE)
+        trained = {
+            name: outputs.json(f"Trainer.{name}", "model_run", VALIDATION_FILE) for name in ("retrieval", "ranking")
+        }
+        data = summarise(
+            outputs.artifact("StatisticsGen", "statistics").uri,
+            outputs.artifact("StrictExampleValidator", "anomalies").uri,
+        )
         version = outputs.artifact("Pusher", "pushed_model").get_string_custom_property("pushed_version")
-    blessed = not evaluation["not_blessed_because"]
+    reasons = [*evaluation["not_blessed_because"], *(f"canary: {reason}" for reason in canary["refused_because"])]
+    blessed = not reasons
     report = {
         "dataset": {
             "name": config.name,
@@ -106,9 +121,12 @@ def _run(config: Config, output: str, console: Console, started: float) -> dict[
             "generated": config.data.generated is not None,
         },
         "split": config.split.kind,
-        "metrics": evaluation["metrics"],
+        "metrics": evaluation["metrics"] | {"serving": {"milliseconds": canary.get("milliseconds")}},
+        "training": {name: validation["losses"] for name, validation in trained.items()},
+        "data": data,
+        "samples": evaluation["samples"],
         "blessed": blessed,
-        "not_blessed_because": evaluation["not_blessed_because"],
+        "not_blessed_because": reasons,
         "pushed_version": version if blessed else None,
         "serving_model_dir": serving_dir,
         "cached": progress.cached,

@@ -11,9 +11,12 @@ from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGe
 from tfx.orchestration import metadata, pipeline
 
 from components.atomic_pusher.component import AtomicPusher
+from components.canary.component import Canary
 from components.catalogue_gen.component import CatalogueGen
 from components.evaluation.component import RecommenderEvaluator
+from components.evaluation.verdict import check_thresholds
 from components.interaction_gen.component import InteractionGen
+from components.live_model.component import LiveModel
 from components.recommender_builder.component import RecommenderBuilder
 from components.recommender_trainer.component import RecommenderTrainer
 from components.strict_example_validator.component import StrictExampleValidator
@@ -30,6 +33,7 @@ def create_pipeline(
     schema_file: str,
     rejected_rows_file: str,
     push_destination: str,
+    live_as_of: str,
     pipeline_name: str,
     pipeline_root: str,
     beam_pipeline_args: Collection[str],
@@ -44,15 +48,21 @@ def create_pipeline(
       schema_file: the curated schema, as text. Its path has to change with its content.
       rejected_rows_file: where InteractionGen lists the rows that it leaves out.
       push_destination: directory of the served versions.
+      live_as_of: as LiveModel's `as_of`.
       pipeline_name: TFX's name of the pipeline.
       pipeline_root: where artifacts are kept.
       beam_pipeline_args: for every component that runs on Beam.
       metadata_connection_config: MLMD's database; None where the orchestrator has its own.
       enable_cache: reuse the outputs of components whose inputs, parameters and code are the same.
+
+    Raises:
+      UserError: a threshold on a figure that does not exist.
     """
-    code = code_fingerprint()
+    check_thresholds(config.evaluation)
+    code = code_fingerprint("pipeline", "components")
     data = config.data.model_dump_json()
     source = f"{data_fingerprint}-{code}"
+    origin = model_origin(config, data_fingerprint)
 
     interactions = InteractionGen(
         data=data,
@@ -93,20 +103,34 @@ def create_pipeline(
         ranking_model=ranking.outputs["model"],
         index=config.index.model_dump_json(),
         history_length=config.split.history_length,
-        fingerprint=code,
+        origin=origin,
     )
+    live = LiveModel(push_destination=push_destination, origin=origin, as_of=live_as_of)
     evaluator = RecommenderEvaluator(
         examples=interactions.outputs["examples"],
+        transformed_examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
         catalogue=catalogue.outputs["examples"],
         model=builder.outputs["model"],
+        live_model=live.outputs["model"],
+        retrieval_model=retrieval.outputs["model"],
+        ranking_model=ranking.outputs["model"],
         retrieval_run=retrieval.outputs["model_run"],
         limits=config.evaluation.model_dump_json(),
         preference_threshold=config.transform.preference_threshold,
         fingerprint=code,
     ).with_id("Evaluator")
-    pusher = AtomicPusher(
+    canary = Canary(
         model=builder.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
+        examples=interactions.outputs["examples"],
+        catalogue=catalogue.outputs["examples"],
+        canary=config.canary.model_dump_json(),
+        fingerprint=code_fingerprint("pipeline", "components", "serving"),
+    )
+    pusher = AtomicPusher(
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=canary.outputs["blessing"],
         push_destination=push_destination,
     ).with_id("Pusher")
     return pipeline.Pipeline(
@@ -122,7 +146,9 @@ def create_pipeline(
             retrieval,
             ranking,
             builder,
+            live,
             evaluator,
+            canary,
             pusher,
         ],
         enable_cache=enable_cache,
@@ -131,10 +157,17 @@ def create_pipeline(
     )
 
 
-def code_fingerprint() -> str:
-    """Digest of the sources of `pipeline` and `components`: a change in them makes cached outputs stale."""
+def model_origin(config: Config, data_fingerprint: str) -> str:
+    """Digest of all that decides what the model is: data, configuration, code."""
+    what = config.model_dump_json(exclude={"evaluation", "canary"})
+    code = code_fingerprint("pipeline", "components")
+    return hashlib.sha256(f"{what}-{data_fingerprint}-{code}".encode()).hexdigest()[:16]
+
+
+def code_fingerprint(*packages: str) -> str:
+    """Digest of the sources of packages: a change in them makes cached outputs stale."""
     digest = hashlib.sha256()
-    files = sorted(path for package in ("pipeline", "components") for path in (_ROOT / package).rglob("*.py"))
+    files = sorted(path for package in packages for path in (_ROOT / package).rglob("*.py"))
     if not files:
         raise UserError(f"no source files under {_ROOT}: install the package from a directory, not from an archive")
     for path in files:

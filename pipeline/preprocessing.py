@@ -28,7 +28,10 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
     config = Transform.model_validate_json(custom_config["transform"])
     present = [feature for feature in f.FEATURES if feature.name in inputs]
     ids = {x.name: tft.vocabulary(inputs[x.name], vocab_filename=x.name) for x in present if x.kind is Kind.ID}
-    outputs = {f.MOVIE_KEY: tf.identity(inputs[f.MOVIE_ID.name])} if f.MOVIE_ID.name in inputs else {}
+    outputs = {
+        f.MOVIE_KEY: tf.identity(inputs[f.MOVIE_ID.name]),
+        f.ROW_KEY: row_key(inputs[f.USER_ID.name], inputs[f.MOVIE_ID.name], inputs[f.TIMESTAMP.name]),
+    }
     for feature in present:
         if feature.kind in (Kind.ID, Kind.HISTORY_IDS):
             vocabulary = ids[feature.name if feature.kind is Kind.ID else f.MOVIE_ID.name]
@@ -37,6 +40,12 @@ def preprocessing_fn(inputs: dict[str, Any], custom_config: dict[str, Any]) -> d
         else:
             outputs |= _TRANSFORMS[feature.kind](feature.name, inputs, config)
     return outputs
+
+
+def row_key(user_id: Any, movie_id: Any, timestamp: Any) -> tf.Tensor:
+    """An int64 by which a raw row is found again among the transformed ones: user, movie and second are unique."""
+    joined = tf.strings.join([user_id, movie_id, tf.strings.as_string(timestamp)], separator="\n")
+    return tf.strings.to_hash_bucket_fast(joined, tf.int64.max)
 
 
 def _vocabulary(name: str, values: Any, config: Transform, min_count: int | None = None) -> Any:

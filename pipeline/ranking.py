@@ -178,9 +178,9 @@ def run_fn(fn_args) -> None:
     model = RankingModel(config, transform, rows)
     batch_size = training.fitting_batch_size(config, rows.rows)
     train = inputs.dataset(fn_args.train_files, transform, batch_size, shuffle_seed=config.seed)
-    seconds = training.fit(model, train, config, rows.rows, fn_args.model_run_dir)
+    fitted = training.fit(model, train, config, rows.rows, fn_args.model_run_dir)
 
     result = validate(model, inputs.dataset(fn_args.eval_files, transform, _EVAL_BATCH))
     training.progress.info("validation: %s", ", ".join(f"{name} {value:.4f}" for name, value in result.items()))
-    training.write_validation({**result, "train_seconds": seconds}, fn_args.model_run_dir)
+    training.write_validation(result | fitted, fn_args.model_run_dir)
     tf.saved_model.save(RankingServable(model, transform, config), fn_args.serving_model_dir)

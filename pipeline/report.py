@@ -12,7 +12,32 @@ from rich.table import Table
 
 from pipeline.errors import UserError
 
-REPORT_FILE = "report.json"
+REPORT_FILE, HTML_FILE = "report.json", "report.html"
+
+# What the console shows: section and figure.
+_SUMMARY = [
+    ("retrieval", "filtered_top_100_categorical_accuracy"),
+    ("retrieval", "filtered_ndcg_at_10"),
+    ("retrieval", "top_100_categorical_accuracy"),
+    ("ranking", "rmse"),
+    ("ranking", "auc"),
+    ("two_stage", "ndcg_at_10_before"),
+    ("two_stage", "ndcg_at_10_after"),
+    ("index", "recall_at_100"),
+]
+_TITLES = {
+    "filtered_top_100_categorical_accuracy": "filtered top-100 accuracy",
+    "filtered_ndcg_at_10": "filtered nDCG@10",
+    "top_100_categorical_accuracy": "unfiltered top-100 accuracy",
+    "rmse": "rating RMSE",
+    "auc": "AUC of liked",
+    "ndcg_at_10_before": "nDCG@10 of liked movies, retrieval alone",
+    "ndcg_at_10_after": "nDCG@10 of liked movies, after ranking",
+    "recall_at_100": "index recall@100",
+}
+_SECTIONS = ("retrieval", "two_stage", "ranking", "recommended")
+_CHARTED = "filtered_top_100_categorical_accuracy"
+_SLICES_IN_A_CHART = 20
 
 
 def write_report(report: dict[str, Any], output: str) -> None:
@@ -40,20 +65,11 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
         f"\n[bold]{data['name']}{generated}[/bold]: {data['interactions']:,} interactions of {data['users']:,} users "
         f"with {data['movies']:,} movies; {data['rejected_rows']:,} rows rejected; split {report['split']}"
     )
-    popularity = metrics["baselines"]["popularity"]
-    table = Table("metric", "this model", "popularity", title="Evaluation", title_justify="left")
-    rows = [
-        ("retrieval", "filtered_top_100_categorical_accuracy", "filtered top-100 accuracy"),
-        ("retrieval", "filtered_ndcg_at_10", "filtered nDCG@10"),
-        ("retrieval", "top_100_categorical_accuracy", "unfiltered top-100 accuracy"),
-        ("ranking", "rmse", "rating RMSE"),
-        ("ranking", "auc", "AUC of liked"),
-        ("two_stage", "ndcg_at_10_before", "nDCG@10 of liked movies, retrieval alone"),
-        ("two_stage", "ndcg_at_10_after", "nDCG@10 of liked movies, after ranking"),
-        ("index", "recall_at_100", f"index recall@100 ({metrics['index']['kind']})"),
-    ]
-    for section, name, title in rows:
-        table.add_row(title, _number(metrics[section][name]), _number(popularity.get(name)))
+    references = list(metrics["baselines"])
+    table = Table("figure", "this model", *references, title="Evaluation", title_justify="left")
+    for section, name in _SUMMARY:
+        others = (_number(metrics["baselines"][reference].get(name)) for reference in references)
+        table.add_row(_TITLES.get(name, name), _number(metrics[section][name]), *others)
     console.print(table)
     table = Table("component", "seconds", title="Time", title_justify="left")
     for name, seconds in report["seconds"]["components"].items():
@@ -69,6 +85,64 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
         console.print("[red]Not blessed, not pushed:[/red]")
         for reason in report["not_blessed_because"]:
             console.print(f"  - {reason}", soft_wrap=True)
+
+
+def write_html(report: dict[str, Any], output: str) -> Path:
+    """Writes report.html, one file that needs no network; returns its path."""
+    import jinja2
+
+    metrics = report["metrics"]
+    references = list(metrics["baselines"])
+    figures = [
+        {"name": name, "value": value, "references": [metrics["baselines"][of].get(name) for of in references]}
+        for section in _SECTIONS
+        for name, value in metrics[section].items()
+    ]
+    templates = jinja2.Environment(loader=jinja2.PackageLoader("pipeline"), autoescape=True)
+    page = templates.get_template("report.html.j2")
+    path = Path(output) / HTML_FILE
+    path.write_text(
+        page.render(report=report, references=references, figures=figures, charts=_charts(report)), encoding="utf-8"
+    )
+    return path
+
+
+def _charts(report: dict[str, Any]) -> dict[str, Any]:
+    from pipeline import charts
+
+    metrics, index = report["metrics"], report["metrics"]["index"]
+    by_feature: dict[str, dict[str, dict]] = {}
+    for slice_, figures in metrics["slices"].items():
+        feature, value = slice_.split("=", 1)
+        by_feature.setdefault(feature, {})[f"{value} ({figures['queries']:,})"] = figures
+    slices = []
+    for feature, found in by_feature.items():
+        largest = dict(sorted(found.items(), key=lambda item: -item[1]["queries"])[:_SLICES_IN_A_CHART])
+        series = {"model": [figures[_CHARTED] for figures in largest.values()]}
+        for reference in metrics["baselines"]:
+            series[reference] = [figures[f"{reference}_{_CHARTED}"] for figures in largest.values()]
+        title = f"{_TITLES[_CHARTED]}, by {feature} (queries)"
+        slices.append({"title": title, "svg": charts.bars(list(largest), series, title)})
+    seconds = {name: value for name, value in report["seconds"]["components"].items() if value >= 0.1}
+    return {
+        "slices": slices,
+        "training": [
+            {"title": f"Trainer.{name}", "svg": charts.curve(losses, f"training loss of {name}")}
+            for name, losses in report["training"].items()
+        ],
+        "index": charts.trade_off(
+            {
+                index["kind"]: (index["milliseconds"], index["recall_at_100"] or 0.0),
+                "exact search": (index["exact_milliseconds"], 1.0),
+            },
+            "recall of the index against its speed",
+        ),
+        "ratings": charts.histogram(report["data"]["histograms"]["user_rating"], "ratings"),
+        "times": charts.histogram(report["data"]["histograms"]["timestamp"], "interactions over time", of_time=True),
+        "seconds": charts.bars(list(seconds), {"seconds": list(seconds.values())}, "seconds by component")
+        if seconds
+        else "",
+    }
 
 
 def _number(value: float | None) -> str:

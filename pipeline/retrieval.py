@@ -212,7 +212,7 @@ def run_fn(fn_args) -> None:
     model = RetrievalModel(config, transform, catalogue, rows)
     batch_size = training.fitting_batch_size(config, rows.rows)
     train = inputs.dataset(fn_args.train_files, transform, batch_size, shuffle_seed=config.seed)
-    seconds = training.fit(model, train, config, rows.rows, fn_args.model_run_dir)
+    fitted = training.fit(model, train, config, rows.rows, fn_args.model_run_dir)
 
     servable = RetrievalServable(model, transform, config.temperature)
     eval_batches = inputs.dataset(fn_args.eval_files, transform, _EVAL_BATCH)
@@ -221,5 +221,5 @@ def run_fn(fn_args) -> None:
         "validation, seen movies included: %s",
         ", ".join(f"top-{k} {result[f'top_{k}_categorical_accuracy']:.4f}" for k in TOP_KS),
     )
-    training.write_validation({**result, "train_seconds": seconds}, fn_args.model_run_dir)
+    training.write_validation(result | fitted, fn_args.model_run_dir)
     tf.saved_model.save(servable, fn_args.serving_model_dir)

@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import Collection
 from operator import itemgetter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -51,19 +51,23 @@ def training_rows(files: Collection[str], transform: tft.TFTransformOutput) -> T
     return TrainingRows(rows, counts, (low, high), *(totals / rows).tolist())
 
 
-def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: int, log_dir: str) -> float:
-    """Trains for the configured epochs, with a learning rate that falls along a cosine to zero; returns the seconds."""
+def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: int, log_dir: str) -> dict[str, Any]:
+    """Trains for the configured epochs, with a learning rate that falls along a cosine to zero.
+
+    Returns:
+      `train_seconds`, and the `losses` of the epochs.
+    """
     started = time.monotonic()
     steps = max(1, rows // config.batch_size) * config.epochs
     if not steps:
-        return 0.0
+        return {"train_seconds": 0.0, "losses": []}
     schedule = tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
     optimizer = tf.keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
     optimizer.exclude_from_weight_decay(var_names=_KEPT)
     model.compile(optimizer)
     callbacks = [tf.keras.callbacks.TensorBoard(log_dir), _Progress(config.epochs)]
-    model.fit(train, epochs=config.epochs, verbose=0, callbacks=callbacks)
-    return time.monotonic() - started
+    history = model.fit(train, epochs=config.epochs, verbose=0, callbacks=callbacks).history
+    return {"train_seconds": time.monotonic() - started, "losses": [float(loss) for loss in history["loss"]]}
 
 
 class TrainedModel(tfrs.Model):
@@ -77,7 +81,7 @@ class TrainedModel(tfrs.Model):
         return super().train_step(inputs)
 
 
-def write_validation(values: dict[str, float], model_run_dir: str) -> None:
+def write_validation(values: dict[str, Any], model_run_dir: str) -> None:
     """Keeps what a trainer measured beside its logs."""
     with tf.io.gfile.GFile(os.path.join(model_run_dir, VALIDATION_FILE), "w") as file:
         file.write(json.dumps(values, indent=2))

@@ -42,12 +42,12 @@ def measure(data: Dataset, scores: Scores) -> dict[str, float]:
             filtered[queries] = _ranks_in_one_row(row, true)
     figures = _figures(unfiltered, filtered)
     per_user = np.split(filtered, np.cumsum(counts)[:-1])
-    figures["filtered_recall_at_10_per_user"] = float(np.mean([recall(ranks, 10) for ranks in per_user]))
-    figures["filtered_ndcg_at_10_per_user"] = float(np.mean([ndcg(ranks, 10) for ranks in per_user]))
+    figures["filtered_recall_at_10_per_user"] = float(np.mean([recall(ranks[np.newaxis], 10) for ranks in per_user]))
+    figures["filtered_ndcg_at_10_per_user"] = float(np.mean([ndcg(ranks[np.newaxis], 10) for ranks in per_user]))
     for name, which in (("warm", data.warm), ("cold", ~data.warm)):
         if which.any():
-            figures[f"{name}_filtered_top_100_categorical_accuracy"] = recall(filtered[which], 100)
-            figures[f"{name}_filtered_ndcg_at_10"] = float(np.mean(_single_ndcg(filtered[which])))
+            figures[f"{name}_filtered_top_100_categorical_accuracy"] = _top(filtered[which], 100)
+            figures[f"{name}_filtered_ndcg_at_10"] = _ndcg_at_10(filtered[which])
     return figures
 
 
@@ -57,11 +57,16 @@ def _ranks_in_one_row(row: np.ndarray, true: np.ndarray) -> np.ndarray:
 
 def _figures(unfiltered: np.ndarray, filtered: np.ndarray) -> dict[str, float]:
     return {
-        **{f"top_{k}_categorical_accuracy": recall(unfiltered, k) for k in TOP_KS},
-        **{f"filtered_top_{k}_categorical_accuracy": recall(filtered, k) for k in TOP_KS},
-        "filtered_ndcg_at_10": float(np.mean(_single_ndcg(filtered))),
+        **{f"top_{k}_categorical_accuracy": _top(unfiltered, k) for k in TOP_KS},
+        **{f"filtered_top_{k}_categorical_accuracy": _top(filtered, k) for k in TOP_KS},
+        "filtered_ndcg_at_10": _ndcg_at_10(filtered),
     }
 
 
-def _single_ndcg(ranks: np.ndarray) -> np.ndarray:
-    return np.where(ranks <= 10, 1 / np.log2(1 + ranks), 0)
+def _top(ranks: np.ndarray, k: int) -> float:
+    """Share of queries, with one relevant movie each, that have it within the first k."""
+    return float(np.mean(recall(ranks[:, np.newaxis], k)))
+
+
+def _ndcg_at_10(ranks: np.ndarray) -> float:
+    return float(np.mean(ndcg(ranks[:, np.newaxis], 10)))

@@ -71,9 +71,7 @@ def _new_users(output: str) -> dict[str, float]:
                 history_timestamp=tf.constant(batch["history_timestamp"][:, :shown]),
             )
             ids, scores = lists["movie_id"].numpy(), lists["score"].numpy()
-            hits[name] += [
-                np.isfinite(list_ranks(*row)[0]) for row in zip(ids, scores, batch["movie_id"][:, None], strict=True)
-            ]
+            hits[name] += np.isfinite(list_ranks(ids, scores, batch["movie_id"][:, np.newaxis])[:, 0]).tolist()
     return {name: float(np.mean(found)) for name, found in hits.items()}
 
 

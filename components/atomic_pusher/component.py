@@ -11,8 +11,8 @@ from components.atomic_pusher import executor
 class AtomicPusherSpec(component_spec.ComponentSpec):
     PARAMETERS = {"push_destination": component_spec.ExecutionParameter(type=str)}
     INPUTS = {
-        "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "model_blessing": component_spec.ChannelParameter(type=standard_artifacts.ModelBlessing),
+        "infra_blessing": component_spec.ChannelParameter(type=standard_artifacts.InfraBlessing),
     }
     OUTPUTS = {"pushed_model": component_spec.ChannelParameter(type=standard_artifacts.PushedModel)}
 
@@ -21,19 +21,19 @@ class AtomicPusher(base_component.BaseComponent):
     """Pushes a blessed model as a new version.
 
     Args:
-      model: the servable.
       model_blessing: the Evaluator's.
+      infra_blessing: the Canary's, which holds the model.
       push_destination: the directory that a model server watches.
     """
 
     SPEC_CLASS = AtomicPusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
-    def __init__(self, model: BaseChannel, model_blessing: BaseChannel, push_destination: str):
+    def __init__(self, model_blessing: BaseChannel, infra_blessing: BaseChannel, push_destination: str):
         super().__init__(
             AtomicPusherSpec(
-                model=model,
                 model_blessing=model_blessing,
+                infra_blessing=infra_blessing,
                 push_destination=push_destination,
                 pushed_model=channel.Channel(type=standard_artifacts.PushedModel),
             )

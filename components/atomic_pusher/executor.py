@@ -16,15 +16,16 @@ _SCRATCH_PREFIX = ".incoming-"  # No integer, so model servers pass it over.
 
 
 class Executor(base_executor.BaseExecutor):
-    """Pushes when the blessing says so; otherwise leaves the destination as it is."""
+    """Pushes when both blessings say so; otherwise leaves the destination as it is."""
 
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        if not model_utils.is_model_blessed(artifact_utils.get_single_instance(input_dict["model_blessing"])):
+        canary = artifact_utils.get_single_instance(input_dict["infra_blessing"])
+        model_blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
+        if not (model_utils.is_model_blessed(model_blessing) and model_utils.is_infra_validated(canary)):
             pushed.set_int_custom_property("pushed", 0)
             return
-        model_dir = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
-        destination = push(model_dir, exec_properties["push_destination"])
+        destination = push(path_utils.stamped_model_path(canary.uri), exec_properties["push_destination"])
         io_utils.copy_dir(destination, pushed.uri)
         pushed.set_int_custom_property("pushed", 1)
         pushed.set_string_custom_property("pushed_destination", destination)

@@ -16,8 +16,13 @@ class RecommenderEvaluatorSpec(component_spec.ComponentSpec):
     }
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "transformed_examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "transform_graph": component_spec.ChannelParameter(type=standard_artifacts.TransformGraph),
         "catalogue": component_spec.ChannelParameter(type=standard_artifacts.Examples),
         "model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "live_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "retrieval_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
+        "ranking_model": component_spec.ChannelParameter(type=standard_artifacts.Model),
         "retrieval_run": component_spec.ChannelParameter(type=standard_artifacts.ModelRun),
     }
     OUTPUTS = {
@@ -31,8 +36,13 @@ class RecommenderEvaluator(base_beam_component.BaseBeamComponent):
 
     Args:
       examples: InteractionGen's; queries come from `eval`, and what users have seen from `train`.
+      transformed_examples: Transform's.
+      transform_graph: Transform's.
       catalogue: CatalogueGen's.
       model: the servable.
+      live_model: LiveModel's.
+      retrieval_model: the retrieval Trainer's, which the servable has to agree with.
+      ranking_model: the ranking Trainer's, likewise.
       retrieval_run: the retrieval Trainer's, for its validation over unfiltered lists.
       limits: the `Evaluation` section, as JSON.
       preference_threshold: the rating from which on a movie counts as relevant to two-stage quality.
@@ -45,8 +55,13 @@ class RecommenderEvaluator(base_beam_component.BaseBeamComponent):
     def __init__(
         self,
         examples: BaseChannel,
+        transformed_examples: BaseChannel,
+        transform_graph: BaseChannel,
         catalogue: BaseChannel,
         model: BaseChannel,
+        live_model: BaseChannel,
+        retrieval_model: BaseChannel,
+        ranking_model: BaseChannel,
         retrieval_run: BaseChannel,
         limits: str,
         preference_threshold: float,
@@ -55,8 +70,13 @@ class RecommenderEvaluator(base_beam_component.BaseBeamComponent):
         super().__init__(
             RecommenderEvaluatorSpec(
                 examples=examples,
+                transformed_examples=transformed_examples,
+                transform_graph=transform_graph,
                 catalogue=catalogue,
                 model=model,
+                live_model=live_model,
+                retrieval_model=retrieval_model,
+                ranking_model=ranking_model,
                 retrieval_run=retrieval_run,
                 limits=limits,
                 preference_threshold=preference_threshold,

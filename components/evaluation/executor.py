@@ -6,15 +6,24 @@ import json
 import os
 from typing import Any
 
+import tensorflow as tf
 import tensorflow_model_analysis as tfma
+import tensorflow_transform as tft
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.catalogue_gen.executor import SPLIT as CATALOGUE_SPLIT
-from components.evaluation import predictions
-from components.evaluation.verdict import build_eval_config, failures, report_metrics, report_slices
-from components.recommender_builder.executor import INDEX_FILE
+from components.evaluation import outputs as o
+from components.evaluation import slices
+from components.evaluation.figures import LIVE, POPULARITY, Measured, build_eval_config
+from components.evaluation.parity import Parity
+from components.evaluation.predictions import Predictions, load
+from components.evaluation.samples import sample_users
+from components.evaluation.verdict import INDEX_RECALL, PARITY, refusals
+from components.live_model.executor import live_model_dir
+from components.recommender_builder.executor import BUILD_FILE
+from pipeline.catalogue import load_catalogue
 from pipeline.config import Evaluation
 from pipeline.training import VALIDATION_FILE
 
@@ -26,40 +35,70 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
         limits = Evaluation.model_validate_json(exec_properties["limits"])
-        model = artifact_utils.get_single_instance(input_dict["model"])
-        model_dir = path_utils.serving_model_path(model.uri)
         output = artifact_utils.get_single_uri(output_dict["evaluation"])
-        eval_config = build_eval_config(limits)
-        source = predictions.Predictions(
-            model_dir,
-            artifact_utils.get_split_uri(input_dict["examples"], "train"),
-            artifact_utils.get_split_uri(input_dict["examples"], "eval"),
-            artifact_utils.get_split_uri(input_dict["catalogue"], CATALOGUE_SPLIT),
-            exec_properties["preference_threshold"],
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        transform = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
+        catalogue_uri = artifact_utils.get_split_uri(input_dict["catalogue"], CATALOGUE_SPLIT)
+        catalogue = load_catalogue([os.path.join(catalogue_uri, "*")], transform)
+
+        model_dirs = {"": path_utils.serving_model_path(model.uri)}
+        live = live_model_dir(artifact_utils.get_single_uri(input_dict["live_model"]))
+        if live:
+            model_dirs[o.LIVE] = live
+        train_uri, eval_uri = (artifact_utils.get_split_uri(input_dict["examples"], name) for name in ("train", "eval"))
+        predictions = Predictions(
+            model_dirs, train_uri, eval_uri, len(catalogue), exec_properties["preference_threshold"]
         )
+        eval_config = build_eval_config(len(catalogue), with_live=bool(live))
         with self._make_beam_pipeline() as pipeline:
             (
                 pipeline
-                | "Predictions" >> source
+                | "Predictions" >> predictions
                 | "Evaluate"
                 >> tfma.ExtractEvaluateAndWriteResults(
-                    eval_config=eval_config,
-                    extractors=[tfma.extractors.SliceKeyExtractor(eval_config=eval_config)],
-                    output_path=output,
+                    eval_config=eval_config, extractors=[slices.by_slice()], output_path=output
                 )
             )
+        measured = Measured(tfma.load_eval_result(output), with_live=bool(live))
 
-        index = json.loads(io_utils.read_string_file(os.path.join(model_dir, INDEX_FILE)))
+        index = json.loads(io_utils.read_string_file(os.path.join(model_dirs[""], BUILD_FILE)))["index"]
+        retrieval, ranking = (
+            tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
+            for name in ("retrieval_model", "ranking_model")
+        )
+        eval_files = [os.path.join(eval_uri, "*")]
+        servable = load(model_dirs[""])
+        parity = Parity(servable, retrieval, ranking, transform, eval_files, limits.parity_rows)
+        transformed = artifact_utils.get_split_uri(input_dict["transformed_examples"], "eval")
+        checks = {
+            INDEX_RECALL: parity.index_recall(catalogue),
+            PARITY: parity.score_difference([os.path.join(transformed, "*")]),
+        }
         run_uri = artifact_utils.get_single_uri(input_dict["retrieval_run"])
         validation = json.loads(io_utils.read_string_file(os.path.join(run_uri, VALIDATION_FILE)))
         unfiltered = {name: value for name, value in validation.items() if name.startswith("top_")}
-        result = tfma.load_eval_result(output)
         report = {
-            "metrics": report_metrics(result, unfiltered, index) | {"slices": report_slices(result)},
-            "not_blessed_because": failures(tfma.load_validation_result(output), index, limits),
+            "metrics": _metrics(measured, unfiltered, index, checks, limits, live),
+            "not_blessed_because": refusals(measured, checks, limits),
+            "samples": sample_users(servable, parity.examples, catalogue),
         }
         io_utils.write_string_file(os.path.join(output, REPORT_FILE), json.dumps(report, indent=2))
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), model, not report["not_blessed_because"])
+
+
+def _metrics(measured: Measured, unfiltered, index, checks, limits: Evaluation, live: str | None) -> dict[str, Any]:
+    """The `metrics` section of report.json."""
+    sections = measured.sections()
+    baselines = {POPULARITY: measured.figures(reference=POPULARITY)}
+    if live:
+        baselines[LIVE] = {"version": os.path.basename(live)} | measured.figures(reference=LIVE)
+    return sections | {
+        "retrieval": unfiltered | sections["retrieval"],
+        "index": index | {INDEX_RECALL: checks[INDEX_RECALL]},
+        "parity": {PARITY: checks[PARITY]},
+        "baselines": baselines,
+        "slices": measured.report_slices(limits.min_slice_queries),
+    }
 
 
 def _bless(blessing, model, blessed: bool) -> None:

@@ -1,4 +1,7 @@
-"""Metrics of ranked lists for TFMA, as Beam combiners over the ranks of relevant movies."""
+"""Metrics of our own for TFMA, as Beam combiners.
+
+An extract holds many queries: every array of its predictions and labels has them along its first dimension.
+"""
 
 from __future__ import annotations
 
@@ -10,150 +13,171 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
 
-def recall(ranks: np.ndarray, k: int) -> float:
-    """Share of the relevant movies within the first k. With one relevant movie this is top-k categorical accuracy."""
-    return float(np.mean(ranks <= k))
+def recall(ranks: np.ndarray, k: int) -> np.ndarray:
+    """[n] shares of each query's relevant movies within the first k; with one relevant movie, top-k accuracy.
 
-
-def ndcg(ranks: np.ndarray, k: int) -> float:
-    """nDCG@k with binary relevance: sum of 1 / log2(1 + rank) over the first k, divided by its largest possible value.
-
-    Järvelin and Kekäläinen, TOIS 2002. With one relevant movie this is 1 / log2(1 + rank).
+    Args:
+      ranks: [n, R] ranks of the relevant movies, from 1, infinite where not found; NaN fills short rows up.
+      k: length of the list.
     """
-    if not (ranks <= k).any():
-        return 0.0
-    ideal = np.sum(1 / np.log2(2 + np.arange(min(len(ranks), k))))
-    return float(np.sum(1 / np.log2(1 + ranks[ranks <= k])) / ideal)
+    return (ranks <= k).sum(axis=1) / _relevant(ranks)
+
+
+def ndcg(ranks: np.ndarray, k: int) -> np.ndarray:
+    """[n] nDCG@k with binary relevance: sum of 1 / log2(1 + rank) within the first k, over its largest possible value.
+
+    Järvelin and Kekäläinen, TOIS 2002. With one relevant movie this is 1 / log2(1 + rank). Arguments as for `recall`.
+    """
+    gains = np.where(ranks <= k, 1 / np.log2(1 + np.where(ranks <= k, ranks, 1)), 0).sum(axis=1)
+    ideal = np.cumsum(1 / np.log2(2 + np.arange(k)))
+    return gains / ideal[np.clip(_relevant(ranks), 1, k) - 1]
+
+
+def reciprocal_rank(ranks: np.ndarray) -> np.ndarray:
+    """[n] 1 / rank of the first relevant movie, 0 where none is found. Argument as for `recall`."""
+    return 1 / np.fmin.reduce(ranks, axis=1)
+
+
+def _relevant(ranks: np.ndarray) -> np.ndarray:
+    return (~np.isnan(ranks)).sum(axis=1)
 
 
 class ListQuality(tfma.metrics.Metric):
-    """`recall_at_K` for each K and `ndcg_at_10`, means over the queries that have a relevant movie.
+    """`queries`, `recall_at_K` for each K, `ndcg_at_K` and `mrr`: means over the queries that have a relevant movie.
 
-    The prediction is the array of the relevant movies' ranks in the list.
+    The prediction is [n, R], as for `recall`.
     """
 
     def __init__(self, ks: Sequence[int], ndcg_k: int = 10, name: str = "list_quality"):
-        super().__init__(_list_quality, ks=list(ks), ndcg_k=ndcg_k, name=name)
+        super().__init__(metric_util.merge_per_key_computations(_list_quality), ks=list(ks), ndcg_k=ndcg_k, name=name)
 
 
-class LiftOverBaseline(tfma.metrics.Metric):
-    """A model's hits within the first k, divided by the baseline's.
+class RatingErrors(tfma.metrics.Metric):
+    """`rmse`, `mae`, and `rmse_over_constant`: RMSE over that of the best constant, the labels' standard deviation.
 
-    The prediction is the pair of the model's and the baseline's rank of the true movie. Without any hit of the
-    baseline the lift is infinite where the model has one, else zero.
+    The last does not depend on the scale of the ratings: one and above means that nothing was learnt. It is zero where
+    all labels are the same, as there is nothing to learn then. Prediction and label are [n].
     """
 
-    def __init__(self, k: int, name: str):
-        super().__init__(metric_util.merge_per_key_computations(_lift), k=k, name=name)
+    def __init__(self, name: str = "rating_errors"):
+        super().__init__(metric_util.merge_per_key_computations(_rating_errors), name=name)
 
 
-class ErrorOverConstant(tfma.metrics.Metric):
-    """RMSE divided by that of the best constant prediction, which is the labels' standard deviation.
-
-    It does not depend on the scale of the ratings: one and above means that nothing was learnt. Zero where all labels
-    are the same, as there is nothing to learn then.
-    """
+class MeanOfQueries(tfma.metrics.Metric):
+    """The mean of a prediction, [n], that is itself a figure of each query."""
 
     def __init__(self, name: str):
-        super().__init__(metric_util.merge_per_key_computations(_error_over_constant), name=name)
+        super().__init__(metric_util.merge_per_key_computations(_mean), name=name)
 
 
-metric_types.register_metric(ListQuality)
-metric_types.register_metric(LiftOverBaseline)
-metric_types.register_metric(ErrorOverConstant)
+class CatalogueCoverage(tfma.metrics.Metric):
+    """Share of the catalogue that is recommended to anybody. The prediction is [n, K] ids; "" is no movie."""
+
+    def __init__(self, catalogue_size: int, name: str = "catalogue_coverage"):
+        super().__init__(metric_util.merge_per_key_computations(_coverage), catalogue_size=catalogue_size, name=name)
 
 
-def _list_quality(ks, ndcg_k, output_names, model_names=("",), **_):
-    # One computation for all outputs: TFMA's cost is by computation, example and slice.
-    (model_name,) = model_names
-    names = [*(f"recall_at_{k}" for k in ks), f"ndcg_at_{ndcg_k}"]
-    keys = [
-        metric_types.MetricKey(name, model_name=model_name, output_name=output_name)
-        for output_name in output_names
-        for name in names
-    ]
-    return [metric_types.MetricComputation(keys, None, _MeansOfRanks(keys, model_name, output_names, ks, ndcg_k))]
+for _metric in (ListQuality, RatingErrors, MeanOfQueries, CatalogueCoverage):
+    metric_types.register_metric(_metric)
 
 
-class _MeansOfRanks(beam.CombineFn):
-    """Accumulates, by output, the number of queries with a relevant movie and the sums of their values."""
+class _Sums(beam.CombineFn):
+    """Accumulates a vector of sums, and turns it into the values of a metric's keys.
 
-    def __init__(self, keys, model_name, output_names, ks, ndcg_k):
-        self._keys, self._model_name, self._output_names = keys, model_name, output_names
-        self._ks, self._ndcg_k = np.array(ks), ndcg_k
+    Args:
+      names: of the values.
+      size: of the vector.
+      add: an extract's predictions and labels to the sums over its queries.
+      finish: the sums over all queries to the values; NaN where there is none.
+      model_name, output_name: whose predictions.
+    """
+
+    def __init__(self, names, size, add, finish, model_name, output_name):
+        self._keys = [metric_types.MetricKey(name, model_name=model_name, output_name=output_name) for name in names]
+        self._size, self._add, self._finish = size, add, finish
+
+    @property
+    def keys(self):
+        return self._keys
 
     def create_accumulator(self):
-        return np.zeros(len(self._output_names)), np.zeros((len(self._output_names), len(self._ks) + 1))
+        return np.zeros(self._size)
 
     def add_input(self, accumulator, element):
-        queries, totals = accumulator
-        for row, output_name in enumerate(self._output_names):
-            ranks = element.get_predictions(self._model_name, output_name)
-            if ranks.size:
-                queries[row] += 1
-                totals[row, :-1] += (ranks[:, np.newaxis] <= self._ks).mean(axis=0)
-                totals[row, -1] += ndcg(ranks, self._ndcg_k)
+        key = self._keys[0]
+        predictions = element.get_predictions(key.model_name, key.output_name)
+        return accumulator + self._add(predictions, element.get_labels(key.model_name, key.output_name))
+
+    def merge_accumulators(self, accumulators):
+        return sum(accumulators)
+
+    def extract_output(self, accumulator):
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return dict(zip(self._keys, map(float, self._finish(accumulator)), strict=True))
+
+
+def _computation(combiner: _Sums) -> list[metric_types.MetricComputation]:
+    return [metric_types.MetricComputation(combiner.keys, None, combiner)]
+
+
+def _list_quality(ks, ndcg_k, name, model_name="", output_name="", **_):
+    names = ["queries", *(f"recall_at_{k}" for k in ks), f"ndcg_at_{ndcg_k}", "mrr"]
+
+    def add(ranks, _):
+        ranks = ranks[_relevant(ranks) > 0]
+        values = [np.ones(len(ranks)), *(recall(ranks, k) for k in ks), ndcg(ranks, ndcg_k), reciprocal_rank(ranks)]
+        return np.sum(values, axis=1)
+
+    def finish(sums):
+        return [sums[0], *(sums[1:] / sums[0])]
+
+    return _computation(_Sums(names, len(names), add, finish, model_name, output_name))
+
+
+def _rating_errors(name, model_name="", output_name="", **_):
+    def add(predicted, labels):
+        error = predicted - labels
+        return np.array([len(labels), np.sum(error**2), np.sum(np.abs(error)), np.sum(labels), np.sum(labels**2)])
+
+    def finish(sums):
+        count, squared, absolute, total, squares = sums
+        spread = squares - total**2 / count
+        return np.sqrt(squared / count), absolute / count, np.sqrt(squared / spread) if spread > 0 else 0.0
+
+    return _computation(_Sums(["rmse", "mae", "rmse_over_constant"], 5, add, finish, model_name, output_name))
+
+
+def _mean(name, model_name="", output_name="", **_):
+    return _computation(
+        _Sums(
+            [name],
+            2,
+            lambda values, _: np.array([len(values), np.sum(values)]),
+            lambda sums: [sums[1] / sums[0]],
+            model_name,
+            output_name,
+        )
+    )
+
+
+def _coverage(catalogue_size, name, model_name="", output_name="", **_):
+    key = metric_types.MetricKey(name, model_name=model_name, output_name=output_name)
+    return [metric_types.MetricComputation([key], None, _Distinct(key, catalogue_size))]
+
+
+class _Distinct(beam.CombineFn):
+    def __init__(self, key, catalogue_size):
+        self._key, self._catalogue_size = key, catalogue_size
+
+    def create_accumulator(self):
+        return set()
+
+    def add_input(self, accumulator, element):
+        accumulator.update(element.get_predictions(self._key.model_name, self._key.output_name).flat)
         return accumulator
 
     def merge_accumulators(self, accumulators):
-        queries, totals = zip(*accumulators, strict=True)
-        return sum(queries), sum(totals)
+        return set().union(*accumulators)
 
     def extract_output(self, accumulator):
-        queries, totals = accumulator
-        with np.errstate(invalid="ignore"):
-            means = totals / queries[:, np.newaxis]  # NaN for an output without any query.
-        return dict(zip(self._keys, means.ravel().tolist(), strict=True))
-
-
-def _lift(k, name, model_name="", output_name="", **_):
-    key = metric_types.MetricKey(name, model_name=model_name, output_name=output_name)
-    return [metric_types.MetricComputation([key], None, _HitRatio(key, k))]
-
-
-class _HitRatio(beam.CombineFn):
-    def __init__(self, key, k):
-        self._key, self._k = key, k
-
-    def create_accumulator(self):
-        return np.zeros(2)
-
-    def add_input(self, accumulator, element):
-        return accumulator + (_prediction(element, self._key) <= self._k)
-
-    def merge_accumulators(self, accumulators):
-        return sum(accumulators)
-
-    def extract_output(self, accumulator):
-        model, baseline = accumulator
-        return {self._key: float(model / baseline) if baseline else (float("inf") if model else 0.0)}
-
-
-def _error_over_constant(name, model_name="", output_name="", **_):
-    key = metric_types.MetricKey(name, model_name=model_name, output_name=output_name)
-    return [metric_types.MetricComputation([key], None, _ErrorRatio(key))]
-
-
-class _ErrorRatio(beam.CombineFn):
-    def __init__(self, key):
-        self._key = key
-
-    def create_accumulator(self):
-        return np.zeros(4)  # Examples, squared errors, labels, squared labels.
-
-    def add_input(self, accumulator, element):
-        label = float(np.squeeze(element.get_labels(self._key.model_name, self._key.output_name)))
-        error = float(np.squeeze(_prediction(element, self._key))) - label
-        return accumulator + np.array([1, error**2, label, label**2])
-
-    def merge_accumulators(self, accumulators):
-        return sum(accumulators)
-
-    def extract_output(self, accumulator):
-        count, squared_error, total, squares = accumulator
-        spread = squares - total**2 / count if count else 0.0
-        return {self._key: float(np.sqrt(squared_error / spread)) if spread > 0 else 0.0}
-
-
-def _prediction(element: metric_types.StandardMetricInputs, key: metric_types.MetricKey) -> np.ndarray:
-    return np.asarray(element.get_predictions(key.model_name, key.output_name), float)
+        return {self._key: len(accumulator - {b""}) / self._catalogue_size}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -12,22 +12,13 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from apache_beam.utils import shared
 
+from components.evaluation import outputs as o
+from components.evaluation import slices
+from components.evaluation.queries import Queries, raw_bytes, raw_ints
 from components.evaluation.ranks import Popularity, list_ranks
 from pipeline import features as f
 
-RETRIEVAL, PER_USER = "retrieval", "per_user"
-BEFORE, AFTER = "two_stage_before", "two_stage_after"
-POPULARITY, POPULARITY_UNFILTERED, LIFT = "popularity", "popularity_unfiltered", "lift"
-RATING, PREFERENCE = "rating", "preference"
-
-# Features that slices are cut by.
-USER, HISTORY, POPULARITY_OF_MOVIE = "user", "history", "movie"
-_SHORT_HISTORY = 10
-_HEAD_SHARE = 0.1  # The most popular tenth of the rated movies is the head; the less popular half is the tail.
-_TAIL_SHARE = 0.5
-
 _BATCH = 512
-_NOTHING = np.array([])
 
 
 class ReadExamples(beam.PTransform):
@@ -42,121 +33,143 @@ class ReadExamples(beam.PTransform):
             pbegin
             | beam.io.ReadFromTFRecord(self._pattern)
             | beam.Map(tf.train.Example.FromString)
-            | beam.Map(lambda example: (_bytes(example, f.USER_ID.name)[0], example))
+            | beam.Map(lambda example: (raw_bytes(example, f.USER_ID.name)[0], example))
         )
 
 
-class Predict(beam.DoFn):
-    """A user's train movies and eval examples to TFMA extracts, one for each eval example.
+class _Row(NamedTuple):
+    """An eval example with what is known of its user."""
 
-    Each extract's predictions hold, by output name: ranks of the true movie in the lists (`RETRIEVAL`, `POPULARITY`,
-    `POPULARITY_UNFILTERED`, `LIFT` with the first two; `BEFORE` and `AFTER` ranking where the movie is liked), ranks
-    of all the user's eval movies in the list of the user's first eval query (`PER_USER`), and the predicted rating and
-    preference.
+    example: tf.train.Example
+    seen: frozenset[bytes]  # In train.
+    movies: list[bytes]  # All the user's eval movies, with the user's first eval example; else none.
+    popular: tuple[float, float]  # The true movie's rank under popularity: all movies, and without what was seen.
+    slices: list[str]
+
+
+class Predict(beam.DoFn):
+    """A user's train movies and eval examples to TFMA extracts of up to `_BATCH` queries.
+
+    Args:
+      model_dirs: the servable's directory by the prefix of its outputs' names.
+      preference_threshold: the rating from which on a movie is liked.
     """
 
-    def __init__(self, model_dir: str, preference_threshold: float):
-        self._model_dir = model_dir
+    def __init__(self, model_dirs: dict[str, str], preference_threshold: float):
+        self._model_dirs = model_dirs
         self._preference_threshold = preference_threshold
-        self._handle = shared.Shared()
+        self._handles = {prefix: shared.Shared() for prefix in model_dirs}
 
     def setup(self) -> None:
-        self._model = self._handle.acquire(lambda: _load(self._model_dir))
+        self._models = {
+            prefix: handle.acquire(lambda prefix=prefix: load(self._model_dirs[prefix]))
+            for prefix, handle in self._handles.items()
+        }
 
     def start_bundle(self) -> None:
-        self._pending = []
+        self._pending: list[_Row] = []
 
     def process(self, element: tuple[bytes, dict[str, Any]], popularity: Popularity) -> Iterator[dict[str, Any]]:
-        user_id, groups = element
-        examples = sorted(groups["eval"], key=lambda example: _ints(example, f.TIMESTAMP.name)[0])
-        if not examples:
-            return
-        seen = set(groups["train"])
+        _, groups = element
+        examples = sorted(groups["eval"], key=lambda example: raw_ints(example, f.TIMESTAMP.name)[0])
+        seen = frozenset(groups["train"])
         seen_counts = popularity.counts_of(seen)
-        wanted = [_bytes(example, f.MOVIE_ID.name)[0] for example in examples]
-        for number, example in enumerate(examples):
-            movie = wanted[number]
+        movies = [raw_bytes(example, f.MOVIE_ID.name)[0] for example in examples]
+        for number, (example, movie) in enumerate(zip(examples, movies, strict=True)):
             # A movie that was seen is filtered out, so that it cannot be found again.
             filtered = np.inf if movie in seen else popularity.rank(movie, seen_counts)
-            popular = popularity.rank(movie, _NOTHING), filtered
-            slices = {
-                USER: "warm" if seen else "cold",
-                HISTORY: _history_length(len(_ints(example, f.HISTORY_TIMESTAMP.name))),
-                POPULARITY_OF_MOVIE: popularity.level(movie, _HEAD_SHARE, _TAIL_SHARE),
-            }
-            self._pending.append((user_id, example, popular, wanted if number == 0 else (), slices))
+            popular = popularity.rank(movie, np.array([])), filtered
+            cut = slices.of_example(example, bool(seen), popularity.level(movie))
+            self._pending.append(_Row(example, seen, [] if number else movies, popular, cut))
         while len(self._pending) >= _BATCH:
-            yield from self._predict(self._pending[:_BATCH])
+            yield self._measure(self._pending[:_BATCH], popularity)
             self._pending = self._pending[_BATCH:]
+        self._popularity = popularity
 
     def finish_bundle(self) -> Iterator[Any]:
         if self._pending:
-            for extracts in self._predict(self._pending):
-                yield beam.transforms.window.GlobalWindows.windowed_value(extracts)
+            extracts = self._measure(self._pending, self._popularity)
+            yield beam.transforms.window.GlobalWindows.windowed_value(extracts)
         self._pending = []
 
-    def _predict(self, rows: list[tuple]) -> Iterator[dict[str, Any]]:
-        users, examples, popular, user_movies, slices = zip(*rows, strict=True)
-        movies = [_bytes(example, f.MOVIE_ID.name)[0] for example in examples]
-        query = {
-            f.USER_ID.name: tf.constant(users),
-            f.TIMESTAMP.name: tf.constant([_ints(example, f.TIMESTAMP.name)[0] for example in examples], tf.int64),
-            f.HISTORY_MOVIE_ID.name: _padded([_bytes(e, f.HISTORY_MOVIE_ID.name) for e in examples], b"", tf.string),
-            f.HISTORY_TIMESTAMP.name: _padded([_ints(e, f.HISTORY_TIMESTAMP.name) for e in examples], 0, tf.int64),
+    def _measure(self, rows: list[_Row], popularity: Popularity) -> dict[str, Any]:
+        queries = Queries([row.example for row in rows])
+        liked = queries.ratings >= self._preference_threshold
+        popular = np.array([row.popular for row in rows])
+        predictions = {o.POPULARITY_UNFILTERED: popular[:, :1], o.POPULARITY: popular[:, 1:]}
+        labels = {}
+        for prefix, model in self._models.items():
+            answers = self._of_model(model, queries, rows, liked, popularity)
+            predictions |= {prefix + name: values for name, values in answers.items()}
+            labels |= {prefix + o.RATING: queries.ratings, prefix + o.PREFERENCE: liked.astype(float)}
+        return {
+            tfma.PREDICTIONS_KEY: predictions,
+            tfma.LABELS_KEY: {name: labels.get(name, np.zeros(len(rows))) for name in predictions},
+            o.SLICES: [row.slices for row in rows],
         }
-        call = self._model.signatures
-        retrieved = {name: value.numpy() for name, value in call["retrieve"](**query).items()}
-        recommended = {name: value.numpy() for name, value in call["recommend"](**query).items()}
-        ranked = call["rank"](**query, movie_id=tf.constant(movies)[:, tf.newaxis])
-        ratings = ranked["predicted_rating"].numpy()[:, 0]
-        for row, movie in enumerate(movies):
-            rating = examples[row].features.feature[f.USER_RATING.name].float_list.value[0]
-            liked = rating >= self._preference_threshold
-            before = list_ranks(retrieved["movie_id"][row], retrieved["score"][row], [movie])
-            after = list_ranks(recommended["movie_id"][row], recommended["score"][row], [movie])
-            of_user = list_ranks(retrieved["movie_id"][row], retrieved["score"][row], user_movies[row])
-            unfiltered, filtered = popular[row]
-            predictions = {
-                RETRIEVAL: before,
-                PER_USER: of_user,
-                BEFORE: before if liked else _NOTHING,
-                AFTER: after if liked else _NOTHING,
-                POPULARITY: np.array([filtered]),
-                POPULARITY_UNFILTERED: np.array([unfiltered]),
-                LIFT: np.array([before[0], filtered]),
-                RATING: np.array([ratings[row]]),
-                # A probability that falls below one half where the predicted rating falls below the threshold.
-                PREFERENCE: np.array([1 / (1 + np.exp(self._preference_threshold - ratings[row]))]),
-            }
-            labels = {RATING: np.array([rating]), PREFERENCE: np.array([float(liked)])}
-            yield {
-                tfma.PREDICTIONS_KEY: predictions,
-                tfma.LABELS_KEY: {name: labels.get(name, _NOTHING) for name in predictions},
-                tfma.FEATURES_KEY: {name: np.array([value]) for name, value in slices[row].items()},
-            }
+
+    def _of_model(self, model, queries: Queries, rows: list[_Row], liked: np.ndarray, popularity: Popularity):
+        retrieved = queries.ask(model, "retrieve")
+        recommended = queries.ask(model, "recommend")
+        ranked = queries.ask(model, "rank", movie_id=tf.constant(queries.movies)[:, tf.newaxis])
+        true = queries.movies[:, np.newaxis]
+        before = list_ranks(retrieved["movie_id"], retrieved["score"], true)
+        after = list_ranks(recommended["movie_id"], recommended["score"], true)
+        per_user = np.full([len(rows), max(1, *(len(row.movies) for row in rows))], np.nan)
+        for number, row in enumerate(rows):
+            if row.movies:
+                one = slice(number, number + 1)
+                wanted = np.array([row.movies], object)
+                ranks = list_ranks(retrieved["movie_id"][one], retrieved["score"][one], wanted)
+                per_user[one, : len(row.movies)] = ranks
+        lists = [[movie for movie in row if movie] for row in recommended["movie_id"]]
+        return {
+            o.RETRIEVAL: before,
+            o.PER_USER: per_user,
+            o.BEFORE: np.where(liked[:, np.newaxis], before, np.nan),
+            o.AFTER: np.where(liked[:, np.newaxis], after, np.nan),
+            o.RATING: ranked["predicted_rating"][:, 0].astype(float),
+            # A probability that falls below one half where the predicted rating falls below the threshold.
+            o.PREFERENCE: 1 / (1 + np.exp(self._preference_threshold - ranked["predicted_rating"][:, 0])),
+            o.RECOMMENDED: recommended["movie_id"],
+            o.AVERAGE_POPULARITY: np.array([popularity.mean_count(movies) for movies in lists]),
+            o.SEEN_SHARE: np.array(
+                [sum(movie in row.seen for movie in movies) for movies, row in zip(lists, rows, strict=True)]
+            )
+            / recommended["movie_id"].shape[1],
+        }
 
 
 class Predictions(beam.PTransform):
-    """The extracts of a whole eval split."""
+    """The extracts of a whole eval split.
 
-    def __init__(self, model_dir: str, train_uri: str, eval_uri: str, catalogue_uri: str, preference_threshold: float):
+    Args:
+      model_dirs: as for `Predict`.
+      train_uri, eval_uri: InteractionGen's splits.
+      catalogue_size: number of movies.
+      preference_threshold: as for `Predict`.
+    """
+
+    def __init__(
+        self,
+        model_dirs: dict[str, str],
+        train_uri: str,
+        eval_uri: str,
+        catalogue_size: int,
+        preference_threshold: float,
+    ):
         super().__init__()
-        self._predict = Predict(model_dir, preference_threshold)
-        self._train_uri, self._eval_uri, self._catalogue_uri = train_uri, eval_uri, catalogue_uri
+        self._predict = Predict(model_dirs, preference_threshold)
+        self._train_uri, self._eval_uri, self._catalogue_size = train_uri, eval_uri, catalogue_size
 
     def expand(self, pbegin: beam.Pipeline) -> beam.PCollection:
         train = (
             pbegin
             | "ReadTrain" >> ReadExamples(self._train_uri)
-            | beam.MapTuple(lambda user, example: (user, _bytes(example, f.MOVIE_ID.name)[0]))
+            | beam.MapTuple(lambda user, example: (user, raw_bytes(example, f.MOVIE_ID.name)[0]))
         )
         counts = train | beam.Values() | beam.combiners.Count.PerElement() | beam.combiners.ToDict()
-        movies = (
-            pbegin
-            | "ReadCatalogue" >> beam.io.ReadFromTFRecord(os.path.join(self._catalogue_uri, "*"))
-            | beam.combiners.Count.Globally()
-        )
-        popularity = counts | "Popularity" >> beam.Map(Popularity, beam.pvalue.AsSingleton(movies))
+        popularity = counts | "Popularity" >> beam.Map(Popularity, self._catalogue_size)
         return (
             {"train": train, "eval": pbegin | "ReadEval" >> ReadExamples(self._eval_uri)}
             | beam.CoGroupByKey()
@@ -164,24 +177,8 @@ class Predictions(beam.PTransform):
         )
 
 
-def _history_length(entries: int) -> str:
-    return "none" if not entries else "short" if entries < _SHORT_HISTORY else "long"
-
-
-def _load(model_dir: str):
-    import scann  # noqa: F401  Registers the ops that the index needs.
+def load(model_dir: str):
+    """A servable, with the ops that its index needs."""
+    import scann  # noqa: F401
 
     return tf.saved_model.load(model_dir)
-
-
-def _bytes(example: tf.train.Example, name: str) -> list[bytes]:
-    return list(example.features.feature[name].bytes_list.value)
-
-
-def _ints(example: tf.train.Example, name: str) -> list[int]:
-    return list(example.features.feature[name].int64_list.value)
-
-
-def _padded(lists: list[list], filler: Any, dtype: tf.DType) -> tf.Tensor:
-    width = max(map(len, lists))
-    return tf.constant([row + [filler] * (width - len(row)) for row in lists], dtype, [len(lists), width])

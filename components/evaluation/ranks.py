@@ -2,38 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
+_HEAD_SHARE = 0.1  # The most popular tenth of the rated movies is the head; the less popular half is the tail.
+_TAIL_SHARE = 0.5
 
-def list_ranks(ids: Sequence[bytes], scores: np.ndarray, relevant: Collection[bytes]) -> np.ndarray:
-    """The rank of each relevant movie in a list, from 1; infinite where it is not in the list.
+
+def list_ranks(ids: np.ndarray, scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """[n, R] ranks of each query's relevant movies in its list, from 1; infinite where not in the list.
 
     Equal scores share their middle rank. A tie that reaches the end of the list may go on beyond it, so its members
     count as not found: ties never help.
 
     Args:
-      ids: [N] movie ids, best first; "" fills a short list up.
-      scores: [N], falling.
-      relevant: the movies to look for.
+      ids: [n, N] movie ids, best first; "" fills a short list up.
+      scores: [n, N], falling.
+      relevant: [n, R] the movies to look for.
     """
-    length = next((i for i, movie in enumerate(ids) if not movie), len(ids))
-    position = {movie: i for i, movie in enumerate(ids[:length])}
-    ranks = []
-    for movie in relevant:
-        i = position.get(movie)
-        if i is None:
-            ranks.append(np.inf)
-            continue
-        first = last = i
-        while first > 0 and scores[first - 1] == scores[i]:
-            first -= 1
-        while last + 1 < length and scores[last + 1] == scores[i]:
-            last += 1
-        open_ended = last > first and last + 1 == len(ids)
-        ranks.append(np.inf if open_ended else 1 + (first + last) / 2)
-    return np.array(ranks, float)
+    length = ids.shape[1]
+    if not length:
+        return np.full(relevant.shape, np.inf)
+    found = (relevant[:, :, np.newaxis] == ids[:, np.newaxis, :]) & (ids != b"")[:, np.newaxis, :]
+    position = found.argmax(axis=2)
+    score = np.take_along_axis(scores, position, axis=1)
+    tied = (scores[:, np.newaxis, :] == score[:, :, np.newaxis]) & (ids != b"")[:, np.newaxis, :]
+    first, count = tied.argmax(axis=2), tied.sum(axis=2)
+    open_ended = (count > 1) & (first + count == length)
+    return np.where(found.any(axis=2) & ~open_ended, first + (count + 1) / 2, np.inf)
 
 
 class Popularity:
@@ -53,15 +50,19 @@ class Popularity:
         """The counts of these movies, rising: what `rank` takes as excluded."""
         return np.sort(np.array([self._counts.get(movie, 0) for movie in movies], np.int64))
 
-    def level(self, movie: bytes, head_share: float, tail_share: float) -> str:
+    def mean_count(self, movies: Collection[bytes]) -> float:
+        """Train interactions of these movies, on average; 0 without any movie."""
+        return sum(self._counts.get(movie, 0) for movie in movies) / max(len(movies), 1)
+
+    def level(self, movie: bytes) -> str:
         """`never rated`, or where the movie stands among the rated ones: `head`, `middle` or `tail`."""
         count = self._counts.get(movie, 0)
         if not count:
             return "never rated"
         rated = len(self._falling)
-        if count >= self._falling[int(rated * head_share)]:
+        if count >= self._falling[int(rated * _HEAD_SHARE)]:
             return "head"
-        return "tail" if count <= self._falling[int(rated * (1 - tail_share))] else "middle"
+        return "tail" if count <= self._falling[int(rated * (1 - _TAIL_SHARE))] else "middle"
 
     def rank(self, movie: bytes, excluded_counts: np.ndarray) -> float:
         """The middle rank of a movie, from 1, when others with these (rising) counts are left out."""

@@ -12,7 +12,7 @@ class RecommenderBuilderSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "index": component_spec.ExecutionParameter(type=str),
         "history_length": component_spec.ExecutionParameter(type=int),
-        "fingerprint": component_spec.ExecutionParameter(type=str),
+        "origin": component_spec.ExecutionParameter(type=str),
     }
     INPUTS = {
         "examples": component_spec.ChannelParameter(type=standard_artifacts.Examples),
@@ -30,14 +30,14 @@ class RecommenderBuilder(base_component.BaseComponent):
 
     Args:
       examples: InteractionGen's, for what users have seen.
-      transformed_examples: Transform's, for the queries that the index is measured on.
+      transformed_examples: Transform's, for the queries that the index is timed on.
       catalogue: CatalogueGen's.
       transform_graph: Transform's.
       retrieval_model: the retrieval Trainer's.
       ranking_model: the ranking Trainer's.
       index: the `Index` section, as JSON.
       history_length: the most recent interactions that a query of a known user knows.
-      fingerprint: digest of the code, so that a cached model is used only while the code is the same.
+      origin: digest of data, configuration and code. Servables of the same origin are the same model.
     """
 
     SPEC_CLASS = RecommenderBuilderSpec
@@ -53,7 +53,7 @@ class RecommenderBuilder(base_component.BaseComponent):
         ranking_model: BaseChannel,
         index: str,
         history_length: int,
-        fingerprint: str,
+        origin: str,
     ):
         super().__init__(
             RecommenderBuilderSpec(
@@ -65,7 +65,7 @@ class RecommenderBuilder(base_component.BaseComponent):
                 ranking_model=ranking_model,
                 index=index,
                 history_length=history_length,
-                fingerprint=fingerprint,
+                origin=origin,
                 model=channel.Channel(type=standard_artifacts.Model),
             )
         )

@@ -13,20 +13,21 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.catalogue_gen.executor import SPLIT as CATALOGUE_SPLIT
-from components.recommender_builder.index import build_index, measured_recall
+from components.recommender_builder.index import build_index, measured_speed
 from components.recommender_builder.recommender import CandidateVectors, Recommender
 from components.recommender_builder.users import load_users, optional_fields
 from pipeline import inputs
 from pipeline.catalogue import load_catalogue
 from pipeline.config import Index
 
-INDEX_FILE = os.path.join("assets.extra", "index.json")
-_RECALL_K = 100
-_RECALL_QUERIES = 1000
+# What is known of how a servable came about: `origin`, and kind and speed of its `index`.
+BUILD_FILE = os.path.join("assets.extra", "build.json")
+_TIMED_K = 100
+_QUERIES = 256
 
 
 class Executor(base_executor.BaseExecutor):
-    """Builds index and servable, and measures the index on queries of the eval split."""
+    """Builds index and servable, and times the index on queries of the eval split."""
 
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
         config = Index.model_validate_json(exec_properties["index"])
@@ -59,17 +60,15 @@ class Executor(base_executor.BaseExecutor):
         options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
         tf.saved_model.save(recommender, model_dir, signatures=recommender.signatures(), options=options)
 
-        transformed = inputs.dataset(_files(input_dict["transformed_examples"], "eval"), transform, _RECALL_QUERIES)
+        transformed = inputs.dataset(_files(input_dict["transformed_examples"], "eval"), transform, _QUERIES)
         sample = next(iter(transformed))
         queries = retrieval.query({name: sample[name] for name in inputs.query_names(transform)}).numpy()
-        report = {
-            "kind": index.kind,
-            f"recall_at_{_RECALL_K}": measured_recall(index, embeddings, queries, _RECALL_K),
-        }
-        path = os.path.join(model_dir, INDEX_FILE)
+        speed = measured_speed(index, embeddings, queries, _TIMED_K)
+        build = {"origin": exec_properties["origin"], "index": {"kind": index.kind, **speed}}
+        path = os.path.join(model_dir, BUILD_FILE)
         tf.io.gfile.makedirs(os.path.dirname(path))
         with tf.io.gfile.GFile(path, "w") as file:
-            file.write(json.dumps(report, indent=2))
+            file.write(json.dumps(build, indent=2))
 
 
 def _files(artifacts: list, split: str) -> list[str]:

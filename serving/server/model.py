@@ -9,10 +9,12 @@ import grpc
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
+from tensorflow_serving.apis import prediction_log_pb2
 
 from serving.server.status import RequestError, from_tensorflow, invalid
 
 DEFAULT_SIGNATURE = "serving_default"
+WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 
 class LoadedModel:
@@ -33,6 +35,15 @@ class LoadedModel:
         with open(os.path.join(path, "saved_model.pb"), "rb") as file:
             saved.ParseFromString(file.read())
         self.signature_defs = dict(saved.meta_graphs[0].signature_def)
+        self._warm_up(os.path.join(path, WARM_UP_FILE))
+
+    def _warm_up(self, path: str) -> None:
+        """Answers the requests that came with the model, so that the first real one does not wait for tracing."""
+        if os.path.exists(path):
+            for record in tf.data.TFRecordDataset(path).as_numpy_iterator():
+                request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+                inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+                self.run(request.model_spec.signature_name or DEFAULT_SIGNATURE, inputs)
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
         """A signature's inputs and outputs, in TensorFlow Serving's words if there is none of that name."""

@@ -1,35 +1,54 @@
-"""Ranks and metrics against answers that can be counted by hand, or by a few lines of numpy."""
+"""Ranks, metrics, slices and thresholds against answers that can be counted by hand, or by a few lines of numpy."""
 
 import apache_beam as beam
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_model_analysis as tfma
-from apache_beam.testing import util
 
-from components.evaluation import metrics
-from components.evaluation import predictions as p
+from components.evaluation import metrics, slices
+from components.evaluation import outputs as o
+from components.evaluation.figures import LIVE, POPULARITY, Measured, build_eval_config
 from components.evaluation.ranks import Popularity, list_ranks
-from components.evaluation.verdict import build_eval_config, failures, report_metrics, report_slices
+from components.evaluation.verdict import check_thresholds, refusals
 from pipeline.config import Evaluation
+from pipeline.errors import UserError
+
+NAN, INF = np.nan, np.inf
+
+
+def ranks(ids, scores, relevant):
+    return list_ranks(np.array([ids], object), np.array([scores]), np.array([relevant], object))[0].tolist()
 
 
 def test_ranks_count_from_one_and_are_infinite_outside_the_list():
-    ranks = list_ranks([b"a", b"b", b"c"], np.array([3.0, 2.0, 1.0]), [b"c", b"a", b"z"])
-    assert ranks.tolist() == [3, 1, np.inf]
+    assert ranks([b"a", b"b", b"c"], [3.0, 2.0, 1.0], [b"c", b"a", b"z"]) == [3, 1, INF]
 
 
 def test_equal_scores_share_the_middle_rank():
-    ids, scores = [b"a", b"b", b"c", b"d"], np.array([5.0, 2.0, 2.0, 1.0])
-    assert list_ranks(ids, scores, [b"b", b"c"]).tolist() == [2.5, 2.5]
+    assert ranks([b"a", b"b", b"c", b"d"], [5.0, 2.0, 2.0, 1.0], [b"b", b"c"]) == [2.5, 2.5]
 
 
 def test_a_constant_score_finds_nothing():
-    ids = [str(i).encode() for i in range(100)]
-    assert list_ranks(ids, np.ones(100), [b"0", b"99"]).tolist() == [np.inf, np.inf]
+    assert ranks([str(i).encode() for i in range(100)], [1.0] * 100, [b"0", b"99"]) == [INF, INF]
 
 
 def test_a_tie_that_ends_before_the_padding_is_closed():
-    assert list_ranks([b"a", b"b", b""], np.array([1.0, 1.0, -9.0]), [b"a"]).tolist() == [1.5]
+    assert ranks([b"a", b"b", b""], [1.0, 1.0, -9.0], [b"a", b""]) == [1.5, INF]
+
+
+def test_ranks_of_many_lists_are_those_of_each():
+    rng = np.random.default_rng(0)
+    ids = np.array([[str(i).encode() for i in rng.permutation(30)[:12]] for _ in range(50)], object)
+    scores = -np.sort(-rng.integers(0, 6, [50, 12]).astype(float), axis=1)
+    relevant = np.array([[str(i).encode() for i in rng.permutation(30)[:3]] for _ in range(50)], object)
+    together = list_ranks(ids, scores, relevant)
+    for row in range(50):
+        for movie, found in zip(relevant[row], together[row], strict=True):
+            where = np.flatnonzero(ids[row] == movie)
+            tied = np.flatnonzero(scores[row] == scores[row, where[0]]) if len(where) else []
+            lost = not len(where) or (len(tied) > 1 and tied[-1] == 11)
+            assert found == (INF if lost else 1 + np.mean(tied))
 
 
 def test_popularity_agrees_with_a_full_sort():
@@ -47,120 +66,233 @@ def test_popularity_agrees_with_a_full_sort():
 
 def test_levels_of_popularity_divide_the_rated_movies():
     baseline = Popularity({f"m{i}".encode(): 100 - i for i in range(20)}, movies=30)
-    levels = [baseline.level(f"m{i}".encode(), 0.1, 0.5) for i in (0, 2, 3, 9, 10, 19, 25)]
+    levels = [baseline.level(f"m{i}".encode()) for i in (0, 2, 3, 9, 10, 19, 25)]
     assert levels == ["head", "head", "middle", "middle", "tail", "tail", "never rated"]
+    assert baseline.mean_count([b"m0", b"m1", b"m25"]) == (100 + 99) / 3
+    assert baseline.mean_count([]) == 0
 
 
-def test_recall_and_ndcg_of_one_and_of_several_relevant_movies():
-    assert metrics.recall(np.array([3.0]), 3) == 1
-    assert metrics.ndcg(np.array([3.0]), 10) == pytest.approx(1 / np.log2(4))
-    several = np.array([1.0, 4.0, np.inf])
-    assert metrics.recall(several, 10) == pytest.approx(2 / 3)
+def test_list_figures_of_one_and_of_several_relevant_movies():
+    of_one, of_three = np.array([[3.0, NAN, NAN]]), np.array([[4.0, 1.0, INF]])
+    both = np.concatenate([of_one, of_three])
+    assert metrics.recall(both, 3).tolist() == pytest.approx([1, 1 / 3])
+    assert metrics.recall(both, 10).tolist() == pytest.approx([1, 2 / 3])
     ideal = 1 + 1 / np.log2(3) + 1 / np.log2(4)
-    assert metrics.ndcg(several, 10) == pytest.approx((1 + 1 / np.log2(5)) / ideal)
+    assert metrics.ndcg(both, 10).tolist() == pytest.approx([1 / np.log2(4), (1 + 1 / np.log2(5)) / ideal])
+    assert metrics.ndcg(of_three, 1).tolist() == [1], "one of one possible"
+    assert metrics.reciprocal_rank(both).tolist() == pytest.approx([1 / 3, 1])
+    assert metrics.reciprocal_rank(np.array([[INF]])).tolist() == [0]
 
 
-def extracts(ranks, popular, rating, predicted, user="warm"):
-    liked = rating >= 4
-    nothing = np.array([])
-    predictions = {
-        p.RETRIEVAL: np.array([ranks]),
-        p.PER_USER: nothing,
-        p.BEFORE: np.array([ranks]) if liked else nothing,
-        p.AFTER: np.array([1.0]) if liked else nothing,
-        p.POPULARITY: np.array([popular]),
-        p.POPULARITY_UNFILTERED: np.array([popular]),
-        p.LIFT: np.array([ranks, popular]),
-        p.RATING: np.array([predicted]),
-        p.PREFERENCE: np.array([1 / (1 + np.exp(4 - predicted))]),
+def test_slices_of_an_example():
+    example = tf.train.Example()
+    example.features.feature["movie_genres"].bytes_list.value.extend([b"Drama", "Komödie".encode()])
+    example.features.feature["raw_user_age"].float_list.value.append(35.0)
+    example.features.feature["user_gender"].bytes_list.value.append(b"F")
+    example.features.feature["user_zip_code"].bytes_list.value.append(b"55455")
+    example.features.feature["history_timestamp"].int64_list.value.extend(range(9))
+    assert slices.of_example(example, True, "tail") == [
+        "user=warm",
+        "history=short",
+        "movie=tail",
+        "movie_genres=Drama",
+        "movie_genres=Komödie",
+        "raw_user_age=30-39",
+        "user_gender=F",
+    ]
+    example.features.feature["history_timestamp"].int64_list.value.append(9)
+    assert slices.of_example(example, False, "head")[:2] == ["user=cold", "history=long"]
+    assert slices.of_example(tf.train.Example(), False, "head")[1] == "history=none"
+
+
+# Eight queries in two batches, the last two of the tail. The live model is better there, and worse elsewhere.
+RANKS = np.array([1.0, 20, INF, 2, 7, 150, INF, INF])
+LIVE_RANKS = np.array([1.0, INF, INF, INF, 7, 150, 3, 5])
+POPULAR = np.array([50.0, 300, 101, 60, 500, 600, 700, 800])
+RATINGS = np.array([5.0, 2, 4, 3, 4.5, 1, 4, 2])
+PREDICTED = np.array([4.5, 3, 3.9, 3, 4, 2, 3, 3])
+LIKED = RATINGS >= 4
+CUTS = [["movie=head"]] * 6 + [["movie=tail", "movie_genres=Drama"]] * 2
+
+
+def outputs(prefix, ranks):
+    liked = np.where(LIKED, ranks, NAN)
+    per_user = np.full([8, 2], NAN)
+    per_user[0] = [1, INF]
+    ids = np.array([[b"a", b"b"], [b"a", b"c"], [b"a", b""], *[[b"a", b"b"]] * 5], object)
+    found = {
+        o.RETRIEVAL: ranks[:, np.newaxis],
+        o.PER_USER: per_user,
+        o.BEFORE: liked[:, np.newaxis],
+        o.AFTER: np.where(LIKED, 1.0, NAN)[:, np.newaxis],
+        o.RATING: PREDICTED,
+        o.PREFERENCE: 1 / (1 + np.exp(4 - PREDICTED)),
+        o.RECOMMENDED: ids,
+        o.AVERAGE_POPULARITY: np.arange(8.0),
+        o.SEEN_SHARE: np.array([0, 0.5, 0, 0, 0, 0, 0, 0]),
     }
-    labels = {p.RATING: np.array([rating]), p.PREFERENCE: np.array([float(liked)])}
+    return {prefix + name: values for name, values in found.items()}
+
+
+def extracts(with_live, rows):
+    predictions = outputs("", RANKS) | (outputs(o.LIVE, LIVE_RANKS) if with_live else {})
+    predictions |= {o.POPULARITY: POPULAR[:, np.newaxis], o.POPULARITY_UNFILTERED: 2 * POPULAR[:, np.newaxis]}
+    labels = {prefix + o.RATING: RATINGS for prefix in ("", o.LIVE)}
+    labels |= {prefix + o.PREFERENCE: LIKED.astype(float) for prefix in ("", o.LIVE)}
     return {
-        tfma.PREDICTIONS_KEY: predictions,
-        tfma.LABELS_KEY: {name: labels.get(name, nothing) for name in predictions},
-        tfma.FEATURES_KEY: {
-            p.USER: np.array([user]),
-            p.HISTORY: np.array(["long"]),
-            p.POPULARITY_OF_MOVIE: np.array(["head"]),
-        },
+        tfma.PREDICTIONS_KEY: {name: values[rows] for name, values in predictions.items()},
+        tfma.LABELS_KEY: {name: labels.get(name, np.zeros(8))[rows] for name in predictions},
+        o.SLICES: CUTS[rows],
     }
 
 
-ROWS = [extracts(1.0, 50.0, 5.0, 4.5), extracts(20.0, 300.0, 2.0, 3.0), extracts(np.inf, 101.0, 4.0, 3.9, "cold")]
+def measure(output, with_live):
+    config = build_eval_config(catalogue_size=10, with_live=with_live)
+    with beam.Pipeline() as pipeline:
+        (
+            pipeline
+            | beam.Create([extracts(with_live, slice(0, 3)), extracts(with_live, slice(3, 8))])
+            | tfma.ExtractEvaluateAndWriteResults(
+                eval_config=config, extractors=[slices.by_slice()], output_path=str(output)
+            )
+        )
+    return Measured(tfma.load_eval_result(str(output)), with_live)
 
 
 @pytest.fixture(scope="module")
-def evaluate(tmp_path_factory):
-    def run(limits):
-        output = str(tmp_path_factory.mktemp("tfma"))
-        config = build_eval_config(limits)
-        with beam.Pipeline() as pipeline:
-            (
-                pipeline
-                | beam.Create(ROWS)
-                | tfma.ExtractEvaluateAndWriteResults(
-                    eval_config=config,
-                    extractors=[tfma.extractors.SliceKeyExtractor(eval_config=config)],
-                    output_path=output,
-                )
-            )
-        return tfma.load_eval_result(output), tfma.load_validation_result(output)
-
-    return run
+def measured(tmp_path_factory):
+    return measure(tmp_path_factory.mktemp("tfma"), with_live=True)
 
 
-def test_tfma_gives_the_values_that_numpy_gives_and_passes_what_reaches_the_limits(evaluate):
-    limits = Evaluation(max_rmse=0.7, max_rmse_over_constant=0.52, min_lift_over_popularity=2.0)
-    result, validation = evaluate(limits)
-    report = report_metrics(result, {"top_1_categorical_accuracy": 0.5}, {"kind": "exact", "recall_at_100": 1.0})
-    retrieval = report["retrieval"]
-    assert retrieval["top_1_categorical_accuracy"] == 0.5
-    assert retrieval["filtered_top_1_categorical_accuracy"] == pytest.approx(1 / 3)
-    assert retrieval["filtered_top_50_categorical_accuracy"] == pytest.approx(2 / 3)
-    assert retrieval["filtered_ndcg_at_10"] == pytest.approx(1 / 3)
-    assert retrieval["filtered_ndcg_at_10_per_user"] is None, "no user's list was measured"
-    assert report["two_stage"] == {"ndcg_at_10_before": pytest.approx(0.5), "ndcg_at_10_after": pytest.approx(1.0)}
-    errors = np.array([-0.5, 1.0, -0.1])
-    assert report["ranking"]["rmse"] == pytest.approx(np.sqrt(np.mean(errors**2)), abs=1e-6)
-    assert report["ranking"]["mae"] == pytest.approx(np.mean(np.abs(errors)), abs=1e-6)
-    assert report["ranking"]["binary_accuracy"] == pytest.approx(2 / 3)
-    assert report["ranking"]["auc"] == pytest.approx(1.0, abs=1e-3)
-    popularity = report["baselines"]["popularity"]
-    assert popularity["filtered_top_100_categorical_accuracy"] == pytest.approx(1 / 3)
-    assert failures(validation, report["index"], limits) == [], "slices below a limit do not count"
-    slices = report_slices(result)
-    assert (slices["user=warm"]["queries"], slices["user=cold"]["queries"], slices["movie=head"]["queries"]) == (
-        2,
-        1,
-        3,
+@pytest.fixture(scope="module")
+def measured_alone(tmp_path_factory):
+    return measure(tmp_path_factory.mktemp("tfma"), with_live=False)
+
+
+def test_tfma_gives_the_values_that_numpy_gives(measured):
+    found = measured.sections()
+    retrieval = found["retrieval"]
+    for k in (1, 5, 10, 50, 100):
+        assert retrieval[f"filtered_top_{k}_categorical_accuracy"] == np.mean(k >= RANKS)
+    gains = np.where(RANKS <= 10, 1 / np.log2(1 + RANKS), 0)
+    assert retrieval["filtered_ndcg_at_10"] == pytest.approx(gains.mean())
+    assert retrieval["filtered_mrr"] == pytest.approx(np.mean(1 / RANKS))
+    assert retrieval["filtered_recall_at_10_per_user"] == 0.5
+    assert retrieval["filtered_ndcg_at_10_per_user"] == pytest.approx(1 / (1 + 1 / np.log2(3)))
+    assert found["two_stage"]["ndcg_at_10_before"] == pytest.approx(gains[LIKED].mean())
+    assert found["two_stage"]["ndcg_at_10_after"] == 1
+    ranking, error = found["ranking"], PREDICTED - RATINGS
+    assert ranking["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)))
+    assert ranking["mae"] == pytest.approx(np.mean(np.abs(error)))
+    assert ranking["rmse_over_constant"] == pytest.approx(np.sqrt(np.mean(error**2)) / RATINGS.std())
+    assert ranking["calibration"] == pytest.approx(PREDICTED.mean() / RATINGS.mean())
+    assert ranking["binary_accuracy"] == np.mean((PREDICTED > 4) == LIKED)
+    pairs = PREDICTED[LIKED][:, np.newaxis] - PREDICTED[~LIKED]
+    assert ranking["auc"] == pytest.approx(np.mean((pairs > 0) + (pairs == 0) / 2), abs=1e-3)
+    recommended = {"catalogue_coverage": 0.3, "average_popularity": 3.5, "seen_share": 0.0625}
+    assert found["recommended"] == pytest.approx(recommended), "of ten movies a, b and c; an empty entry is none"
+
+
+def test_references_are_measured_on_the_same_queries(measured, measured_alone):
+    popularity = measured.figures(reference=POPULARITY)
+    assert popularity["filtered_top_100_categorical_accuracy"] == 2 / 8
+    assert popularity["top_100_categorical_accuracy"] == 1 / 8
+    live = measured.figures(reference=LIVE)
+    assert live["filtered_top_100_categorical_accuracy"] == np.mean(LIVE_RANKS <= 100)
+    assert live["rmse"] == measured.figures()["rmse"]
+    assert measured_alone.figures() == measured.figures()
+    assert measured_alone.references == [POPULARITY]
+
+
+def test_slices_hold_their_own_queries(measured):
+    assert measured.slices() == ["", "movie=head", "movie=tail", "movie_genres=Drama"]
+    report = measured.report_slices(min_queries=2)
+    assert [report[name]["queries"] for name in report] == [6, 2, 2]
+    assert report["movie=tail"]["filtered_top_10_categorical_accuracy"] == 0
+    assert report["movie=tail"]["live_filtered_top_10_categorical_accuracy"] == 1
+    assert report["movie=head"]["popularity_filtered_top_100_categorical_accuracy"] == pytest.approx(2 / 6)
+    assert report["movie=tail"]["rmse"] == pytest.approx(np.sqrt(np.mean((PREDICTED - RATINGS)[6:] ** 2)))
+    assert report["movie=tail"]["filtered_recall_at_10_per_user"] is None, "no user's list was measured"
+    assert list(measured.report_slices(min_queries=3)) == ["movie=head"]
+
+
+CHECKS = {"recall_at_100": 0.99, "train_serve_difference": 1e-6}
+
+
+def limits(**thresholds):
+    """Nothing but these thresholds."""
+    return Evaluation(thresholds=dict.fromkeys(Evaluation().thresholds) | thresholds, min_slice_queries=2)
+
+
+def test_a_model_within_all_thresholds_is_blessed(measured):
+    found = refusals(
+        measured,
+        CHECKS,
+        limits(
+            error={"metric": "rmse", "at_most": 0.9},
+            lift={"metric": "filtered_top_100_categorical_accuracy", "against": "popularity", "at_least": 2},
+            kept={"metric": "rmse", "against": "live", "at_most": 1.0},
+            index={"metric": "recall_at_100", "at_least": 0.99},
+        ),
     )
-    assert slices["user=warm"]["filtered_top_100_categorical_accuracy"] == 1
-    assert slices["user=warm"]["popularity_filtered_top_100_categorical_accuracy"] == 0.5
-    assert slices["user=cold"]["filtered_top_100_categorical_accuracy"] == 0
-    assert slices["user=cold"]["rmse"] == pytest.approx(0.1, abs=1e-6)
+    assert found == []
 
 
-def test_a_model_below_its_limits_is_refused_with_metric_value_and_limit(evaluate):
-    limits = Evaluation(max_rmse=0.5, max_rmse_over_constant=0.51, min_lift_over_popularity=2.5)
-    _, validation = evaluate(limits)
-    assert sorted(failures(validation, {"kind": "scann_hashed", "recall_at_100": 0.9}, limits)) == [
-        "index: recall is 0.9000, and has to be at least 0.95",
-        "lift: lift_at_100 is 2.0000, and has to be at least 2.5",
-        "rating: rmse is 0.6481, and has to be at most 0.5",
-        "rating: rmse_over_constant is 0.5196, and has to be at most 0.51",
+def test_a_refusal_names_metric_slice_both_values_and_limit(measured):
+    found = refusals(
+        measured,
+        CHECKS | {"recall_at_100": None},
+        limits(
+            error={"metric": "mae", "at_most": 0.5},
+            lift={"metric": "filtered_top_100_categorical_accuracy", "against": "popularity", "at_least": 2.5},
+            tail={
+                "metric": "filtered_top_10_categorical_accuracy",
+                "slice": "movie=tail",
+                "against": "live",
+                "at_least": 0.5,
+            },
+            index={"metric": "recall_at_100", "at_least": 0.99},
+        ),
+    )
+    mae = np.mean(np.abs(PREDICTED - RATINGS))
+    assert sorted(found) == [
+        f"error: mae is {mae:.4g}, and has to be at most 0.5",
+        "index: recall_at_100 could not be measured",
+        "lift: filtered_top_100_categorical_accuracy is 0.5, and has to be at least 0.625 "
+        "(2.5 times the 0.25 of popularity)",
+        "tail: filtered_top_10_categorical_accuracy for movie=tail is 0, and has to be at least 0.5 "
+        "(0.5 times the 1 of the live model)",
     ]
 
 
-def test_list_quality_merges_over_bundles():
-    computation = metrics._list_quality([1, 10], 10, output_names=["x"])[0]
-    inputs = [tfma.metrics.StandardMetricInputs({"predictions": {"x": np.array([r])}}) for r in (1.0, 5.0, np.inf, 2.0)]
-    with beam.Pipeline() as pipeline:
-        values = pipeline | beam.Create(inputs) | beam.Reshuffle() | beam.CombineGlobally(computation.combiner)
+def test_thresholds_that_do_not_apply(measured, measured_alone):
+    tail = {"metric": "filtered_top_10_categorical_accuracy", "slice": "movie=tail", "against": "live", "at_least": 1}
+    assert refusals(measured_alone, CHECKS, limits(tail=tail)) == [], "nothing is live"
+    small = limits(tail=tail).model_copy(update={"min_slice_queries": 3})
+    assert refusals(measured, CHECKS, small) == [], "too few queries"
+    none = tail | {"slice": "movie=never rated"}
+    assert refusals(measured, CHECKS, limits(none=none)) == [], "no such slice in this data"
 
-        def check(found):
-            by_name = {key.name: value for key, value in found[0].items()}
-            assert by_name["recall_at_1"] == 0.25
-            assert by_name["recall_at_10"] == 0.75
-            assert by_name["ndcg_at_10"] == pytest.approx((1 + 1 / np.log2(6) + 1 / np.log2(3)) / 4)
 
-        util.assert_that(values, check)
+def test_no_better_than_a_popularity_that_finds_nothing_is_refused(measured):
+    lift = {"metric": "filtered_top_1_categorical_accuracy", "against": "popularity", "at_least": 1.05}
+    assert refusals(measured, CHECKS, limits(lift=lift)) == [], "one hit against none"
+    (reason,) = refusals(measured, CHECKS, limits(lift=lift | {"slice": "movie=tail"}))
+    assert "is 0, and has to be at least 0 (1.05 times the 0 of popularity)" in reason
+
+
+@pytest.mark.parametrize(
+    ("threshold", "message"),
+    [
+        ({"metric": "rsme"}, r"thresholds.typo.metric: no figure 'rsme'; there are .*rmse.*recall_at_100"),
+        ({"metric": "rmse", "against": "popularity"}, r"no figure 'rmse' of popularity; there are filtered_top_1_"),
+        ({"metric": "recall_at_100", "slice": "movie=tail"}, r"no figure 'recall_at_100'"),
+    ],
+)
+def test_a_threshold_on_what_does_not_exist_says_what_does(threshold, message):
+    with pytest.raises(UserError, match=message):
+        check_thresholds(limits(typo=threshold | {"at_most": 1}))
+
+
+def test_the_default_thresholds_are_on_figures_that_exist():
+    check_thresholds(Evaluation())

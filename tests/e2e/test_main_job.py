@@ -2,12 +2,12 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-
-import pytest
+from pathlib import Path
 
 from tests.e2e.conftest import ROOT, SMALL, recommender
 
@@ -21,7 +21,9 @@ COMPONENTS = [
     "Trainer.ranking",
     "Trainer.retrieval",
     "RecommenderBuilder",
+    "LiveModel",
     "Evaluator",
+    "Canary",
     "Pusher",
 ]
 
@@ -51,7 +53,12 @@ def test_the_report_is_complete_and_the_model_is_better_than_popularity(small_ru
     assert metrics["ranking"]["mae"] < metrics["ranking"]["rmse"]
     assert metrics["ranking"]["auc"] > 0.5
     assert metrics["two_stage"]["ndcg_at_10_after"] > 0
-    assert metrics["index"] == {"kind": "scann_brute_force", "recall_at_100": pytest.approx(1.0)}
+    assert (metrics["index"]["kind"], metrics["index"]["recall_at_100"]) == ("scann_brute_force", 1)
+    assert metrics["index"]["speed_up"] > 0
+    assert metrics["parity"]["train_serve_difference"] < 1e-5
+    assert metrics["recommended"]["seen_share"] == 0
+    assert 0 < metrics["recommended"]["catalogue_coverage"] <= 1
+    assert set(metrics["serving"]["milliseconds"]) == {"REST", "gRPC"}
     assert found["blessed"] and found["not_blessed_because"] == []
     assert os.listdir(found["serving_model_dir"]) == [found["pushed_version"]]
     assert sorted(found["seconds"]["components"]) == sorted(COMPONENTS)
@@ -60,7 +67,7 @@ def test_the_report_is_complete_and_the_model_is_better_than_popularity(small_ru
 def test_the_console_shows_progress_and_summary_and_none_of_tfx_noise(small_run):
     output, printed = small_run
     assert "generated, not real" in printed
-    assert "[ 1/11]" in printed and "[11/11] Pusher" in printed
+    assert "[ 1/13]" in printed and "[13/13] Pusher" in printed
     assert "epoch 6 of 6" in printed
     assert "filtered top-100 accuracy" in printed
     assert "Blessed" in printed
@@ -68,11 +75,21 @@ def test_the_console_shows_progress_and_summary_and_none_of_tfx_noise(small_run)
     assert list((output / "logs").iterdir())
 
 
-def test_report_prints_the_same_summary(small_run):
+def test_report_prints_the_same_summary_and_writes_a_page_that_stands_alone(small_run):
     output, printed = small_run
     done = recommender("report", "--output", output)
-    assert done.returncode == 0
-    assert done.stdout.strip() in printed
+    assert done.returncode == 0, done.stderr
+    summary, _, path = done.stdout.rpartition("Wrote ")
+    assert summary.strip() in printed
+    page = Path(path.strip()).read_text()
+    found = report(output)
+    assert not re.findall(r"(?:src|href)=\"(?!#)", page), "nothing is fetched"
+    assert page.count("<svg") >= 8, "three features to slice by, two trainings, index, ratings, times, seconds"
+    assert f"Blessed and pushed as version {found['pushed_version']}" in page
+    assert f"{found['metrics']['retrieval']['filtered_ndcg_at_10']:.4g}" in page
+    assert len(found["samples"]) == 10
+    for sample in found["samples"]:
+        assert f"User {sample['user_id']}" in page and len(sample["recommended"]) == 10
 
 
 def test_tensorboard_logs_are_written(small_run):
@@ -96,14 +113,17 @@ def test_a_second_run_reuses_every_component_and_pushes_nothing(small_run):
 def test_a_changed_limit_evaluates_again_and_a_refused_model_is_not_pushed(small_run):
     output, _ = small_run
     before = report(output)
-    done = recommender("run", "--output", output, *SMALL, "--set=evaluation.min_lift_over_popularity=50")
+    done = recommender(
+        "run", "--output", output, *SMALL, "--set=evaluation.thresholds.better_than_popularity.at_least=50"
+    )
     assert done.returncode == 3, done.stderr
     refused = report(output)
     assert not refused["blessed"] and refused["pushed_version"] is None
     (reason,) = refused["not_blessed_because"]
-    assert "lift_at_100" in reason and "at least 50" in reason
+    assert reason.startswith("better_than_popularity: filtered_top_100_categorical_accuracy is ")
+    assert "(50 times the " in reason and "of popularity)" in reason
     assert reason in done.stdout
-    assert sorted(set(COMPONENTS) - set(refused["cached"])) == ["Evaluator", "Pusher"]
+    assert sorted(set(COMPONENTS) - set(refused["cached"])) == ["Canary", "Evaluator", "Pusher"]
     assert os.listdir(before["serving_model_dir"]) == [before["pushed_version"]]
 
 
@@ -120,7 +140,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     finished = report(tmp_path)
     assert finished["blessed"]
-    again = ["Trainer.retrieval", "RecommenderBuilder", "Evaluator", "Pusher"]
+    again = ["Trainer.retrieval", "RecommenderBuilder", "Evaluator", "Canary", "Pusher"]
     assert sorted(set(COMPONENTS) - set(finished["cached"])) == sorted(again)
 
 

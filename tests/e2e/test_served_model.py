@@ -8,9 +8,9 @@ import pytest
 import requests
 import tensorflow as tf
 
-from pipeline.demo import running_server
 from serving.client import Client
 from serving.errors import ServingError
+from serving.process import running_server
 from tests.e2e.conftest import ROOT, recommender
 
 
@@ -152,7 +152,7 @@ def test_the_default_signature_recommends_from_what_training_knew(call, ratings)
 @pytest.fixture(scope="module")
 def clients(served):
     with (
-        running_server(str(served[0])) as (grpc_port, rest_port),
+        running_server({1: str(served[1])}) as (grpc_port, rest_port),
         Client("127.0.0.1", rest_port, use_grpc=False) as rest,
         Client("127.0.0.1", grpc_port, use_grpc=True) as grpc,
     ):

@@ -23,12 +23,30 @@ def test_overrides_are_read_as_yaml():
         ("retrieval.epochs=many", "retrieval.epochs: Input should be a valid integer"),
         ("split.test_share=2", "split.test_share: Input should be less than 1"),
         ("retrieval.epochs", "expected section.key=value"),
+        ("evaluation.thresholds.rating_error.at_least=1", "thresholds.rating_error: .*either at_least or at_most"),
+        ("evaluation.thresholds.new={at_most: 1}", "evaluation.thresholds.new.metric: Field required"),
         ("name.x=1", "name is a value, not a section"),
     ],
 )
 def test_a_wrong_override_names_the_field(override, message):
     with pytest.raises(UserError, match=message):
         load_config("demo", [override])
+
+
+def test_thresholds_are_changed_added_and_taken_out_by_name():
+    before = load_config("demo").evaluation.active_thresholds()
+    changed = load_config(
+        "demo",
+        [
+            "evaluation.thresholds.better_than_popularity.at_least=2",
+            "evaluation.thresholds.mine={metric: mae, at_most: 0.7, slice: user=cold}",
+            "evaluation.thresholds.rating_error=null",
+        ],
+    ).evaluation.active_thresholds()
+    assert changed["better_than_popularity"].against == "popularity"
+    assert changed["better_than_popularity"].admits(0.4, 0.2) and not changed["better_than_popularity"].admits(0.3, 0.2)
+    assert changed["mine"].slice == "user=cold"
+    assert changed.keys() == (before.keys() - {"rating_error"}) | {"mine"}
 
 
 def test_a_file_that_is_no_yaml_is_refused(tmp_path):

@@ -42,9 +42,10 @@ def test_training_learns_the_rows(transformed, tmp_path, kind):
     batches = inputs.dataset([file], transform, 4, shuffle_seed=1)
     (batch,) = batches
     before = float(model.compute_loss(batch))
-    seconds = training.fit(model, batches, config, rows.rows, str(tmp_path))
+    fitted = training.fit(model, batches, config, rows.rows, str(tmp_path))
     assert float(model.compute_loss(batch)) < before / 2
-    assert seconds > 0
+    assert fitted["train_seconds"] > 0
+    assert len(fitted["losses"]) == 60 and fitted["losses"][-1] < fitted["losses"][0]
     assert list(tmp_path.rglob("events.out.tfevents.*"))
 
 

@@ -2,6 +2,8 @@
 
 import pytest
 import requests
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
 from tests.serving.conftest import export, serving, wait_for
 
@@ -122,6 +124,26 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(tmp_path):
         assert (broken["version"], broken["status"]["error_code"]) == ("3", "UNKNOWN")
         assert (current["version"], current["state"]) == ("2", "AVAILABLE")
         assert product() == 3
+
+
+def test_a_version_answers_its_warm_up_requests_before_it_serves(tmp_path):
+    def warm_up(version, user):
+        log = prediction_log_pb2.PredictionLog()
+        log.predict_log.request.model_spec.signature_name = "fail"
+        log.predict_log.request.inputs["user_id"].CopyFrom(tf.make_tensor_proto(user, tf.string))
+        path = tmp_path / version / "assets.extra" / "tf_serving_warmup_requests"
+        path.parent.mkdir()
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            writer.write(log.SerializeToString())
+
+    for version, user in (("1", []), ("2", ["one that fails"])):
+        export(tmp_path / version)
+        warm_up(version, user)
+    with serving(tmp_path) as (_, _, port):
+        url = f"http://127.0.0.1:{port}/v1/models/toy"
+        (status,) = requests.get(url).json()["model_version_status"]
+        assert (status["version"], status["state"]) == ("2", "END")
+        assert "never mind" in status["status"]["error_message"]
 
 
 def test_the_server_waits_for_a_first_version_and_stops_when_told(tmp_path):

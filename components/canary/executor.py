@@ -1,0 +1,98 @@
+"""Starts the server on the candidate, asks it, and blesses or refuses it."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+import tensorflow as tf
+from tfx.components.util import model_utils
+from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from components.canary.checks import Checks
+from components.canary.warm_up import write_warm_up
+from components.catalogue_gen.executor import SPLIT as CATALOGUE_SPLIT
+from components.evaluation.queries import Queries, raw_bytes
+from pipeline import features as f
+from pipeline.config import Canary
+from serving.client import Client
+from serving.errors import ServingError
+from serving.process import running_server
+
+REPORT_FILE = "canary.json"
+_REFUSED_BEFORE = "not asked, as the Evaluator refused the model"
+
+
+class Executor(base_executor.BaseExecutor):
+    """Writes `canary.json`, the blessing, and the model with its warm-up requests."""
+
+    def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
+        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
+        report: dict[str, Any] = {"refused_because": []}
+        if not model_utils.is_model_blessed(artifact_utils.get_single_instance(input_dict["model_blessing"])):
+            report["skipped"] = _REFUSED_BEFORE
+        else:
+            config = Canary.model_validate_json(exec_properties["canary"])
+            examples = _examples(artifact_utils.get_split_uri(input_dict["examples"], "eval"), config.users)
+            movies = _movies(artifact_utils.get_split_uri(input_dict["catalogue"], CATALOGUE_SPLIT))
+            source = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
+            model_dir = path_utils.stamped_model_path(blessing.uri)
+            io_utils.copy_dir(source, model_dir)
+            write_warm_up(model_dir, Queries(examples[:1]))
+            report |= ask(model_dir, config, examples, movies)
+            if report["refused_because"]:
+                fileio.rmtree(model_dir)
+        blessed = not report["refused_because"] and "skipped" not in report
+        io_utils.write_string_file(os.path.join(blessing.uri, REPORT_FILE), json.dumps(report, indent=2))
+        _bless(blessing, blessed)
+
+
+def _bless(blessing, blessed: bool) -> None:
+    """Marks the model as TFX's own InfraValidator does, so that every pusher understands it."""
+    name = "INFRA_BLESSED" if blessed else "INFRA_NOT_BLESSED"
+    io_utils.write_string_file(os.path.join(blessing.uri, name), "")
+    blessing.set_int_custom_property("blessed", int(blessed))
+    blessing.set_int_custom_property("has_model", int(blessed))
+
+
+def ask(model_dir: str, config: Canary, examples: list[tf.train.Example], movies: set[str]) -> dict[str, Any]:
+    """What a server on the model answers: `refused_because`, and `milliseconds` by protocol."""
+    try:
+        with running_server({1: model_dir}, config.image, ready_seconds=config.ready_seconds) as ports:
+            reports = {}
+            for protocol, port in (("REST", ports.rest), ("gRPC", ports.grpc)):
+                with Client("127.0.0.1", port, protocol == "gRPC", timeout_seconds=config.ready_seconds) as client:
+                    reports[protocol] = Checks(client, config, examples, movies).run()
+    except ServingError as error:
+        return {"refused_because": [str(error)]}
+    return {
+        "refused_because": [
+            f"{protocol}: {problem}" for protocol, report in reports.items() for problem in report.problems
+        ],
+        "milliseconds": {protocol: report.milliseconds for protocol, report in reports.items()},
+    }
+
+
+def _examples(uri: str, count: int) -> list[tf.train.Example]:
+    """The first eval examples, of different users, with a known one first where there is any."""
+    by_user: dict[bytes, tf.train.Example] = {}
+    for record in _records(uri):
+        example = tf.train.Example.FromString(record)
+        by_user.setdefault(raw_bytes(example, f.USER_ID.name)[0], example)
+        if len(by_user) == count:
+            break
+    return sorted(by_user.values(), key=lambda example: not raw_bytes(example, f.HISTORY_MOVIE_ID.name))
+
+
+def _movies(uri: str) -> set[str]:
+    parsed = (tf.train.Example.FromString(record) for record in _records(uri))
+    return {raw_bytes(example, f.MOVIE_ID.name)[0].decode() for example in parsed}
+
+
+def _records(uri: str):
+    files = tf.io.gfile.glob(os.path.join(uri, "*"))
+    return tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()

@@ -1,0 +1,56 @@
+"""What the eval queries are divided by."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.extractors import slice_key_extractor
+
+from components.evaluation import outputs as o
+from components.evaluation.queries import raw_bytes, raw_ints
+from pipeline import features as f
+from pipeline.features import Kind
+
+_STAGE = slice_key_extractor.SLICE_KEY_EXTRACTOR_STAGE_NAME  # TFMA's metrics come after a stage of this name.
+_SHORT_HISTORY = 10
+_BAND = 10  # Width of the bands that numbers are sliced into.
+
+
+def of_example(example: tf.train.Example, warm: bool, popularity_level: str) -> list[str]:
+    """The slices of a query, as `feature=value`: its user, its history, its movie, and the features to slice by."""
+    length = len(raw_ints(example, f.HISTORY_TIMESTAMP.name))
+    history = "none" if not length else "short" if length < _SHORT_HISTORY else "long"
+    found = [f"user={'warm' if warm else 'cold'}", f"history={history}", f"movie={popularity_level}"]
+    for feature in f.SLICED:
+        if feature.kind is Kind.NUMBER:
+            bands = [int(value // _BAND * _BAND) for value in example.features.feature[feature.name].float_list.value]
+            found += [f"{feature.name}={band}-{band + _BAND - 1}" for band in bands]
+        else:
+            found += [f"{feature.name}={value.decode()}" for value in raw_bytes(example, feature.name)]
+    return found
+
+
+def by_slice() -> tfma.extractors.Extractor:
+    """Divides extracts of many queries into one for each slice they are in, and one for all."""
+    return tfma.extractors.Extractor(_STAGE, ptransform=beam.FlatMap(_divide))
+
+
+def _divide(extracts: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = defaultdict(list)
+    for number, names in enumerate(extracts[o.SLICES]):
+        for name in dict.fromkeys(names):
+            rows[name].append(number)
+    keys = {(tuple(name.split("=", 1)),): np.array(numbers) for name, numbers in rows.items()}
+    return [
+        {
+            kind: {name: values[numbers] for name, values in extracts[kind].items()}
+            for kind in (tfma.PREDICTIONS_KEY, tfma.LABELS_KEY)
+        }
+        | {tfma.SLICE_KEY_TYPES_KEY: [key]}
+        for key, numbers in {(): np.arange(len(extracts[o.SLICES])), **keys}.items()
+    ]

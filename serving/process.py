@@ -1,0 +1,98 @@
+"""A server as a process of its own: the local one, or the container image."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import requests
+
+from serving.errors import ServingError
+
+_HOST = "127.0.0.1"
+_POLL_SECONDS = 0.1
+_LAST_LINES = 5
+
+
+class Ports(NamedTuple):
+    """Where a server listens on the loopback."""
+
+    grpc: int
+    rest: int
+
+
+@contextlib.contextmanager
+def running_server(
+    versions: dict[int, str], image: str | None = None, model_name: str = "recommender", ready_seconds: float = 120
+) -> Iterator[Ports]:
+    """Serves models on free loopback ports while this is entered; yields the ports once the newest one answers.
+
+    Args:
+      versions: directories of SavedModels by version.
+      image: a TensorFlow Serving image with the ScaNN ops, run with `docker`; None runs `recommender serve`.
+      model_name: the name in requests.
+      ready_seconds: how long to wait for the model.
+
+    Raises:
+      ServingError: the server or the model did not come up; says why.
+    """
+    ports = Ports(_free_port(), _free_port())
+    with tempfile.TemporaryDirectory() as base_path, tempfile.TemporaryFile("w+") as log:
+        for version, path in versions.items():
+            os.symlink(os.path.abspath(path), os.path.join(base_path, str(version)))
+        command = _container(image, versions, ports, model_name) if image else _local(base_path, ports, model_name)
+        try:
+            server = subprocess.Popen(command, stdout=log, stderr=log)
+        except FileNotFoundError as error:
+            raise ServingError(f"{command[0]} is not installed: it runs {image}") from error
+        try:
+            _wait_until_ready(server, log, ports.rest, model_name, max(versions), ready_seconds)
+            yield ports
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _local(base_path: str, ports: Ports, model_name: str) -> list[str]:
+    command = [sys.executable, "-m", "pipeline.cli", "serve", "--model-dir", base_path, "--model-name", model_name]
+    return [*command, "--port", str(ports.grpc), "--rest-port", str(ports.rest)]
+
+
+def _container(image: str, versions: dict[int, str], ports: Ports, model_name: str) -> list[str]:
+    command = ["docker", "run", "--rm", "--env", f"MODEL_NAME={model_name}"]
+    for version, path in versions.items():
+        command += ["--volume", f"{os.path.abspath(path)}:/models/{model_name}/{version}:ro"]
+    return [*command, "--publish", f"{_HOST}:{ports.grpc}:8500", "--publish", f"{_HOST}:{ports.rest}:8501", image]
+
+
+def _wait_until_ready(server, log, rest_port: int, model_name: str, version: int, ready_seconds: float) -> None:
+    url = f"http://{_HOST}:{rest_port}/v1/models/{model_name}/versions/{version}"
+    deadline = time.monotonic() + ready_seconds
+    while time.monotonic() < deadline:
+        if server.poll() is not None:
+            log.seek(0)
+            lines = [line.strip() for line in log if line.strip()][-_LAST_LINES:]
+            raise ServingError(f"the server stopped with status {server.returncode}: {' … '.join(lines)}")
+        with contextlib.suppress(requests.ConnectionError):
+            answer = requests.get(url, timeout=ready_seconds)
+            if answer.ok:
+                status = answer.json()["model_version_status"][0]
+                if status["state"] == "AVAILABLE":
+                    return
+                if status["state"] == "END":
+                    raise ServingError(f"the model does not load: {status['status']['error_message']}")
+        time.sleep(_POLL_SECONDS)
+    raise ServingError(f"the server was not ready within {ready_seconds:g} s")
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind((_HOST, 0))
+        return free.getsockname()[1]
