@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import matplotlib
 
 matplotlib.use("svg")
+from matplotlib import dates
 from matplotlib import pyplot as plt
 
 # Placeholders that become the page's CSS variables.
@@ -79,6 +80,9 @@ def _plot_histogram(axes, buckets, of_time) -> None:
         low, high = (
             [datetime.datetime.fromtimestamp(at, datetime.timezone.utc) for at in ends] for ends in (low, high)
         )
+        locator = dates.AutoDateLocator(maxticks=6)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
     widths = [(b - a) * 0.95 for a, b in zip(low, high, strict=True)]
     axes.bar(low, counts, widths, align="edge", color=_BY_NAME["model"])
     axes.set_ylabel("train rows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 from pathlib import Path
@@ -99,12 +100,17 @@ def write_html(report: dict[str, Any], output: str) -> Path:
         for name, value in metrics[section].items()
     ]
     templates = jinja2.Environment(loader=jinja2.PackageLoader("pipeline"), autoescape=True)
+    templates.filters["day"] = _day
     page = templates.get_template("report.html.j2")
     path = Path(output) / HTML_FILE
     path.write_text(
         page.render(report=report, references=references, figures=figures, charts=_charts(report)), encoding="utf-8"
     )
     return path
+
+
+def _day(seconds: float) -> str:
+    return datetime.datetime.fromtimestamp(seconds, datetime.timezone.utc).date().isoformat()
 
 
 def _charts(report: dict[str, Any]) -> dict[str, Any]:
