@@ -15,5 +15,5 @@ lint: setup
 serving-check: setup  ## The demo's model in the versions inside google/tf-serving-scann.
 	@scripts/check_serving_image.sh
 
-lock:  ## Resolve setup.py again into requirements.lock.
-	uv pip compile setup.py --extra benchmark --extra test --python-version 3.10 --no-header --no-annotate -o requirements.lock
+lock: setup  ## Resolve setup.py again into requirements.lock.
+	PATH="$$PWD/.tools/bin:$$PATH" uv pip compile setup.py --extra benchmark --extra test --python-version 3.10 --no-header --no-annotate -o requirements.lock

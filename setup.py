@@ -14,6 +14,7 @@ setup(
         "apache-beam[gcp]<2.65",  # From 2.65 on Beam no longer brings `dill`, which TFT 1.16 imports.
         "aiohttp",
         "click",
+        "grpcio-health-checking<1.49",  # Later ones need protobuf 4, and TFX 1.16 has 3.20.
         "jinja2",
         "matplotlib",
         "ml-metadata==1.16.0",
@@ -34,6 +35,7 @@ setup(
         "tf-keras==2.16.0",
         "tfx[kfp]==1.16.0",
         "tfx-bsl==1.16.1",
+        "uvloop",
     ],
     extras_require={"benchmark": ["implicit"], "test": ["pytest", "ruff"]},
     entry_points={"console_scripts": ["recommender=pipeline.cli:main"]},

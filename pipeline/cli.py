@@ -16,6 +16,11 @@ _NOT_BLESSED = 3
 _SPLITS = ["per_user_chronological", "random", "global_temporal"]
 
 
+def _tf_flag(name: str, **kwargs):
+    """A yes-or-no option as TensorFlow's commands have them: `--name`, `--name=true` or `--name=false`."""
+    return click.option(name, is_flag=False, flag_value=True, type=bool, show_default=True, metavar="BOOL", **kwargs)
+
+
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def cli() -> None:
     """From raw interactions to a served two-stage recommender.
@@ -67,20 +72,49 @@ def report(output) -> None:
 @cli.command()
 @click.option(
     "--model-dir",
+    "--model_base_path",
+    "model_base_path",
     metavar="DIR",
     default="runs/demo/serving_models/recommender",
     show_default=True,
     help="Directory of numbered versions; the newest is served, also when it comes later.",
 )
-@click.option("--model-name", default="recommender", show_default=True, help="Name that requests use.")
+@click.option("--model-name", "--model_name", default="recommender", show_default=True, help="Name in requests.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @click.option("--port", default=8500, show_default=True, help="gRPC port; 0 takes a free one.")
-@click.option("--rest-port", default=8501, show_default=True, help="REST port; 0 takes a free one.")
-def serve(model_dir, model_name, host, port, rest_port) -> None:
-    """Serve a model over TensorFlow Serving's REST and gRPC protocol, until interrupted."""
-    from serving.server.main import ServerOptions, serve_forever
+@click.option(
+    "--rest-port", "--rest_api_port", "rest_api_port", default=8501, show_default=True, help="REST port; 0: a free one."
+)
+@click.option("--grpc_socket_path", metavar="FILE", help="A Unix socket to answer gRPC on as well.")
+@click.option("--model_config_file", metavar="FILE", help="Models, policies and labels; instead of --model-dir.")
+@click.option(
+    "--model_config_file_poll_wait_seconds",
+    default=0.0,
+    show_default=True,
+    help="Read that file again after so long; 0: never.",
+)
+@click.option(
+    "--file_system_poll_wait_seconds",
+    type=click.FloatRange(min=0.01),
+    default=1.0,
+    show_default=True,
+    help="Look for new versions after so long.",
+)
+@_tf_flag("--enable_batching", default=True, help="Join the requests of concurrent clients.")
+@click.option("--batching_parameters_file", metavar="FILE", help="How: TensorFlow Serving's BatchingParameters.")
+@click.option("--monitoring_config_file", metavar="FILE", help="TensorFlow Serving's MonitoringConfig.")
+@click.option("--rest_api_timeout_in_ms", default=30_000, show_default=True, help="For a whole REST request.")
+@click.option("--grpc_channel_arguments", metavar="KEY=VALUE,…", default="", help="For the gRPC server.")
+def serve(**options) -> None:
+    """Serve a model over TensorFlow Serving's REST and gRPC protocol, until interrupted.
 
-    serve_forever(ServerOptions(model_dir, model_name, host, port, rest_port))
+    Options with underscores are those of `tensorflow_model_server`, and mean the same. Metrics for Prometheus are at
+    /monitoring/prometheus/metrics, health is told by gRPC's standard service.
+    """
+    from serving.server.main import serve_forever
+    from serving.server.options import ServerOptions
+
+    serve_forever(ServerOptions(**options))
 
 
 @cli.command()

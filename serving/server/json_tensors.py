@@ -13,6 +13,8 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.server.status import invalid
 
+_MAX_DEPTH = 32  # Ranks beyond this are no tensor's.
+
 Inputs = Mapping[str, meta_graph_pb2.TensorInfo]
 
 
@@ -68,7 +70,7 @@ def _names_inputs(value: Any) -> bool:
 def _array(name: str, value: Any, info: meta_graph_pb2.TensorInfo) -> np.ndarray:
     dtype = tf.dtypes.as_dtype(info.dtype)
     flat: list[Any] = []
-    shape = _flatten(name, value, flat, dtype)
+    shape = _flatten(name, value, flat, dtype, _MAX_DEPTH)
     array = np.empty(len(flat), object if dtype == tf.string else dtype.as_numpy_dtype)
     try:
         array[:] = flat
@@ -79,12 +81,14 @@ def _array(name: str, value: Any, info: meta_graph_pb2.TensorInfo) -> np.ndarray
     return array.reshape(shape)
 
 
-def _flatten(name: str, value: Any, flat: list[Any], dtype: tf.DType) -> list[int]:
-    """Appends the leaves of nested lists to `flat`; returns the shape."""
+def _flatten(name: str, value: Any, flat: list[Any], dtype: tf.DType, depth: int) -> list[int]:
+    """Appends the leaves of nested lists, at most `depth` deep, to `flat`; returns the shape."""
     if not isinstance(value, list):
         flat.append(_leaf(name, value, dtype))
         return []
-    shapes = [_flatten(name, item, flat, dtype) for item in value]
+    if not depth:
+        raise invalid(f"Lists nest more than {_MAX_DEPTH} deep in tensor {name}")
+    shapes = [_flatten(name, item, flat, dtype, depth - 1) for item in value]
     if any(shape != shapes[0] for shape in shapes):
         raise invalid(f"Encountered lists of different lengths in tensor {name}")
     return [len(value), *(shapes[0] if shapes else [])]

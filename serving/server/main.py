@@ -3,46 +3,42 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
-import os
 import signal
-from dataclasses import dataclass
+import sys
 
 import grpc
+import uvloop
 from aiohttp import web
+from grpc_health.v1 import health_pb2_grpc
 from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
 
 from serving.errors import ServingError
-from serving.server.grpc_api import ModelService, PredictionService
-from serving.server.rest import make_app
-from serving.server.versions import VersionManager
+from serving.server.batching import Batcher
+from serving.server.inference import Inference
+from serving.server.metrics import Metrics
+from serving.server.model_service import Health, ModelService
+from serving.server.options import ServerOptions
+from serving.server.prediction_service import PredictionService
+from serving.server.registry import Registry
+from serving.server.rest import MAX_REQUEST_BYTES, make_app
+from serving.server.status import RequestError
 
-_GRACE_SECONDS = 5
-
-
-@dataclass(frozen=True)
-class ServerOptions:
-    """What is served and where. Port 0 takes a free one."""
-
-    base_path: str
-    model_name: str
-    host: str
-    port: int
-    rest_port: int
+_GRACE_SECONDS = 30  # For requests that were accepted before the server was told to stop.
+_SWITCH_SECONDS = 0.0005  # Python's 0.005 would make each batch wait as long for the thread that reads requests.
 
 
 def serve_forever(options: ServerOptions) -> None:
     """Serves until SIGINT or SIGTERM, then finishes what was accepted.
 
     Raises:
-      ServingError: no such directory, or a port that is taken.
+      ServingError: a wrong option or file, no such directory, or a port that is taken.
     """
-    if not os.path.isdir(options.base_path):
-        raise ServingError(
-            f"{options.base_path}: no such directory. Run the pipeline first, or give the directory that holds the "
-            "numbered versions"
-        )
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    uvloop.install()
     asyncio.run(_serve(options))
 
 
@@ -51,33 +47,67 @@ async def _serve(options: ServerOptions) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
 
-    manager = VersionManager(options.model_name, options.base_path)
-    await manager.start()
-    if not manager.ready:
-        print(f"No version can be served in {options.base_path} yet; waiting for one.", flush=True)
-
-    grpc_server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(manager), grpc_server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(manager), grpc_server)
-    try:
-        port = grpc_server.add_insecure_port(f"{options.host}:{options.port}")
-    except RuntimeError as error:
-        raise ServingError(f"cannot listen on {options.host}:{options.port}: give another --port") from error
-    runner = web.AppRunner(make_app(manager), access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, options.host, options.rest_port, reuse_address=True)
-    try:
-        await site.start()
-    except OSError as error:
-        raise ServingError(
-            f"cannot listen on {options.host}:{options.rest_port} ({error.strerror}): give another --rest-port"
-        ) from error
-    rest_port = runner.addresses[0][1]
+    metrics, health = Metrics(), Health()
+    batcher = Batcher(options.batching(), options.enable_batching, metrics.batch)
+    registry = Registry(health.update)
+    inference = Inference(registry, batcher)
+    runner = _rest_runner(options, inference, metrics)
+    grpc_server, port = _grpc_server(options, inference, metrics, health)
+    await _load(registry, options)
+    rest_port = await _listen(runner, options)
     await grpc_server.start()
     print(
-        f"Serving {options.model_name}: gRPC on {options.host}:{port}, REST on {options.host}:{rest_port}", flush=True
+        f"Serving {', '.join(registry.names)}: gRPC on {options.host}:{port}, REST on {options.host}:{rest_port}",
+        flush=True,
     )
+    registry.watch(options.file_system_poll_wait_seconds, options.models, options.model_config_file_poll_wait_seconds)
 
     await stopped.wait()
+    await health.stop()
+    await registry.close()
     await asyncio.gather(grpc_server.stop(_GRACE_SECONDS), runner.cleanup())
-    await manager.stop()
+    batcher.close()
+
+
+async def _load(registry: Registry, options: ServerOptions) -> None:
+    try:
+        await registry.configure(options.models())
+    except RequestError as error:
+        raise ServingError(f"{options.model_config_file}: {error}") from error
+    if not registry.ready:
+        print("Not every model has a version that can be served yet; waiting for one.", flush=True)
+    gc.collect()
+    gc.freeze()  # What TensorFlow and the models consist of is there to stay; looking through it takes a second.
+
+
+def _grpc_server(
+    options: ServerOptions, inference: Inference, metrics: Metrics, health: Health
+) -> tuple[grpc.aio.Server, int]:
+    limits = [("grpc.max_receive_message_length", MAX_REQUEST_BYTES), ("grpc.max_send_message_length", -1)]
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0), *limits, *options.channel_arguments()])
+    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(inference, metrics), server)
+    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(inference.registry), server)
+    health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
+    try:
+        port = server.add_insecure_port(f"{options.host}:{options.port}")
+        if options.grpc_socket_path:
+            server.add_insecure_port(f"unix:{options.grpc_socket_path}")
+    except RuntimeError as error:
+        raise ServingError(f"cannot listen on {options.host}:{options.port}: give another --port ({error})") from error
+    return server, port
+
+
+def _rest_runner(options: ServerOptions, inference: Inference, metrics: Metrics) -> web.AppRunner:
+    app = make_app(inference, metrics, options.metrics_path(), options.rest_api_timeout_in_ms / 1000)
+    return web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE_SECONDS)
+
+
+async def _listen(runner: web.AppRunner, options: ServerOptions) -> int:
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, options.host, options.rest_api_port, reuse_address=True).start()
+    except OSError as error:
+        raise ServingError(
+            f"cannot listen on {options.host}:{options.rest_api_port} ({error.strerror}): give another --rest-port"
+        ) from error
+    return runner.addresses[0][1]

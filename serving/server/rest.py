@@ -4,49 +4,100 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
+from collections.abc import Awaitable, Callable
 from typing import Any
 
+import grpc
 from aiohttp import web
 from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
+from serving.server import json_examples
+from serving.server.inference import Inference
 from serving.server.json_tensors import format_outputs, parse_inputs
-from serving.server.model import DEFAULT_SIGNATURE
-from serving.server.status import RequestError, invalid
-from serving.server.versions import VersionManager
+from serving.server.metrics import CONTENT_TYPE, Metrics
+from serving.server.model import DEFAULT_SIGNATURE, LoadedModel
+from serving.server.registry import Target
+from serving.server.status import INTERNAL_ERROR, RequestError, invalid
 
-_MODEL = "/v1/models/{name:[^/:]+}"
-_VERSION = "/versions/{version:[0-9]+}"
-_MAX_REQUEST_BYTES = 16 << 20
+MAX_REQUEST_BYTES = 16 << 20
+_MAX_VERSION = (1 << 63) - 1
+
+_log = logging.getLogger("recommender.serving")
 
 
-def make_app(manager: VersionManager) -> web.Application:
-    """The routes of one model."""
-    routes = _Routes(manager)
-    app = web.Application(middlewares=[_errors], client_max_size=_MAX_REQUEST_BYTES)
-    for model in (_MODEL, _MODEL + _VERSION):
-        app.router.add_post(f"{model}:predict", routes.predict)
-        app.router.add_get(model, routes.status)
-        app.router.add_get(f"{model}/metadata", routes.metadata)
+def make_app(
+    inference: Inference, metrics: Metrics, metrics_path: str | None, timeout_seconds: float
+) -> web.Application:
+    """The routes.
+
+    Args:
+      inference: what requests are answered from.
+      metrics: counted into, and given at `metrics_path` unless that is None.
+      timeout_seconds: for a whole request, from its body to its answer.
+    """
+    routes = _Routes(inference, metrics, timeout_seconds)
+    app = web.Application(middlewares=[_errors], client_max_size=MAX_REQUEST_BYTES)
+    for target in ("", "/versions/{version:[0-9]+}", "/labels/{label:[^/:]+}"):
+        path = "/v1/models/{name:[^/:]+}" + target
+        app.router.add_post(f"{path}:predict", routes.predict)
+        app.router.add_post(f"{path}:classify", routes.classify)
+        app.router.add_post(f"{path}:regress", routes.regress)
+        app.router.add_get(path, routes.status)
+        app.router.add_get(f"{path}/metadata", routes.metadata)
+    if metrics_path:
+        app.router.add_get(metrics_path, routes.metrics)
     return app
 
 
 class _Routes:
-    def __init__(self, manager: VersionManager):
-        self._manager = manager
+    def __init__(self, inference: Inference, metrics: Metrics, timeout_seconds: float):
+        self._inference, self._metrics, self._timeout_seconds = inference, metrics, timeout_seconds
 
     async def predict(self, request: web.Request) -> web.Response:
-        try:
-            body = json.loads(await request.read())
-        except (ValueError, RecursionError) as error:
-            raise invalid(f"JSON Parse error: {error}") from error
-        model = self._manager.find(*_name_and_version(request))
-        name = body.get("signature_name", DEFAULT_SIGNATURE) if isinstance(body, dict) else DEFAULT_SIGNATURE
-        if name not in model.signature_defs:
-            raise invalid(f'Serving signature name: "{name}" not found in signature def')
+        return await self._timed(request, "Predict", self._predict)
+
+    async def classify(self, request: web.Request) -> web.Response:
+        return await self._timed(request, "Classify", self._classify)
+
+    async def regress(self, request: web.Request) -> web.Response:
+        return await self._timed(request, "Regress", self._regress)
+
+    async def _timed(self, request: web.Request, api: str, answer: Callable[[Any, Target], Awaitable]) -> web.Response:
+        """Reads the body and answers within the time for a request."""
+
+        async def whole() -> Any:
+            raw = await request.read()
+            try:
+                body = json.loads(raw)
+            except (ValueError, RecursionError) as error:
+                raise invalid(f"JSON Parse error: {error}") from error
+            return await answer(body, target)
+
+        target = _target(request)
+        with self._metrics.request(target.name, api, "REST"):
+            try:
+                return _json(await asyncio.wait_for(whole(), self._timeout_seconds))
+            except asyncio.TimeoutError:
+                message = f"No answer within {self._timeout_seconds:g} s"
+                raise RequestError(grpc.StatusCode.DEADLINE_EXCEEDED, message) from None
+
+    async def _predict(self, body: Any, target: Target) -> Any:
+        model = self._inference.registry.find(target)
+        name = _signature(body, model)
         tensors, by_row = parse_inputs(body, model.signature(name).inputs)
-        outputs = await asyncio.to_thread(model.run, name, tensors)
-        return _json(format_outputs(outputs, by_row))
+        return format_outputs(await self._inference.predict(model, name, tensors), by_row)
+
+    async def _classify(self, body: Any, target: Target) -> Any:
+        name = _signature(body, self._inference.registry.find(target))
+        _, result = await self._inference.classify(target, name, json_examples.parse_examples(body))
+        return json_examples.format_classes(result)
+
+    async def _regress(self, body: Any, target: Target) -> Any:
+        name = _signature(body, self._inference.registry.find(target))
+        _, result = await self._inference.regress(target, name, json_examples.parse_examples(body))
+        return json_examples.format_regressions(result)
 
     async def status(self, request: web.Request) -> web.Response:
         return _json(
@@ -55,25 +106,25 @@ class _Routes:
                     {
                         "version": str(status.version),
                         "state": status.state,
-                        "status": {
-                            "error_code": "OK" if not status.error_code else "UNKNOWN",
-                            "error_message": status.error_message,
-                        },
+                        "status": {"error_code": status.error_name, "error_message": status.error_message},
                     }
-                    for status in self._manager.statuses(*_name_and_version(request))
+                    for status in self._inference.registry.statuses(_target(request))
                 ]
             }
         )
 
     async def metadata(self, request: web.Request) -> web.Response:
-        name, version = _name_and_version(request)
-        model = self._manager.find(name, version)
+        target = _target(request)
+        model = self._inference.registry.find(target)
         signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=model.signature_defs)
         as_dict = json_format.MessageToDict(
             signatures, including_default_value_fields=True, preserving_proto_field_name=True
         )
-        spec = {"name": name, "signature_name": "", "version": str(model.version)}
+        spec = {"name": target.name, "signature_name": "", "version": str(model.version)}
         return _json({"model_spec": spec, "metadata": {"signature_def": as_dict}})
+
+    async def metrics(self, request: web.Request) -> web.Response:
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
 
 
 @web.middleware
@@ -84,17 +135,31 @@ async def _errors(request: web.Request, handler) -> web.StreamResponse:
     except RequestError as error:
         return _json({"error": str(error)}, error.http_status)
     except web.HTTPRequestEntityTooLarge as error:
-        return _json({"error": f"Request body is larger than {_MAX_REQUEST_BYTES} bytes"}, error.status)
+        return _json({"error": f"Request body is larger than {MAX_REQUEST_BYTES} bytes"}, error.status)
     except web.HTTPException as error:
         if error.status in (404, 405):
             return _json({"error": f"Malformed request: {request.method} {request.path}"}, 400)
         raise
+    except Exception:
+        _log.exception("%s %s failed", request.method, request.path)
+        return _json({"error": INTERNAL_ERROR}, 500)
 
 
-def _name_and_version(request: web.Request) -> tuple[str, int | None]:
-    version = request.match_info.get("version")
-    return request.match_info["name"], int(version) if version else None
+def _target(request: web.Request) -> Target:
+    found = request.match_info
+    version = int(found["version"]) if "version" in found else None
+    if version is not None and version > _MAX_VERSION:
+        raise invalid(f"Malformed request: {request.method} {request.path}")
+    return Target(found["name"], version, found.get("label", ""))
+
+
+def _signature(body: Any, model: LoadedModel) -> str:
+    name = body.get("signature_name", DEFAULT_SIGNATURE) if isinstance(body, dict) else DEFAULT_SIGNATURE
+    if not isinstance(name, str) or name not in model.by_row:
+        raise invalid(f'Serving signature name: "{name}" not found in signature def')
+    return name
 
 
 def _json(body: Any, status: int = 200) -> web.Response:
-    return web.json_response(body, status=status)
+    # TensorFlow Serving gives no charset, and none is needed: JSON is UTF-8.
+    return web.Response(body=json.dumps(body).encode(), status=status, content_type="application/json")

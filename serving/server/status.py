@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+from collections.abc import Callable
 from http import HTTPStatus
 
 import grpc
@@ -19,6 +22,8 @@ _HTTP = {
     grpc.StatusCode.UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED: HTTPStatus.GATEWAY_TIMEOUT,
 }
+INTERNAL_ERROR = "Internal error"
+_log = logging.getLogger("recommender.serving")
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
@@ -45,3 +50,19 @@ def from_tensorflow(error: tf.errors.OpError) -> RequestError:
     lines = [line.strip() for line in str(error.message).split("\n") if line.strip()]
     place = next((number for number, line in enumerate(lines) if line.startswith("[[{{node")), 1)
     return RequestError(_CODES.get(error.error_code, grpc.StatusCode.INTERNAL), lines[max(place - 1, 0)])
+
+
+def aborting(method: Callable) -> Callable:
+    """Makes a gRPC method answer with the status of its RequestError; other errors say nothing of the inside."""
+
+    @functools.wraps(method)
+    async def call(self, request, context: grpc.aio.ServicerContext):
+        try:
+            return await method(self, request, context)
+        except RequestError as error:
+            await context.abort(error.code, str(error))
+        except Exception:
+            _log.exception("%s failed", method.__name__)
+            await context.abort(grpc.StatusCode.INTERNAL, INTERNAL_ERROR)
+
+    return call

@@ -81,7 +81,7 @@ def test_metadata_holds_the_signatures(server):
 )
 def test_wrong_requests_say_what_is_wrong(server, body, status, message):
     answer = post(server[2], body)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/json; charset=utf-8")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/json")
     assert message in answer.json()["error"]
     assert "Traceback" not in answer.text
 

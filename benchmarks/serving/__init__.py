@@ -1,0 +1,1 @@
+"""Latency and throughput of the server, and of the index inside a servable."""

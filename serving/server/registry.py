@@ -1,0 +1,159 @@
+"""The models that a server has, by name."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from typing import NamedTuple
+
+import grpc
+from tensorflow_serving.apis import model_pb2
+from tensorflow_serving.config import model_server_config_pb2
+
+from serving.errors import ServingError
+from serving.server.model import LoadedModel
+from serving.server.status import RequestError, invalid
+from serving.server.versions import ModelVersions, VersionStatus
+
+_log = logging.getLogger("recommender.serving")
+
+ModelServerConfig = model_server_config_pb2.ModelServerConfig
+
+
+class Target(NamedTuple):
+    """Which model and version a request means: the newest, unless it says a version or a label."""
+
+    name: str
+    version: int | None = None
+    label: str = ""
+
+    @classmethod
+    def of_spec(cls, spec: model_pb2.ModelSpec) -> Target:
+        version = spec.version.value if spec.HasField("version") else None
+        return cls(spec.name, version, spec.version_label)
+
+
+class Registry:
+    """Models, kept up to date with the disk and with the configuration.
+
+    Args:
+      report: told after each look at the disk whether every model can answer.
+    """
+
+    def __init__(self, report: Callable[[bool], Awaitable[None]]):
+        self._models: dict[str, ModelVersions] = {}
+        self._report = report
+        self._updating = asyncio.Lock()  # One load at a time, so that what is served keeps its share of the processors.
+        self._watchers: list[asyncio.Task] = []
+
+    @property
+    def names(self) -> list[str]:
+        """The models' names."""
+        return list(self._models)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every model can answer."""
+        return bool(self._models) and all(model.ready for model in self._models.values())
+
+    def find(self, target: Target) -> LoadedModel:
+        """The version that a request means. Raises RequestError if it is not loaded."""
+        if target.name not in self._models:
+            wanted = (
+                f"Latest({target.name})" if target.version is None else f"Specific({target.name}, {target.version})"
+            )
+            raise RequestError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {wanted}")
+        return self._models[target.name].find(target.version, target.label)
+
+    def statuses(self, target: Target) -> list[VersionStatus]:
+        """Versions of a model, the newest first. Raises RequestError if there are none."""
+        if target.name not in self._models:
+            message = f"Could not find any versions of model {target.name}"
+            raise RequestError(grpc.StatusCode.NOT_FOUND, message)
+        return self._models[target.name].statuses(target.version, target.label)
+
+    async def configure(self, config: ModelServerConfig) -> None:
+        """Serves these models from now on: loads new ones, then drops those that are left out.
+
+        Raises:
+          RequestError: the configuration is wrong, and nothing was changed; or a label is for a version that is not
+            loaded, and the model's former labels were kept.
+        """
+        _check(config)
+        async with self._updating:
+            wanted, refused = {}, []
+            for given in config.model_config_list.config:
+                model = self._models.get(given.name)
+                if model is None or model.config.base_path != given.base_path:
+                    model = ModelVersions(given)
+                labels = dict(model.config.version_labels)
+                model.config = given
+                await model.refresh()
+                unavailable = [label for label, version in given.version_labels.items() if not model.has(version)]
+                if unavailable:
+                    refused += [f"label {label} of model {given.name}" for label in unavailable]
+                    model.config.version_labels.clear()
+                    model.config.version_labels.update(labels)
+                wanted[given.name] = model
+            gone = [model for name, model in self._models.items() if wanted.get(name) is not model]
+            self._models = wanted
+            for model in gone:
+                model.unload_all()
+        await self._report(self.ready)
+        if refused:
+            raise RequestError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"Request to assign {', '.join(refused)} to a version which is not currently available for inference",
+            )
+
+    def watch(self, poll_seconds: float, read_config: Callable[[], ModelServerConfig], read_seconds: float) -> None:
+        """Looks for new versions, and for a new configuration if `read_seconds` is not 0, until `close`."""
+        self._watchers.append(asyncio.create_task(_repeat(poll_seconds, self._refresh)))
+        if read_seconds:
+            self._watchers.append(asyncio.create_task(_repeat(read_seconds, lambda: self._read(read_config))))
+
+    async def close(self) -> None:
+        """Stops watching."""
+        for watcher in self._watchers:
+            watcher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watcher
+
+    async def _refresh(self) -> None:
+        async with self._updating:
+            for model in list(self._models.values()):
+                await model.refresh()
+        await self._report(self.ready)
+
+    async def _read(self, read_config: Callable[[], ModelServerConfig]) -> None:
+        config = await asyncio.to_thread(read_config)
+        if list(config.model_config_list.config) != [model.config for model in self._models.values()]:
+            await self.configure(config)
+
+
+async def _repeat(seconds: float, action: Callable) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        try:
+            await action()
+        except (OSError, RequestError, ServingError) as error:
+            _log.warning("%s", error)
+        except Exception:
+            _log.exception("cannot look for new versions")
+
+
+def _check(config: ModelServerConfig) -> None:
+    """Raises RequestError for a configuration that cannot be served."""
+    models: Iterable[model_server_config_pb2.ModelConfig] = config.model_config_list.config
+    if not models:
+        raise invalid("Expected model_config_list to hold at least one model")
+    names = [model.name for model in models]
+    for model in models:
+        if not model.name or names.count(model.name) > 1:
+            raise invalid(f"Illegal setting: model names have to be unique and not empty, not {model.name!r}")
+        if not model.base_path:
+            raise invalid(f"Illegal setting: model {model.name} has no base_path")
+        if model.model_platform not in ("", "tensorflow"):
+            raise invalid(f"Illegal setting: model {model.name} is of platform {model.model_platform}, not tensorflow")

@@ -1,0 +1,129 @@
+"""Batching of concurrent requests, on a real model that tells how many rows it got at once."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from serving.server.batching import Batcher, BatchingParameters
+from serving.server.model import LoadedModel
+from serving.server.status import RequestError
+from tests.serving.conftest import export
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "1"
+    export(path)
+    return LoadedModel(str(path), 1)
+
+
+def users(*names):
+    return {"user_id": np.array([name.encode() for name in names], object)}
+
+
+def ask(model, requests, join=True, **parameters):
+    """Makes requests, pairs of signature and inputs, at the same time; returns their answers and the batches' rows."""
+    sizes = []
+
+    async def together():
+        batcher = Batcher(BatchingParameters(**parameters), join, sizes.append)
+        runs = [batcher.run(model, name, tensors) for name, tensors in requests]
+        try:
+            return await asyncio.gather(*runs, return_exceptions=True)
+        finally:
+            batcher.close()
+
+    return asyncio.run(together()), sizes
+
+
+def test_each_request_gets_its_own_rows_of_a_shared_batch(model):
+    names = [[f"{n}-{row}" for row in range(n % 4)] for n in range(40)]
+    answers, sizes = ask(model, [("serving_default", users(*row)) for row in names])
+    assert [answer["greeting"].tolist() for answer in answers] == [
+        [f"hello {name}".encode() for name in row] for row in names
+    ]
+    assert sum(sizes) == 60 and len(sizes) < 10
+
+
+def test_requests_wait_for_others_no_longer_than_the_timeout(model):
+    requests = [("count", users("a"))] * 3
+    answers, _ = ask(model, requests, batch_timeout_micros=50_000)
+    assert [answer["rows"].tolist() for answer in answers] == [[3]] * 3
+    answers, _ = ask(model, requests, batch_timeout_micros=10**9, max_batch_size=3)
+    assert [answer["rows"].tolist() for answer in answers] == [[3]] * 3, "a full batch does not wait"
+
+
+def test_without_joining_each_request_runs_alone(model):
+    answers, sizes = ask(model, [("count", users("a", "b"))] * 3, join=False, batch_timeout_micros=10_000)
+    assert [answer["rows"].tolist() for answer in answers] == [[2, 2]] * 3
+    assert sizes == [2, 2, 2]
+
+
+def test_a_large_request_is_cut_and_joined_again(model):
+    names = [str(n) for n in range(1000)]
+    ((greeted, counted), sizes) = ask(
+        model, [("serving_default", users(*names)), ("count", users(*names))], max_batch_size=300
+    )
+    assert greeted["greeting"].tolist() == [f"hello {name}".encode() for name in names]
+    assert counted["rows"].tolist() == [300] * 900 + [100] * 100
+    assert max(sizes) == 300
+
+
+def test_batches_are_filled_up_to_an_allowed_size(model):
+    answers, _ = ask(model, [("count", users("a", "b", "c"))], allowed_batch_sizes=(4, 8), max_batch_size=8)
+    assert answers[0]["rows"].tolist() == [4, 4, 4]
+
+
+def test_rows_of_different_widths_do_not_meet(model):
+    def scale(width):
+        return {"number": np.ones([1, width], np.int64), "offset": np.zeros(1, np.float32)}
+
+    answers, sizes = ask(model, [("scale", scale(width)) for width in (1, 2, 1, 2)], batch_timeout_micros=20_000)
+    assert [answer["product"].tolist() for answer in answers] == [[[2.0] * width] for width in (1, 2, 1, 2)]
+    assert sizes == [2, 2]
+
+
+def test_a_signature_without_a_batch_dimension_runs_alone(model):
+    inputs = {"x": np.float32(1), "y": np.array([2, 3], np.float32)}
+    answers, _ = ask(model, [("whole", inputs)] * 2)
+    assert [answer["sum"] for answer in answers] == [6.0, 6.0]
+
+
+def test_a_wrong_request_spoils_no_other(model):
+    answers, _ = ask(model, [("fail", users(*row)) for row in ([""], ["x"], ["", ""])], batch_timeout_micros=20_000)
+    assert answers[0]["user_id"].tolist() == [b""]
+    assert isinstance(answers[1], RequestError) and "never mind" in str(answers[1])
+    assert answers[2]["user_id"].tolist() == [b"", b""]
+
+
+def test_a_full_queue_refuses_and_goes_on(model):
+    answers, _ = ask(model, [("count", users("a", "b"))] * 5, max_batch_size=2, max_enqueued_batches=2)
+    refused = [answer for answer in answers if isinstance(answer, RequestError)]
+    assert {error.code.name for error in refused} == {"RESOURCE_EXHAUSTED"}
+    assert len(answers) - len(refused) == 3, "one that runs and two that wait"
+
+
+def test_what_never_fits_and_what_does_not_fit_together_is_invalid(model):
+    mixed = {"number": np.ones([2, 1], np.int64), "offset": np.zeros(3, np.float32)}
+    answers, _ = ask(model, [("count", users(*"abcde")), ("scale", mixed)], max_batch_size=2, max_enqueued_batches=2)
+    assert [answer.code.name for answer in answers] == ["INVALID_ARGUMENT"] * 2
+    assert "5 rows" in str(answers[0]) and "equal 0th-dimension size" in str(answers[1])
+
+
+def test_a_request_that_nobody_waits_for_is_not_run(model):
+    sizes = []
+
+    async def give_up():
+        batcher = Batcher(BatchingParameters(), True, sizes.append)
+        busy = asyncio.create_task(batcher.run(model, "work", {"rounds": np.array([50], np.int32)}))
+        await asyncio.sleep(0)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(batcher.run(model, "count", users("a", "b", "c")), 0.001)
+        answer = await batcher.run(model, "count", users("d"))
+        await busy
+        batcher.close()
+        return answer
+
+    assert asyncio.run(give_up())["rows"].tolist() == [1]
+    assert sizes == [1, 1]

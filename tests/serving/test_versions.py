@@ -1,0 +1,159 @@
+"""Which versions are loaded, on real models below a real directory."""
+
+import asyncio
+import shutil
+
+import pytest
+from tensorflow_serving.config import model_server_config_pb2
+
+from serving.server.registry import Registry, Target
+from serving.server.status import RequestError
+from serving.server.versions import ModelVersions
+from tests.serving.conftest import export
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    path = tmp_path_factory.mktemp("exported") / "model"
+    export(path)
+    return path
+
+
+@pytest.fixture
+def base_path(exported, tmp_path):
+    for version in "123":
+        shutil.copytree(exported, tmp_path / version)
+    return tmp_path
+
+
+def config(base_path, policy=None, labels=None, name="toy"):
+    given = model_server_config_pb2.ModelConfig(name=name, base_path=str(base_path), version_labels=labels or {})
+    if policy:
+        kind, values = policy
+        getattr(given.model_version_policy, kind).SetInParent()
+        for key, value in values.items():
+            found = getattr(given.model_version_policy, kind)
+            getattr(found, key).extend(value) if isinstance(value, list) else setattr(found, key, value)
+    return given
+
+
+def states(versions):
+    return {status.version: status.state for status in versions.statuses(None)}
+
+
+def refresh(versions):
+    asyncio.run(versions.refresh())
+
+
+@pytest.mark.parametrize(
+    ("policy", "served"),
+    [
+        (None, [3]),
+        (("latest", {"num_versions": 2}), [2, 3]),
+        (("all", {}), [1, 2, 3]),
+        (("specific", {"versions": [1, 9]}), [1]),
+    ],
+)
+def test_the_policy_chooses_versions(base_path, policy, served):
+    versions = ModelVersions(config(base_path, policy))
+    refresh(versions)
+    assert [version for version in range(10) if versions.has(version)] == served
+    assert versions.find(None).version == max(served)
+
+
+def test_deleting_the_newest_rolls_back(base_path):
+    versions = ModelVersions(config(base_path))
+    refresh(versions)
+    shutil.rmtree(base_path / "3")
+    refresh(versions)
+    assert versions.find(None).version == 2
+    assert states(versions) == {3: "END", 2: "AVAILABLE"}
+
+
+@pytest.mark.parametrize("harm", ["half-copied", "corrupt", "no signature"])
+def test_what_does_not_load_is_reported_left_alone_and_tried_again_when_it_changes(base_path, exported, harm):
+    versions = ModelVersions(config(base_path))
+    refresh(versions)
+    old = versions.find(None)
+    new = base_path / "4"
+    shutil.copytree(exported, new)
+    if harm == "half-copied":
+        shutil.rmtree(new / "variables")
+    elif harm == "corrupt":
+        (new / "saved_model.pb").write_bytes((exported / "saved_model.pb").read_bytes()[:1000])
+    else:
+        (new / "saved_model.pb").write_bytes(b"")
+    refresh(versions)
+    (failed, *_) = versions.statuses(None)
+    assert (failed.version, failed.state) == (4, "END") and failed.error_message
+    assert versions.find(None) is old
+    refresh(versions)
+    assert versions.statuses(None)[0] is failed, "it is not tried again for nothing"
+    shutil.rmtree(new)
+    shutil.copytree(exported, new)
+    refresh(versions)
+    assert versions.find(None).version == 4
+    assert states(versions) == {4: "AVAILABLE", 3: "END"}
+
+
+def test_a_server_that_starts_on_a_broken_version_serves_the_one_before(base_path):
+    (base_path / "3" / "saved_model.pb").write_bytes(b"not a graph")
+    versions = ModelVersions(config(base_path))
+    refresh(versions)
+    refresh(versions)
+    assert versions.find(None).version == 2
+
+
+def registry_of(*configs):
+    """A registry after a first configuration, and a function to give it another."""
+
+    async def report(ready):
+        registry.reported = ready
+
+    def configure(*configs):
+        given = model_server_config_pb2.ModelServerConfig()
+        given.model_config_list.config.extend(configs)
+        asyncio.run(registry.configure(given))
+
+    registry = Registry(report)
+    configure(*configs)
+    return registry, configure
+
+
+def test_labels_name_loaded_versions(base_path):
+    everything = ("all", {})
+    registry, configure = registry_of(config(base_path, everything, {"stable": 2, "canary": 3}))
+    assert registry.reported
+    assert [registry.find(Target("toy", label=label)).version for label in ("stable", "canary")] == [2, 3]
+    with pytest.raises(RequestError, match="Unrecognized servable version label: no"):
+        registry.find(Target("toy", label="no"))
+    with pytest.raises(RequestError, match="label stable of model toy to a version which is not currently available"):
+        configure(config(base_path, everything, {"stable": 9}))
+    assert registry.find(Target("toy", label="stable")).version == 2
+
+
+def test_models_that_a_new_configuration_leaves_out_are_dropped(base_path, tmp_path):
+    registry, configure = registry_of(config(base_path), config(base_path, name="other"))
+    model = registry.find(Target("toy"))
+    configure(config(base_path), config(tmp_path / "empty", name="empty"))
+    assert registry.find(Target("toy")) is model, "a model that stays is not loaded again"
+    assert not registry.ready and not registry.reported
+    for name in ("other", "empty"):
+        with pytest.raises(RequestError, match=rf"Servable not found for request: Latest\({name}\)"):
+            registry.find(Target(name))
+
+
+@pytest.mark.parametrize(
+    ("configs", "message"),
+    [
+        ([], "at least one model"),
+        ([{"name": "a", "base_path": "x"}, {"name": "a", "base_path": "y"}], "unique"),
+        ([{"name": "a"}], "model a has no base_path"),
+        ([{"name": "a", "base_path": "x", "model_platform": "onnx"}], "platform onnx"),
+    ],
+)
+def test_a_wrong_configuration_changes_nothing(base_path, configs, message):
+    registry, configure = registry_of(config(base_path))
+    with pytest.raises(RequestError, match=message):
+        configure(*(model_server_config_pb2.ModelConfig(**given) for given in configs))
+    assert registry.names == ["toy"]
