@@ -37,6 +37,6 @@ setup(
         "tfx-bsl==1.16.1",
         "uvloop",
     ],
-    extras_require={"benchmark": ["implicit"], "test": ["pytest", "ruff"]},
+    extras_require={"benchmark": ["implicit"], "test": ["hypothesis", "psutil", "pytest", "pytest-xdist", "ruff"]},
     entry_points={"console_scripts": ["recommender=pipeline.cli:main"]},
 )

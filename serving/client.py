@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from serving.errors import ServingError
 
 _BATCH = 256
+_HISTORY_WIDTH = 100  # Of every request: TensorFlow Serving joins requests into a batch only if they are equally wide.
 _ATTEMPTS = 3
 _FIRST_PAUSE_SECONDS = 0.2
 
@@ -102,7 +103,7 @@ class Client:
 
 def _queries(users: list[str], histories: Sequence[Sequence[str]]) -> dict[str, list]:
     """Inputs of `recommend`: now, with histories whose times are not known."""
-    width = max(map(len, histories))
+    width = max(_HISTORY_WIDTH, *map(len, histories))
     return {
         "user_id": users,
         "timestamp": [0] * len(users),

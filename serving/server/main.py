@@ -83,8 +83,12 @@ async def _load(registry: Registry, options: ServerOptions) -> None:
 def _grpc_server(
     options: ServerOptions, inference: Inference, metrics: Metrics, health: Health
 ) -> tuple[grpc.aio.Server, int]:
-    limits = [("grpc.max_receive_message_length", MAX_REQUEST_BYTES), ("grpc.max_send_message_length", -1)]
-    server = grpc.aio.server(options=[("grpc.so_reuseport", 0), *limits, *options.channel_arguments()])
+    arguments = {
+        "grpc.so_reuseport": 0,
+        "grpc.max_receive_message_length": MAX_REQUEST_BYTES,
+        "grpc.max_send_message_length": -1,
+    }
+    server = grpc.aio.server(options=list((arguments | options.channel_arguments()).items()))
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(inference, metrics), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(inference.registry), server)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)

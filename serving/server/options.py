@@ -92,14 +92,14 @@ class ServerOptions:
         given = _read(self.monitoring_config_file, protos.MonitoringConfig()).prometheus_config
         return (given.path or _PROMETHEUS_PATH) if given.enable else None
 
-    def channel_arguments(self) -> list[tuple[str, int | str]]:
+    def channel_arguments(self) -> dict[str, int | str]:
         """`grpc_channel_arguments`, parsed. Raises ServingError for an entry without a value."""
-        parsed = []
+        parsed = {}
         for entry in filter(None, self.grpc_channel_arguments.split(",")):
             key, equals, value = entry.strip().partition("=")
             if not equals:
                 raise ServingError(f"--grpc_channel_arguments {entry!r}: expected key=value")
-            parsed.append((key, int(value) if value.lstrip("-").isdigit() else value))
+            parsed[key] = int(value) if value.lstrip("-").isdigit() else value
         return parsed
 
 

@@ -2,14 +2,23 @@
 
 import grpc
 import pytest
+import requests
 import tensorflow as tf
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tensorflow_serving.apis import (
+    classification_pb2,
     get_model_metadata_pb2,
     get_model_status_pb2,
+    inference_pb2,
+    input_pb2,
+    model_management_pb2,
     model_service_pb2_grpc,
     predict_pb2,
     prediction_service_pb2_grpc,
+    regression_pb2,
 )
+
+from tests.serving.conftest import export, export_of_examples, serving
 
 
 @pytest.fixture(scope="module")
@@ -74,3 +83,135 @@ def test_status_and_metadata(channel):
     signatures = get_model_metadata_pb2.SignatureDefMap()
     assert response.metadata["signature_def"].Unpack(signatures)
     assert {"serving_default", "scale", "fail"} <= set(signatures.signature_def)
+
+
+@pytest.fixture(scope="module")
+def examples_server(tmp_path_factory):
+    base_path = tmp_path_factory.mktemp("examples")
+    export_of_examples(base_path / "1")
+    with serving(base_path) as (_, grpc_port, rest_port), grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+        yield prediction_service_pb2_grpc.PredictionServiceStub(channel), f"http://127.0.0.1:{rest_port}/v1/models/toy"
+
+
+def examples(*values, context=False):
+    given = input_pb2.Input()
+    kind = given.example_list_with_context if context else given.example_list
+    if context:
+        kind.context.features.feature["x"].float_list.value.append(0.25)
+    for value in values:
+        example = kind.examples.add()
+        if value is not None:
+            example.features.feature["x"].float_list.value.append(value)
+    return given
+
+
+def test_classify_and_regress_take_examples(examples_server):
+    stub, _ = examples_server
+    request = classification_pb2.ClassificationRequest(input=examples(0.75, None, context=True))
+    request.model_spec.name = "toy"
+    response = stub.Classify(request, timeout=10)
+    found = [[(one.label, one.score) for one in entry.classes] for entry in response.result.classifications]
+    assert found == [[("yes", 0.75), ("no", 0.25)], [("yes", 0.25), ("no", 0.75)]]
+    assert response.model_spec.version.value == 1
+    request = regression_pb2.RegressionRequest(input=examples(0.5, 3.0))
+    request.model_spec.name, request.model_spec.signature_name = "toy", "value"
+    assert [entry.value for entry in stub.Regress(request, timeout=10).result.regressions] == [1.0, 6.0]
+
+
+def test_multi_inference_runs_tasks_of_both_kinds(examples_server):
+    stub, _ = examples_server
+    request = inference_pb2.MultiInferenceRequest(input=examples(0.5))
+    for signature, method in (("serving_default", "classify"), ("value", "regress")):
+        task = request.tasks.add(method_name=f"tensorflow/serving/{method}")
+        task.model_spec.name, task.model_spec.signature_name = "toy", signature
+    first, second = stub.MultiInference(request, timeout=10).results
+    assert first.classification_result.classifications[0].classes[0].label == "yes"
+    assert second.regression_result.regressions[0].value == 1.0
+    assert second.model_spec.signature_name == "value"
+
+
+def test_signatures_of_another_kind_and_empty_inputs_are_refused(examples_server):
+    stub, _ = examples_server
+    request = regression_pb2.RegressionRequest(input=examples(0.5))
+    request.model_spec.name = "toy"
+    with pytest.raises(grpc.RpcError) as error:
+        stub.Regress(request, timeout=10)
+    assert "Expected regression signature method_name to be tensorflow/serving/regress" in error.value.details()
+    request = classification_pb2.ClassificationRequest()
+    request.model_spec.name = "toy"
+    with pytest.raises(grpc.RpcError) as error:
+        stub.Classify(request, timeout=10)
+    assert (error.value.code().name, error.value.details()) == ("INVALID_ARGUMENT", "Input is empty.")
+
+
+def test_classify_and_regress_over_rest(examples_server):
+    _, url = examples_server
+    body = {"context": {"x": 0.25}, "examples": [{"x": [0.75]}, {}]}
+    answer = requests.post(f"{url}:classify", json=body).json()
+    assert answer == {"results": [[["yes", 0.75], ["no", 0.25]], [["yes", 0.25], ["no", 0.75]]]}
+    body = {"signature_name": "value", "examples": [{"x": 3.0}]}
+    assert requests.post(f"{url}:regress", json=body).json() == {"results": [6.0]}
+    answer = requests.post(f"{url}:regress", json={"signature_name": "value", "examples": [{"x": [1.0, "a"]}]})
+    assert (answer.status_code, answer.json()) == (400, {"error": "Example feature 'x' has values of different types"})
+
+
+def test_health_is_told_by_the_standard_service(channel, tmp_path):
+    request = health_pb2.HealthCheckRequest()
+    assert health_pb2_grpc.HealthStub(channel).Check(request).status == health_pb2.HealthCheckResponse.SERVING
+    with serving(tmp_path) as (_, port, _), grpc.insecure_channel(f"127.0.0.1:{port}") as empty:
+        assert health_pb2_grpc.HealthStub(empty).Check(request).status == health_pb2.HealthCheckResponse.NOT_SERVING
+
+
+def test_a_reload_request_changes_models_and_labels(tmp_path):
+    for name, factor in (("toy/1", 1), ("toy/2", 2), ("other/1", 5)):
+        export(tmp_path / name, factor)
+    with serving(tmp_path / "toy") as (_, port, _), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        reload = model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest
+
+        def product(name, label=""):
+            request = predict_pb2.PredictRequest()
+            request.model_spec.name, request.model_spec.signature_name = name, "scale"
+            if label:
+                request.model_spec.version_label = label
+            request.inputs["number"].CopyFrom(tf.make_tensor_proto(tf.constant([[1]], tf.int64)))
+            request.inputs["offset"].CopyFrom(tf.make_tensor_proto([0.0]))
+            stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+            return stub.Predict(request, timeout=10).outputs["product"].float_val[0]
+
+        request = model_management_pb2.ReloadConfigRequest()
+        toy = request.config.model_config_list.config.add(name="toy", base_path=str(tmp_path / "toy"))
+        toy.model_version_policy.all.SetInParent()
+        toy.version_labels.update({"stable": 1, "canary": 2})
+        request.config.model_config_list.config.add(name="other", base_path=str(tmp_path / "other"))
+        assert reload(request, timeout=60).status.error_code == 0
+        assert [product("toy", "stable"), product("toy", "canary"), product("toy"), product("other")] == [1, 2, 2, 5]
+        del request.config.model_config_list.config[0]
+        assert reload(request, timeout=60).status.error_code == 0
+        with pytest.raises(grpc.RpcError, match=r"Servable not found for request: Latest\(toy\)"):
+            product("toy")
+        status = reload(model_management_pb2.ReloadConfigRequest(), timeout=60).status
+        assert (status.error_code, product("other")) == (grpc.StatusCode.INVALID_ARGUMENT.value[0], 5)
+
+
+def test_a_deadline_is_honoured_and_what_waits_behind_it_is_answered(channel):
+    with pytest.raises(grpc.RpcError) as error:
+        request = predict_pb2.PredictRequest()
+        request.model_spec.name, request.model_spec.signature_name = "toy", "work"
+        request.inputs["rounds"].CopyFrom(tf.make_tensor_proto([2000], tf.int32))
+        prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=0.2)
+    assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    assert list(predict(channel, user_id=["42"]).outputs["greeting"].string_val) == [b"hello 42"]
+
+
+def test_unix_sockets_and_channel_arguments(tmp_path):
+    export(tmp_path / "1")
+    arguments = [
+        "--grpc_socket_path",
+        tmp_path / "socket",
+        "--grpc_channel_arguments=grpc.max_receive_message_length=99",
+    ]
+    with serving(tmp_path, *arguments), grpc.insecure_channel(f"unix:{tmp_path / 'socket'}") as channel:
+        assert list(predict(channel, user_id=["42"]).outputs["greeting"].string_val) == [b"hello 42"]
+        with pytest.raises(grpc.RpcError) as error:
+            predict(channel, user_id=["x" * 100])
+        assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -155,3 +155,63 @@ def test_the_server_waits_for_a_first_version_and_stops_when_told(tmp_path):
         wait_for(lambda: post(url, {"instances": ["1"]}).status_code == 200)
         process.terminate()
         assert process.wait(timeout=20) == 0
+
+
+def test_labels_are_part_of_the_path(tmp_path):
+    for version in (1, 2):
+        export(tmp_path / "models" / str(version), factor=version)
+    config = tmp_path / "models.config"
+    config.write_text(
+        'model_config_list { config { name: "toy" base_path: "%s" model_platform: "tensorflow" '
+        'model_version_policy { all {} } version_labels { key: "stable" value: 1 } } }' % (tmp_path / "models")
+    )
+    with serving(tmp_path, "--model_config_file", config, "--model_config_file_poll_wait_seconds=0.1") as (*_, port):
+        url = f"http://127.0.0.1:{port}/v1/models/toy"
+        body = {"signature_name": "scale", "inputs": {"number": [[1]], "offset": [0]}}
+
+        def product(target):
+            return post(url + target, body).json()["outputs"]["product"][0][0]
+
+        assert [product(target) for target in ("/labels/stable", "/versions/1", "/versions/2", "")] == [1, 1, 2, 2]
+        assert requests.get(f"{url}/labels/stable").json()["model_version_status"][0]["version"] == "1"
+        answer = post(f"{url}/labels/no", body)
+        assert (answer.status_code, answer.json()) == (400, {"error": "Unrecognized servable version label: no"})
+        config.write_text(config.read_text().replace("value: 1", "value: 2"))
+        wait_for(lambda: product("/labels/stable") == 2)
+
+
+def test_metrics_count_requests_under_the_names_of_tensorflow_serving(server):
+    def counted():
+        lines = requests.get(f"http://{server[2].split('/')[2]}/monitoring/prometheus/metrics").text.splitlines()
+        return {line.rpartition(" ")[0]: float(line.rpartition(" ")[2]) for line in lines if not line.startswith("#")}
+
+    def grown(key):
+        return after[key] - before.get(key, 0)
+
+    before = counted()
+    post(server[2], {"instances": ["42"]})
+    post(server[2], {"instances": [1]})
+    post(server[2].replace("toy", "made-up"), {"instances": ["1"]})
+    after = counted()
+    assert grown(':tensorflow:serving:request_count{model_name="toy",status="OK"}') == 1
+    assert grown(':tensorflow:serving:request_count{model_name="toy",status="INVALID_ARGUMENT"}') == 1
+    assert grown(':tensorflow:serving:request_count{model_name="",status="NOT_FOUND"}') == 1
+    latency = ':tensorflow:serving:request_latency_count{API="Predict",entrypoint="REST",model_name="toy"}'
+    assert grown(latency) == 2
+    assert grown(":tensorflow:serving:batching:processed_batch_size_sum") == 1
+
+
+def test_configuration_files_of_tensorflow_serving_are_read(tmp_path):
+    export(tmp_path / "1")
+    (tmp_path / "batching").write_text("max_batch_size { value: 2 } max_enqueued_batches { value: 2 }")
+    (tmp_path / "monitoring").write_text('prometheus_config { enable: true path: "/metrics" }')
+    files = ["--batching_parameters_file", tmp_path / "batching", "--monitoring_config_file", tmp_path / "monitoring"]
+    with serving(tmp_path, "--enable_batching=true", "--rest_api_timeout_in_ms=300", *files) as (*_, port):
+        url = f"http://127.0.0.1:{port}/v1/models/toy"
+        answer = post(url, {"signature_name": "count", "instances": ["a", "b", "c"]})
+        assert answer.json()["predictions"] == [2, 2, 1]
+        answer = post(url, {"instances": ["a"] * 5})
+        assert (answer.status_code, "A request of 5 rows is larger" in answer.json()["error"]) == (400, True)
+        assert requests.get(f"http://127.0.0.1:{port}/metrics").status_code == 200
+        answer = post(url, {"signature_name": "work", "instances": [2000]})
+        assert (answer.status_code, answer.json()) == (504, {"error": "No answer within 0.3 s"})

@@ -1,0 +1,88 @@
+"""Options of the server, and the files of TensorFlow Serving that they name."""
+
+import dataclasses
+
+import pytest
+
+from serving.errors import ServingError
+from serving.server.batching import BatchingParameters
+from serving.server.options import ServerOptions
+from tests.e2e.conftest import ROOT, recommender
+
+
+def options(tmp_path, **values):
+    """Options whose files are given by their content."""
+    for name, value in values.items():
+        if name.endswith("_file") and value is not None:
+            (tmp_path / name).write_text(value)
+            values[name] = str(tmp_path / name)
+    return ServerOptions(str(tmp_path), **values)
+
+
+def test_one_model_is_served_from_its_base_path(tmp_path):
+    (model,) = options(tmp_path, model_name="a").models().model_config_list.config
+    assert (model.name, model.base_path, model.model_platform) == ("a", str(tmp_path), "tensorflow")
+
+
+def test_batching_parameters(tmp_path):
+    text = "max_batch_size { value: 8 } num_batch_threads { value: 3 } allowed_batch_sizes: 2 allowed_batch_sizes: 8"
+    found = options(tmp_path, batching_parameters_file=text).batching()
+    assert dataclasses.asdict(found) == dataclasses.asdict(BatchingParameters()) | {
+        "max_batch_size": 8,
+        "num_batch_threads": 3,
+        "allowed_batch_sizes": (2, 8),
+    }
+
+
+def test_monitoring(tmp_path):
+    assert options(tmp_path).metrics_path() == "/monitoring/prometheus/metrics"
+    given = options(tmp_path, monitoring_config_file='prometheus_config { enable: true path: "/m" }')
+    assert given.metrics_path() == "/m"
+    assert options(tmp_path, monitoring_config_file="prometheus_config {}").metrics_path() is None
+
+
+def test_channel_arguments(tmp_path):
+    given = options(tmp_path, grpc_channel_arguments="grpc.max_concurrent_streams=7,grpc.primary_user_agent=me")
+    assert given.channel_arguments() == {"grpc.max_concurrent_streams": 7, "grpc.primary_user_agent": "me"}
+
+
+def test_the_files_for_the_image_are_read_here_too():
+    config = ROOT / "serving" / "config"
+    given = ServerOptions(
+        "",
+        model_config_file=str(config / "models.config"),
+        batching_parameters_file=str(config / "batching.config"),
+        monitoring_config_file=str(config / "monitoring.config"),
+    )
+    (model,) = given.models().model_config_list.config
+    assert (model.name, model.base_path) == ("recommender", "/models/recommender")
+    assert given.batching().max_batch_size == 256
+    assert given.metrics_path() == "/monitoring/prometheus/metrics"
+
+
+@pytest.mark.parametrize(
+    ("values", "ask", "message"),
+    [
+        ({"batching_parameters_file": "max_batch_sise { value: 2 }"}, "batching", "is not a text-format Batching"),
+        ({"batching_parameters_file": "max_batch_size { value: 0 }"}, "batching", "max_batch_size 0 is too small"),
+        ({"batching_parameters_file": "allowed_batch_sizes: 8"}, "batching", "end with max_batch_size, 128"),
+        ({"model_config_file": "\0"}, "models", "is not a text-format ModelServerConfig"),
+        ({"grpc_channel_arguments": "a=1,b"}, "channel_arguments", "'b': expected key=value"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path, values, ask, message):
+    with pytest.raises(ServingError, match=message):
+        getattr(options(tmp_path, **values), ask)()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model-dir", "nowhere"], "nowhere: no such directory. Run the pipeline first"),
+        (["--model_config_file", "nowhere"], "nowhere: No such file or directory"),
+    ],
+)
+def test_a_wrong_option_stops_the_server_with_one_line(arguments, message):
+    done = recommender("serve", *arguments)
+    assert (done.returncode, done.stderr.count("error: ")) == (1, 1), done.stderr
+    assert message in done.stderr and "Traceback" not in done.stderr
