@@ -6,8 +6,8 @@ setup:
 demo: setup  ## The main job on built-in data, then answers over REST and gRPC.
 	@.venv/bin/recommender demo
 
-test: setup lint  ## All tests: quick ones first, then the end-to-end ones.
-	@.venv/bin/python -m pytest -q tests
+test: setup lint  ## All tests, two files at a time.
+	@.venv/bin/python -m pytest -q -n 2 --dist loadfile tests
 
 lint: setup
 	@.venv/bin/ruff check .

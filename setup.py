@@ -19,6 +19,7 @@ setup(
         "matplotlib",
         "ml-metadata==1.16.0",
         "prometheus-client",
+        "psutil",
         "pyarrow",
         "pydantic>=2",
         "pyyaml",
@@ -37,6 +38,9 @@ setup(
         "tfx-bsl==1.16.1",
         "uvloop",
     ],
-    extras_require={"benchmark": ["implicit"], "test": ["hypothesis", "psutil", "pytest", "pytest-xdist", "ruff"]},
+    extras_require={
+        "benchmark": ["implicit"],
+        "test": ["hypothesis", "kubernetes-validate", "pytest", "pytest-xdist", "ruff"],
+    },
     entry_points={"console_scripts": ["recommender=pipeline.cli:main"]},
 )

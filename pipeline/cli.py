@@ -160,6 +160,35 @@ def quality(config_name, data, split, seeds, ablations, json_file, output, overr
     run(config, seeds, ablations, output or f"runs/benchmark-{config.name}-{split}", json_file, Console())
 
 
+@benchmark.command()
+@click.option(
+    "--model-dir",
+    metavar="DIR",
+    default="runs/demo/serving_models/recommender",
+    show_default=True,
+    help="Directory of numbered versions; the newest is measured.",
+)
+@click.option("--seconds", default=5.0, show_default=True, help="For each measurement, about.")
+@click.option("--soak", default=100_000, show_default=True, help="Requests whose memory is watched; 0: none.")
+@click.option(
+    "--candidates",
+    default="10000,100000,1000000",
+    show_default=True,
+    metavar="N,N,…",
+    help="Catalogue sizes that the index is measured on.",
+)
+@click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
+def serving(model_dir, seconds, soak, candidates, json_file) -> None:
+    """Measure the server against calls without one, and the index against brute force."""
+    from benchmarks.serving.command import run
+
+    try:
+        sizes = [int(size) for size in candidates.split(",") if size]
+    except ValueError:
+        raise UserError(f"--candidates {candidates}: expected numbers, as in 10000,100000") from None
+    run(model_dir, seconds, soak, sizes, json_file, Console())
+
+
 @cli.command()
 @click.option("--output", metavar="DIR", default="runs/demo", show_default=True, help="Where everything goes.")
 def demo(output) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Mapping
 from typing import Any
 
@@ -70,7 +69,10 @@ def _names_inputs(value: Any) -> bool:
 def _array(name: str, value: Any, info: meta_graph_pb2.TensorInfo) -> np.ndarray:
     dtype = tf.dtypes.as_dtype(info.dtype)
     flat: list[Any] = []
-    shape = _flatten(name, value, flat, dtype, _MAX_DEPTH)
+    try:
+        shape = _flatten(name, value, flat, dtype, _MAX_DEPTH)
+    except UnicodeEncodeError as error:  # Half of a surrogate pair, which JSON can write.
+        raise invalid(f"JSON Parse error: a string of {name} is no Unicode text: {error.reason}") from error
     array = np.empty(len(flat), object if dtype == tf.string else dtype.as_numpy_dtype)
     try:
         array[:] = flat
@@ -88,26 +90,32 @@ def _flatten(name: str, value: Any, flat: list[Any], dtype: tf.DType, depth: int
         return []
     if not depth:
         raise invalid(f"Lists nest more than {_MAX_DEPTH} deep in tensor {name}")
+    if set(map(type, value)) <= _plain_types(dtype):  # Most rows: no need to look at each value by itself.
+        flat.extend(map(str.encode, value) if dtype == tf.string else value)
+        return [len(value)]
     shapes = [_flatten(name, item, flat, dtype, depth - 1) for item in value]
     if any(shape != shapes[0] for shape in shapes):
         raise invalid(f"Encountered lists of different lengths in tensor {name}")
     return [len(value), *(shapes[0] if shapes else [])]
 
 
-def _leaf(name: str, value: Any, dtype: tf.DType) -> Any:
+def _plain_types(dtype: tf.DType) -> set[type]:
+    """Types of JSON values that are values of a tensor as they are."""
     if dtype == tf.string:
-        if isinstance(value, str):
-            return value.encode()
-        if isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str):
-            try:
-                return base64.b64decode(value["b64"], validate=True)
-            except binascii.Error as error:
-                raise invalid(f"Unable to base64 decode the value of {name}") from error
-    elif dtype == tf.bool:
-        if isinstance(value, bool):
-            return value
-    elif (isinstance(value, int) and not isinstance(value, bool)) or (isinstance(value, float) and dtype.is_floating):
-        return value
+        return {str}
+    if dtype == tf.bool:
+        return {bool}
+    return {int, float} if dtype.is_floating else {int}
+
+
+def _leaf(name: str, value: Any, dtype: tf.DType) -> Any:
+    if type(value) in _plain_types(dtype):
+        return value.encode() if dtype == tf.string else value
+    if dtype == tf.string and isinstance(value, dict) and value.keys() == {"b64"} and isinstance(value["b64"], str):
+        try:
+            return base64.b64decode(value["b64"], validate=True)
+        except ValueError as error:
+            raise invalid(f"Unable to base64 decode the value of {name}") from error
     kind = "object" if isinstance(value, dict) else "null" if value is None else type(value).__name__
     raise invalid(f"JSON Value: {value!r} Type: {kind} is not of expected type: {dtype.name} (tensor {name})")
 

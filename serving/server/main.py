@@ -23,9 +23,10 @@ from serving.server.options import ServerOptions
 from serving.server.prediction_service import PredictionService
 from serving.server.registry import Registry
 from serving.server.rest import MAX_REQUEST_BYTES, make_app
-from serving.server.status import RequestError
+from serving.server.status import RequestError, TolerantOfBytes
 
 _GRACE_SECONDS = 30  # For requests that were accepted before the server was told to stop.
+_REFUSING_SECONDS = 0.5  # UNAVAILABLE, which clients try elsewhere; a gRPC server that stops at once says CANCELLED.
 _SWITCH_SECONDS = 0.0005  # Python's 0.005 would make each batch wait as long for the thread that reads requests.
 
 
@@ -65,6 +66,7 @@ async def _serve(options: ServerOptions) -> None:
     await stopped.wait()
     await health.stop()
     await registry.close()
+    await asyncio.sleep(_REFUSING_SECONDS)
     await asyncio.gather(grpc_server.stop(_GRACE_SECONDS), runner.cleanup())
     batcher.close()
 
@@ -88,7 +90,9 @@ def _grpc_server(
         "grpc.max_receive_message_length": MAX_REQUEST_BYTES,
         "grpc.max_send_message_length": -1,
     }
-    server = grpc.aio.server(options=list((arguments | options.channel_arguments()).items()))
+    server = grpc.aio.server(
+        interceptors=[TolerantOfBytes()], options=list((arguments | options.channel_arguments()).items())
+    )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(inference, metrics), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(inference.registry), server)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)

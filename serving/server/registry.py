@@ -47,6 +47,7 @@ class Registry:
         self._report = report
         self._updating = asyncio.Lock()  # One load at a time, so that what is served keeps its share of the processors.
         self._watchers: list[asyncio.Task] = []
+        self._closing = False
 
     @property
     def names(self) -> list[str]:
@@ -59,7 +60,9 @@ class Registry:
         return bool(self._models) and all(model.ready for model in self._models.values())
 
     def find(self, target: Target) -> LoadedModel:
-        """The version that a request means. Raises RequestError if it is not loaded."""
+        """The version that a request means. Raises RequestError if it is not loaded, or after `close`."""
+        if self._closing:
+            raise RequestError(grpc.StatusCode.UNAVAILABLE, "The server is shutting down")
         if target.name not in self._models:
             wanted = (
                 f"Latest({target.name})" if target.version is None else f"Specific({target.name}, {target.version})"
@@ -115,7 +118,8 @@ class Registry:
             self._watchers.append(asyncio.create_task(_repeat(read_seconds, lambda: self._read(read_config))))
 
     async def close(self) -> None:
-        """Stops watching."""
+        """Stops watching, and finds nothing any more; what was found goes on being used."""
+        self._closing = True
         for watcher in self._watchers:
             watcher.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -22,6 +22,7 @@ from serving.server.registry import Target
 from serving.server.status import INTERNAL_ERROR, RequestError, invalid
 
 MAX_REQUEST_BYTES = 16 << 20
+_LARGE_BYTES = 64 << 10
 _MAX_VERSION = (1 << 63) - 1
 
 _log = logging.getLogger("recommender.serving")
@@ -64,40 +65,40 @@ class _Routes:
     async def regress(self, request: web.Request) -> web.Response:
         return await self._timed(request, "Regress", self._regress)
 
-    async def _timed(self, request: web.Request, api: str, answer: Callable[[Any, Target], Awaitable]) -> web.Response:
+    async def _timed(self, request: web.Request, api: str, answer: Callable[..., Awaitable]) -> web.Response:
         """Reads the body and answers within the time for a request."""
 
-        async def whole() -> Any:
+        async def whole() -> bytes:
             raw = await request.read()
-            try:
-                body = json.loads(raw)
-            except (ValueError, RecursionError) as error:
-                raise invalid(f"JSON Parse error: {error}") from error
-            return await answer(body, target)
+            aside = _aside if len(raw) > _LARGE_BYTES else _here
+            return await answer(await aside(_parsed, raw), target, aside)
 
         target = _target(request)
         with self._metrics.request(target.name, api, "REST"):
             try:
-                return _json(await asyncio.wait_for(whole(), self._timeout_seconds))
+                return _response(await asyncio.wait_for(whole(), self._timeout_seconds))
             except asyncio.TimeoutError:
                 message = f"No answer within {self._timeout_seconds:g} s"
                 raise RequestError(grpc.StatusCode.DEADLINE_EXCEEDED, message) from None
 
-    async def _predict(self, body: Any, target: Target) -> Any:
+    async def _predict(self, body: Any, target: Target, aside: Callable) -> bytes:
         model = self._inference.registry.find(target)
         name = _signature(body, model)
-        tensors, by_row = parse_inputs(body, model.signature(name).inputs)
-        return format_outputs(await self._inference.predict(model, name, tensors), by_row)
+        tensors, by_row = await aside(parse_inputs, body, model.signature(name).inputs)
+        outputs = await self._inference.predict(model, name, tensors)
+        return await aside(lambda: _dumped(format_outputs(outputs, by_row)))
 
-    async def _classify(self, body: Any, target: Target) -> Any:
+    async def _classify(self, body: Any, target: Target, aside: Callable) -> bytes:
         name = _signature(body, self._inference.registry.find(target))
-        _, result = await self._inference.classify(target, name, json_examples.parse_examples(body))
-        return json_examples.format_classes(result)
+        given = await aside(json_examples.parse_examples, body)
+        _, result = await self._inference.classify(target, name, given)
+        return await aside(lambda: _dumped(json_examples.format_classes(result)))
 
-    async def _regress(self, body: Any, target: Target) -> Any:
+    async def _regress(self, body: Any, target: Target, aside: Callable) -> bytes:
         name = _signature(body, self._inference.registry.find(target))
-        _, result = await self._inference.regress(target, name, json_examples.parse_examples(body))
-        return json_examples.format_regressions(result)
+        given = await aside(json_examples.parse_examples, body)
+        _, result = await self._inference.regress(target, name, given)
+        return await aside(lambda: _dumped(json_examples.format_regressions(result)))
 
     async def status(self, request: web.Request) -> web.Response:
         return _json(
@@ -160,6 +161,30 @@ def _signature(body: Any, model: LoadedModel) -> str:
     return name
 
 
+async def _here(function: Callable, *arguments: Any) -> Any:
+    return function(*arguments)
+
+
+async def _aside(function: Callable, *arguments: Any) -> Any:
+    """Large bodies are worked on in a thread, so that small ones need not wait for them."""
+    return await asyncio.to_thread(function, *arguments)
+
+
+def _parsed(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise invalid(f"JSON Parse error: {error}") from error
+
+
+def _dumped(body: Any) -> bytes:
+    return json.dumps(body).encode()
+
+
 def _json(body: Any, status: int = 200) -> web.Response:
+    return _response(_dumped(body), status)
+
+
+def _response(body: bytes, status: int = 200) -> web.Response:
     # TensorFlow Serving gives no charset, and none is needed: JSON is UTF-8.
-    return web.Response(body=json.dumps(body).encode(), status=status, content_type="application/json")
+    return web.Response(body=body, status=status, content_type="application/json")

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 import grpc
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 _HTTP = {
     grpc.StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
@@ -57,6 +58,8 @@ def aborting(method: Callable) -> Callable:
 
     @functools.wraps(method)
     async def call(self, request, context: grpc.aio.ServicerContext):
+        if isinstance(request, DecodeError):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a request for {method.__name__}: {request}")
         try:
             return await method(self, request, context)
         except RequestError as error:
@@ -66,3 +69,20 @@ def aborting(method: Callable) -> Callable:
             await context.abort(grpc.StatusCode.INTERNAL, INTERNAL_ERROR)
 
     return call
+
+
+class TolerantOfBytes(grpc.aio.ServerInterceptor):
+    """Hands bytes that are no message to `aborting` methods as a DecodeError, instead of failing on them."""
+
+    async def intercept_service(self, continuation: Callable, details: grpc.HandlerCallDetails):
+        handler = await continuation(details)
+        if handler is None or not details.method.startswith("/tensorflow.serving."):
+            return handler
+        return handler._replace(request_deserializer=functools.partial(_decode, handler.request_deserializer))
+
+
+def _decode(deserialize: Callable, raw: bytes):
+    try:
+        return deserialize(raw)
+    except DecodeError as error:
+        return error

@@ -77,6 +77,7 @@ def test_metadata_holds_the_signatures(server):
         ({"signature_name": "scale", "inputs": {"number": [1], "offset": [1]}}, 400, "the signature takes [?,?]"),
         ({"signature_name": "scale", "inputs": {"number": [[2**70]], "offset": [1]}}, 400, "does not fit int64"),
         ({"signature_name": "fail", "instances": ["1"]}, 400, "never mind"),
+        ({"instances": ["\ud800"]}, 400, "no Unicode text: surrogates not allowed"),
     ],
 )
 def test_wrong_requests_say_what_is_wrong(server, body, status, message):

@@ -1,0 +1,91 @@
+"""Signature calls without a server, and the index inside a servable."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from components.recommender_builder.index import build_index
+from pipeline.config import Index
+
+_WARM_UP = 5
+_K = 100
+_DIMENSIONS = 64
+_CENTRES = 1000  # Embeddings of real catalogues come in clusters.
+
+
+def milliseconds(call: Callable[[], object], seconds: float) -> np.ndarray:
+    """Times a call over and over, for about so many seconds; milliseconds of each."""
+    for _ in range(_WARM_UP):
+        call()
+    found: list[float] = []
+    ends = time.perf_counter() + seconds
+    while time.perf_counter() < ends or len(found) < _WARM_UP:
+        started = time.perf_counter()
+        call()
+        found.append((time.perf_counter() - started) * 1000)
+    return np.array(found)
+
+
+def signature_calls(model_dir: str, users: list[str], batch: int, seconds: float) -> np.ndarray:
+    """Milliseconds of calls of `serving_default` as any Python program makes them, with other users each time."""
+    import scann  # noqa: F401
+
+    model = tf.saved_model.load(model_dir)
+    numbers = iter(range(1 << 60))
+
+    def call() -> None:
+        start = next(numbers) * batch
+        asked = [users[(start + n) % len(users)] for n in range(batch)]
+        for output in model.signatures["serving_default"](user_id=tf.constant(asked)).values():
+            output.numpy()
+
+    return milliseconds(call, seconds)
+
+
+def index_in_a_servable(candidates: int, seconds: float, directory: str) -> dict[str, float | str]:
+    """Exports the same vectors under brute force and under the index that the pipeline would build; asks both.
+
+    Returns:
+      `kind`, `build_seconds`, `recall_at_100` of the index against brute force, and milliseconds of one query for both.
+    """
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(_CENTRES, _DIMENSIONS)).astype(np.float32)
+
+    def draw(rows: int) -> np.ndarray:
+        noise = rng.normal(size=(rows, _DIMENSIONS)).astype(np.float32)
+        return centres[rng.integers(_CENTRES, size=rows)] + 0.5 * noise
+
+    vectors, queries = draw(candidates), draw(500)
+    started = time.perf_counter()
+    index = build_index(Index(), vectors)
+    built = time.perf_counter() - started
+    found = {"index": index, "brute_force": build_index(Index(kind="exact"), vectors)}
+    search = {name: _exported(module, os.path.join(directory, name)) for name, module in found.items()}
+    answers = {name: ask(tf.constant(queries)).numpy() for name, ask in search.items()}
+    recall = np.mean([len(np.intersect1d(a, b)) / _K for a, b in zip(*answers.values(), strict=True)])
+    timings = {}
+    for name, ask in search.items():
+        numbers = iter(range(1 << 60))
+
+        def call(ask=ask, numbers=numbers) -> None:
+            ask(tf.constant(queries[next(numbers) % len(queries)][np.newaxis])).numpy()
+
+        timings[f"{name}_milliseconds"] = float(np.median(milliseconds(call, seconds)))
+    return {"kind": index.kind, "build_seconds": built, "recall_at_100": float(recall), **timings}
+
+
+def _exported(index: tf.Module, path: str) -> Callable:
+    """The index's search as a signature, saved and loaded."""
+    specs = [tf.TensorSpec([None, _DIMENSIONS], tf.float32, name="query")]
+    search = tf.function(lambda query: {"row": index.search(query, _K)}, input_signature=specs, autograph=False)
+    options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
+    tf.saved_model.save(index, path, signatures={"serving_default": search}, options=options)
+    loaded = tf.saved_model.load(path)
+    ask = loaded.signatures["serving_default"]
+    ask.model = loaded  # A function alone does not keep its variables.
+    return lambda query: ask(query=query)["row"]
