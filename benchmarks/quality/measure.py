@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.quality.dataset import Dataset
-from components.evaluation.metrics import ndcg, recall
+from components.evaluation.metrics import ndcg, recall, reciprocal_rank
 from pipeline.retrieval import TOP_KS
 
 _BATCH = 512
@@ -60,6 +60,7 @@ def _figures(unfiltered: np.ndarray, filtered: np.ndarray) -> dict[str, float]:
         **{f"top_{k}_categorical_accuracy": _top(unfiltered, k) for k in TOP_KS},
         **{f"filtered_top_{k}_categorical_accuracy": _top(filtered, k) for k in TOP_KS},
         "filtered_ndcg_at_10": _ndcg_at_10(filtered),
+        "filtered_mrr": float(np.mean(reciprocal_rank(filtered[:, np.newaxis]))),
     }
 
 

@@ -1,0 +1,48 @@
+"""The benchmark commands from end to end, on small data."""
+
+import json
+
+from tests.e2e.conftest import SMALL, recommender
+
+KS = (1, 5, 10, 50, 100)
+
+
+def test_quality_compares_all_models_on_the_same_queries(tmp_path):
+    file = tmp_path / "figures.json"
+    few = ["--set=retrieval.epochs=2", "--set=ranking.epochs=1"]
+    done = recommender("benchmark", "quality", "--seeds", 1, "--json", file, "--output", tmp_path / "run", *SMALL, *few)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    found = json.loads(file.read_text())
+    assert (found["data"], found["split"], found["seeds"]) == ("demo", "per_user_chronological", 1)
+    assert list(found["models"]) == ["popularity", "ease", "ials", "bpr", "tfrs_tutorial", "ours"]
+    for figures in found["models"].values():
+        for k in KS:
+            assert 0 <= figures[f"top_{k}_categorical_accuracy"] <= 1
+            assert 0 <= figures[f"filtered_top_{k}_categorical_accuracy"] <= 1
+        assert figures["filtered_ndcg_at_10"] > 0 and figures["train_seconds"] >= 0
+        assert {"filtered_recall_at_10_per_user", "filtered_ndcg_at_10_per_user"} <= set(figures)
+    ours = found["models"]["ours"]
+    gain = ours["two_stage_ndcg_at_10_after"] / ours["two_stage_ndcg_at_10_before"]
+    assert abs(ours["two_stage_gain"] - gain) < 1e-6 and ours["rmse"] > 0
+
+
+def test_serving_measures_the_server_and_the_index(small_run, tmp_path):
+    file = tmp_path / "figures.json"
+    models = small_run[0] / "serving_models" / "recommender"
+    sizes = ["--seconds", 0.3, "--soak", 200, "--candidates", "500,21000"]
+    done = recommender("benchmark", "serving", "--model-dir", models, "--json", file, *sizes)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    found = json.loads(file.read_text())
+    assert [load["failed"] for load in found["served"].values()] == [0] * 6
+    assert found["mean_batch"] > 1, "requests of concurrent clients share batches"
+    assert found["memory"]["requests"] == 200
+    kinds = {size: index["kind"] for size, index in found["index"].items()}
+    assert kinds == {"500": "scann_brute_force", "21000": "scann_hashed"}
+    assert all(index["recall_at_100"] > 0.9 for index in found["index"].values())
+    assert "gRPC at 32 clients ÷ in-process" in done.stdout
+
+
+def test_serving_without_a_model_says_what_to_do(tmp_path):
+    done = recommender("benchmark", "serving", "--model-dir", tmp_path)
+    assert done.returncode == 1
+    assert f"error: {tmp_path}: no version of a model. Run the pipeline first" in done.stderr
