@@ -158,7 +158,7 @@ class _Grpc:
         self._grpc = grpc
         self._request = predict_pb2.PredictRequest
         self._address = f"{host}:{port}"
-        self._channel = grpc.insecure_channel(self._address)
+        self._channel = grpc.insecure_channel(self._address, [("grpc.max_receive_message_length", -1)])
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._model_name = model_name
         self._timeout_seconds = timeout_seconds
@@ -176,7 +176,7 @@ class _Grpc:
             response = self._stub.Predict(request, timeout=self._timeout_seconds)
         except self._grpc.RpcError as error:
             if error.code() == self._grpc.StatusCode.UNAVAILABLE:
-                raise Unavailable(_unreachable("gRPC", self._address)) from error
+                raise Unavailable(f"{_unreachable('gRPC', self._address)} ({error.details()})") from error
             raise ServingError(f"{self._address} answered {error.code().name}: {error.details()}") from error
         return {name: _to_lists(tf.make_ndarray(proto)) for name, proto in response.outputs.items()}
 

@@ -18,6 +18,7 @@ from serving.errors import ServingError
 
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.1
+_STOP_SECONDS = 60
 _LAST_LINES = 5
 
 
@@ -57,7 +58,11 @@ def running_server(
             yield ports
         finally:
             server.terminate()
-            server.wait()
+            try:
+                server.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
 
 
 def _local(base_path: str, ports: Ports, model_name: str) -> list[str]:
@@ -66,7 +71,7 @@ def _local(base_path: str, ports: Ports, model_name: str) -> list[str]:
 
 
 def _container(image: str, versions: dict[int, str], ports: Ports, model_name: str) -> list[str]:
-    command = ["docker", "run", "--rm", "--env", f"MODEL_NAME={model_name}"]
+    command = ["docker", "run", "--rm", "--init", "--env", f"MODEL_NAME={model_name}"]
     for version, path in versions.items():
         command += ["--volume", f"{os.path.abspath(path)}:/models/{model_name}/{version}:ro"]
     return [*command, "--publish", f"{_HOST}:{ports.grpc}:8500", "--publish", f"{_HOST}:{ports.rest}:8501", image]
@@ -80,7 +85,7 @@ def _wait_until_ready(server, log, rest_port: int, model_name: str, version: int
             log.seek(0)
             lines = [line.strip() for line in log if line.strip()][-_LAST_LINES:]
             raise ServingError(f"the server stopped with status {server.returncode}: {' … '.join(lines)}")
-        with contextlib.suppress(requests.ConnectionError):
+        with contextlib.suppress(requests.ConnectionError, requests.Timeout):
             answer = requests.get(url, timeout=ready_seconds)
             if answer.ok:
                 status = answer.json()["model_version_status"][0]

@@ -53,7 +53,7 @@ def run(
     versions = versions_below(model_dir)
     if not versions:
         raise ServingError(f"{model_dir}: no version of a model. Run the pipeline first, or give another --model-dir")
-    path = os.path.join(model_dir, str(max(versions)))
+    path = os.path.join(model_dir, versions[max(versions)])
     console.print(f"Model {path}; {os.cpu_count()} processors, which the load generator shares")
     figures: dict[str, Any] = {"in_process": {}, "served": {}, "index": {}}
     for batch in (1, 64):
@@ -92,7 +92,7 @@ def _serve(path: str, seconds: float, soak: int, figures: dict[str, Any], consol
             console.print(f"{soak:,} more requests, for the memory …")
             before = server.memory_info().rss
             for protocol, port in addresses.items():
-                run_load(protocol, port, _USERS, max(_CLIENTS), soak // 2)
+                run_load(protocol, port, _USERS, max(_CLIENTS), max(1, soak // 2))
             figures["memory"] = {"requests": soak, "before": before, "after": server.memory_info().rss}
         metrics = requests.get(f"http://127.0.0.1:{ports.rest}/monitoring/prometheus/metrics", timeout=10).text
         values = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if "processed_batch_size_" in line)

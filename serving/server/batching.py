@@ -59,6 +59,7 @@ class _Key:
     model: LoadedModel
     signature: str
     row: tuple  # Name, type and shape of a row of each input, or a token of its own for what joins nothing.
+    joins: bool
 
 
 class Batcher:
@@ -77,22 +78,24 @@ class Batcher:
         self._free = parameters.num_batch_threads
         self._queues: OrderedDict[_Key, deque[_Task]] = OrderedDict()
         self._waiting = 0
+        self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, model: LoadedModel, name: str, tensors: Tensors) -> dict[str, np.ndarray]:
         """A signature's outputs for inputs that passed the model's `check`.
 
-        Cancelling this takes what still waits out of the queue.
+        What is cancelled is left out when its turn comes.
 
         Raises:
           RequestError: RESOURCE_EXHAUSTED when the queue is full; INVALID_ARGUMENT for more rows than it ever takes, or
             inputs with different numbers of rows; or what the model finds wrong.
         """
-        alone, rows, pieces = (object(),), 1, [tensors]
+        rows, pieces = 1, [tensors]
         if model.by_row[name]:
             rows = _rows(tensors)
             pieces = _cut(tensors, rows, self._parameters.max_batch_size)
+        joins = self._join and model.by_row[name]
         row = tuple((key, array.dtype.str, array.shape[1:]) for key, array in sorted(tensors.items()))
-        key = _Key(model, name, row if self._join and model.by_row[name] else alone)
+        key = _Key(model, name, row if joins else (object(),), joins)
         if rows > self._capacity:
             raise invalid(f"A request of {rows} rows is larger than the {self._capacity} that can be enqueued")
         if self._waiting + rows > self._capacity:
@@ -133,12 +136,15 @@ class Batcher:
     def _ready(self) -> _Key | None:
         """The queue to serve next: of those that fill a batch or have waited long enough, the least recently served."""
         loop = asyncio.get_running_loop()
-        delay = self._parameters.batch_timeout_micros / 1e6
+        if self._timer:
+            self._timer.cancel()
+        dues = []
         for key, queue in self._queues.items():
-            due = queue[0].since + delay
+            due = queue[0].since + (self._parameters.batch_timeout_micros / 1e6 if key.joins else 0)
             if loop.time() >= due or sum(task.rows for task in queue) >= self._parameters.max_batch_size:
                 return key
-            loop.call_at(due, self._dispatch)
+            dues.append(due)
+        self._timer = loop.call_at(min(dues), self._dispatch) if dues else None
         return None
 
     def _take(self, key: _Key) -> list[_Task]:
@@ -164,11 +170,19 @@ class Batcher:
             sizes = [_rows(part) for part in parts]
             self._observe(sum(sizes))
             batch = parts[0] if len(parts) == 1 else _joined(parts)
-            outputs = key.model.run(key.signature, _filled(batch, self._parameters.allowed_batch_sizes))
-            return [
-                {name: array[end - size : end] for name, array in outputs.items()}
-                for size, end in zip(sizes, itertools.accumulate(sizes), strict=True)
-            ]
+            filled = _filled(batch, self._parameters.allowed_batch_sizes)
+            outputs = key.model.run(key.signature, filled)
+            if {len(array) for array in outputs.values()} == {_rows(filled)}:
+                return [
+                    {name: array[end - size : end] for name, array in outputs.items()}
+                    for size, end in zip(sizes, itertools.accumulate(sizes), strict=True)
+                ]
+            if len(parts) == 1 and filled is batch:
+                return [outputs]  # Not by row after all: right for one request, but not to be divided.
+            if len(parts) == 1:
+                raise RequestError(
+                    grpc.StatusCode.FAILED_PRECONDITION, "The outputs do not have a row for each of the inputs"
+                )
         except Exception as error:
             if len(parts) == 1:
                 return [error]

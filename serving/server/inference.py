@@ -12,6 +12,8 @@ from serving.server.batching import Batcher, Tensors
 from serving.server.model import LoadedModel
 from serving.server.registry import Registry, Target
 
+LARGE_BYTES = 64 << 10  # Requests above are read in a thread, so that small ones need not wait for them.
+
 
 class Inference:
     """Finds models, checks inputs, and runs them through the batcher. All methods raise RequestError.

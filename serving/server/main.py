@@ -48,9 +48,10 @@ async def _serve(options: ServerOptions) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
 
-    metrics, health = Metrics(), Health()
-    batcher = Batcher(options.batching(), options.enable_batching, metrics.batch)
+    health = Health()
     registry = Registry(health.update)
+    metrics = Metrics(lambda: registry.names)
+    batcher = Batcher(options.batching(), options.enable_batching, metrics.batch)
     inference = Inference(registry, batcher)
     runner = _rest_runner(options, inference, metrics)
     grpc_server, port = _grpc_server(options, inference, metrics, health)

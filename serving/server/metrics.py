@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import grpc
 import prometheus_client
@@ -19,9 +19,14 @@ _COUNT = ":tensorflow:serving:request_count"
 
 
 class Metrics:
-    """Counts and times the requests of a server, and the rows of its batches."""
+    """Counts and times the requests of a server, and the rows of its batches.
 
-    def __init__(self):
+    Args:
+      names: gives the names of the models. Other names that clients make up are all counted under "".
+    """
+
+    def __init__(self, names: Callable[[], Collection[str]]):
+        self._names = names
         prometheus_client.disable_created_metrics()
         self._registry = prometheus_client.CollectorRegistry()
         count = prometheus_client.Counter(
@@ -58,8 +63,7 @@ class Metrics:
             status = grpc.StatusCode.INTERNAL
             raise
         finally:
-            # A name that is served nowhere would let clients make up labels without end.
-            name = model_name if status is not grpc.StatusCode.NOT_FOUND else ""
+            name = model_name if model_name in self._names() else ""
             self._count(name, status.name).inc()
             self._latency(name, api, entrypoint).observe((time.perf_counter() - started) * 1e6)
 

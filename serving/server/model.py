@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import numpy as np
@@ -58,12 +59,15 @@ class LoadedModel:
     def _warm_up(self, path: str) -> None:
         """Answers the requests that came with the model, so that the first real one does not wait."""
         if tf.io.gfile.exists(path):
-            for record in tf.compat.v1.io.tf_record_iterator(path):
-                request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
-                inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
-                name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-                self.check(name, inputs)
-                self.run(name, inputs)
+            with ThreadPoolExecutor() as pool:  # Each signature's graph is optimised at its first run.
+                list(pool.map(self._answer, tf.compat.v1.io.tf_record_iterator(path)))
+
+    def _answer(self, record: bytes) -> None:
+        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+        name = request.model_spec.signature_name or DEFAULT_SIGNATURE
+        self.check(name, inputs)
+        self.run(name, inputs)
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
         """A signature's inputs and outputs. Raises RequestError, in TensorFlow Serving's words, if there is none."""
@@ -71,8 +75,8 @@ class LoadedModel:
             raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
         return self.signature_defs[name]
 
-    def check(self, name: str, tensors: Mapping[str, np.ndarray]) -> None:
-        """Raises RequestError if a signature does not take these inputs: other names, types or ranks."""
+    def check_names(self, name: str, tensors: Mapping[str, object]) -> None:
+        """Raises RequestError if a signature does not take inputs of these names."""
         wanted = self.signature(name).inputs
         if tensors.keys() != wanted.keys():
             missing, extra = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
@@ -82,16 +86,21 @@ class LoadedModel:
                 f"len({{{','.join(sorted(wanted))}}}). "
                 f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
             )
+
+    def check(self, name: str, tensors: Mapping[str, np.ndarray]) -> None:
+        """Raises RequestError if a signature does not take these inputs: other names, types or ranks."""
+        self.check_names(name, tensors)
         for key, array in tensors.items():
-            _check(key, array, wanted[key])
+            _check(key, array, self.signature_defs[name].inputs[key])
 
     def run(self, name: str, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Calls a signature with inputs that passed `check`. Raises RequestError for what the model finds wrong."""
         inputs = self.signature_defs[name].inputs
         try:
-            return self._session.run(self._fetches[name], {inputs[key].name: tensors[key] for key in inputs})
+            outputs = self._session.run(self._fetches[name], {inputs[key].name: tensors[key] for key in inputs})
         except tf.errors.OpError as error:
             raise from_tensorflow(error) from error
+        return {key: np.array(value, object) if isinstance(value, bytes) else value for key, value in outputs.items()}
 
 
 def _by_row(signature: meta_graph_pb2.SignatureDef) -> bool:

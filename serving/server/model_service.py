@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import grpc
 from grpc_health.v1 import health_pb2
 from grpc_health.v1.health import aio as health
@@ -39,8 +41,13 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         self, request: model_management_pb2.ReloadConfigRequest, context: grpc.aio.ServicerContext
     ) -> model_management_pb2.ReloadConfigResponse:
         response = model_management_pb2.ReloadConfigResponse()
+        former = set(self._registry.names)
         try:
-            await self._registry.configure(request.config)
+            # A client that goes away leaves nothing half configured.
+            await asyncio.shield(asyncio.ensure_future(self._registry.configure(request.config)))
+            missing = sorted(set(self._registry.waiting) - former)
+            if missing:
+                raise RequestError(grpc.StatusCode.UNKNOWN, f"Some models did not become available: {missing}")
         except RequestError as error:
             response.status.error_code = error.code.value[0]
             response.status.error_message = str(error)

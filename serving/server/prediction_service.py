@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
+from collections.abc import Mapping
 
 import grpc
 import numpy as np
@@ -20,7 +22,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving.server import examples
-from serving.server.inference import Inference
+from serving.server.inference import LARGE_BYTES, Inference
 from serving.server.metrics import Metrics
 from serving.server.model import DEFAULT_SIGNATURE, LoadedModel
 from serving.server.registry import Target
@@ -50,7 +52,11 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         with self._metrics.request(request.model_spec.name, "Predict", "GRPC"):
             name = _signature(request.model_spec)
             model = self._inference.registry.find(Target.of_spec(request.model_spec))
-            tensors = {key: _to_array(key, proto) for key, proto in request.inputs.items()}
+            model.check_names(name, request.inputs)
+            if request.ByteSize() > LARGE_BYTES:
+                tensors = await asyncio.to_thread(_to_arrays, request.inputs)
+            else:
+                tensors = _to_arrays(request.inputs)
             outputs = await self._inference.predict(model, name, tensors)
             response = predict_pb2.PredictResponse(model_spec=_spec(request.model_spec, model, name))
             for key in request.output_filter or outputs:
@@ -133,16 +139,20 @@ def fill(proto: tensor_pb2.TensorProto, array: np.ndarray) -> None:
     getattr(proto, field).extend(array.ravel().tolist())
 
 
+def _to_arrays(protos: Mapping[str, tensor_pb2.TensorProto]) -> dict[str, np.ndarray]:
+    return {key: _to_array(key, proto) for key, proto in protos.items()}
+
+
 def _to_array(key: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
     shape = [dim.size for dim in proto.tensor_shape.dim]
     size = math.prod(shape)
-    if proto.dtype == types_pb2.DT_STRING and len(proto.string_val) == size:  # The usual case, at a tenth of the time.
-        array = np.empty(size, object)
-        array[:] = proto.string_val
-        return array.reshape(shape)
     if size > _MAX_ELEMENTS:  # A shape costs nothing to send: its values may be left out.
         raise invalid(f"input {key} has {size} elements, more than {_MAX_ELEMENTS}")
     try:
+        if proto.dtype == types_pb2.DT_STRING and len(proto.string_val) == size:  # Usual; at a tenth of the time.
+            array = np.empty(size, object)
+            array[:] = proto.string_val
+            return array.reshape(shape)
         return tf.make_ndarray(proto)
     except Exception as error:  # Whatever the bytes of a stranger bring about in there.
         raise invalid(f"input {key} is not a valid tensor: {error}") from error

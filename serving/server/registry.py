@@ -55,9 +55,14 @@ class Registry:
         return list(self._models)
 
     @property
+    def waiting(self) -> list[str]:
+        """Names of the models that have no version to answer with."""
+        return [name for name, model in self._models.items() if not model.ready]
+
+    @property
     def ready(self) -> bool:
         """Whether every model can answer."""
-        return bool(self._models) and all(model.ready for model in self._models.values())
+        return bool(self._models) and not self.waiting
 
     def find(self, target: Target) -> LoadedModel:
         """The version that a request means. Raises RequestError if it is not loaded, or after `close`."""
@@ -91,14 +96,12 @@ class Registry:
                 model = self._models.get(given.name)
                 if model is None or model.config.base_path != given.base_path:
                     model = ModelVersions(given)
-                labels = dict(model.config.version_labels)
                 model.config = given
                 await model.refresh()
                 unavailable = [label for label, version in given.version_labels.items() if not model.has(version)]
-                if unavailable:
-                    refused += [f"label {label} of model {given.name}" for label in unavailable]
-                    model.config.version_labels.clear()
-                    model.config.version_labels.update(labels)
+                refused += [f"label {label} of model {given.name}" for label in unavailable]
+                if not unavailable:
+                    model.labels = dict(given.version_labels)
                 wanted[given.name] = model
             gone = [model for name, model in self._models.items() if wanted.get(name) is not model]
             self._models = wanted

@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
 from serving.server import json_examples
-from serving.server.inference import Inference
+from serving.server.inference import LARGE_BYTES, Inference
 from serving.server.json_tensors import format_outputs, parse_inputs
 from serving.server.metrics import CONTENT_TYPE, Metrics
 from serving.server.model import DEFAULT_SIGNATURE, LoadedModel
@@ -22,7 +22,6 @@ from serving.server.registry import Target
 from serving.server.status import INTERNAL_ERROR, RequestError, invalid
 
 MAX_REQUEST_BYTES = 16 << 20
-_LARGE_BYTES = 64 << 10
 _MAX_VERSION = (1 << 63) - 1
 
 _log = logging.getLogger("recommender.serving")
@@ -69,8 +68,12 @@ class _Routes:
         """Reads the body and answers within the time for a request."""
 
         async def whole() -> bytes:
-            raw = await request.read()
-            aside = _aside if len(raw) > _LARGE_BYTES else _here
+            try:
+                raw = await request.read()
+            except web.HTTPRequestEntityTooLarge as error:
+                message = f"Request body is larger than {MAX_REQUEST_BYTES} bytes"
+                raise RequestError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, error.status) from None
+            aside = _aside if len(raw) > LARGE_BYTES else _here
             return await answer(await aside(_parsed, raw), target, aside)
 
         target = _target(request)
@@ -135,8 +138,6 @@ async def _errors(request: web.Request, handler) -> web.StreamResponse:
         return await handler(request)
     except RequestError as error:
         return _json({"error": str(error)}, error.http_status)
-    except web.HTTPRequestEntityTooLarge as error:
-        return _json({"error": f"Request body is larger than {MAX_REQUEST_BYTES} bytes"}, error.status)
     except web.HTTPException as error:
         if error.status in (404, 405):
             return _json({"error": f"Malformed request: {request.method} {request.path}"}, 400)

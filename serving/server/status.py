@@ -33,13 +33,13 @@ class RequestError(Exception):
 
     Attributes:
       code: gRPC status.
-      http_status: what that is over REST.
+      http_status: what that is over REST, unless given.
     """
 
-    def __init__(self, code: grpc.StatusCode, message: str):
+    def __init__(self, code: grpc.StatusCode, message: str, http_status: int | None = None):
         super().__init__(message)
         self.code = code
-        self.http_status = _HTTP.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
+        self.http_status = http_status or _HTTP.get(code, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def invalid(message: str) -> RequestError:

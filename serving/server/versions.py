@@ -15,6 +15,8 @@ from tensorflow_serving.config import model_server_config_pb2
 from serving.server.model import LoadedModel
 from serving.server.status import RequestError
 
+_ROUNDS = 10
+
 _log = logging.getLogger("recommender.serving")
 
 
@@ -40,7 +42,10 @@ class ModelVersions:
     reported, counts as if it were not there, and is tried again once its files change.
 
     Args:
-      config: name, base path, version policy and labels. Names below the base path that are no integers are ignored.
+      config: name, base path and version policy. Names below the base path that are no integers are ignored.
+
+    Attributes:
+      labels: those in force, which need not be the configuration's. What they name stays loaded as long as it is there.
     """
 
     def __init__(self, config: model_server_config_pb2.ModelConfig):
@@ -48,6 +53,8 @@ class ModelVersions:
         self._loaded: dict[int, LoadedModel] = {}
         self._statuses: dict[int, VersionStatus] = {}
         self._failed: dict[int, tuple] = {}  # What the files were like.
+        self._names: dict[int, str] = {}  # Of the directories.
+        self.labels: dict[str, int] = {}
 
     @property
     def ready(self) -> bool:
@@ -65,9 +72,9 @@ class ModelVersions:
           RequestError: there is none, or no such label.
         """
         if label:
-            if label not in self.config.version_labels:
+            if label not in self.labels:
                 raise RequestError(grpc.StatusCode.INVALID_ARGUMENT, f"Unrecognized servable version label: {label}")
-            version = self.config.version_labels[label]
+            version = self.labels[label]
         if version is None and self._loaded:
             return self._loaded[max(self._loaded)]
         if version in self._loaded:
@@ -86,13 +93,21 @@ class ModelVersions:
         return sorted(known, key=lambda status: -status.version)
 
     async def refresh(self) -> None:
-        """Looks at the disk once: loads what is wanted, then lets go of what is not."""
-        wanted = await asyncio.to_thread(self._wanted)
-        for version in wanted:
-            if version not in self._loaded:
-                await self._load(version)
-        unwanted = [version for version in self._loaded if version not in wanted]
-        if unwanted and (not wanted or any(version in self._loaded for version in wanted)):
+        """Looks at the disk once: loads what is wanted, then lets go of what is not. A disk error is only reported."""
+        try:
+            for _ in range(_ROUNDS):  # One that does not load leaves its place to another.
+                wanted, intended = await asyncio.to_thread(self._wanted)
+                missing = [version for version in wanted if version not in self._loaded]
+                for version in missing:
+                    await self._load(version)
+                if not missing:
+                    break
+        except (OSError, tf.errors.OpError) as error:
+            _log.warning("%s: cannot look below %s: %s", self.config.name, self.config.base_path, error)
+            return
+        kept = {*wanted, *(version for version in self.labels.values() if version in self._names)}
+        unwanted = [version for version in self._loaded if version not in kept]
+        if unwanted and (not intended or any(version in self._loaded for version in wanted)):
             for version in unwanted:
                 self._unload(version)
             gc.collect()  # A graph is full of cycles; the session has gone with its last request.
@@ -102,24 +117,33 @@ class ModelVersions:
         for version in list(self._loaded):
             self._unload(version)
 
-    def _wanted(self) -> list[int]:
-        """What the policy wants of the versions on disk, leaving out those that are known not to load."""
+    def _wanted(self) -> tuple[list[int], list[int]]:
+        """What the policy wants of the versions on disk that are not known to fail, and of all that are there."""
         base_path = self.config.base_path
-        found = versions_below(base_path)
+        if not tf.io.gfile.isdir(base_path):
+            return list(self._loaded), list(self._loaded)  # A disk out of reach is no reason to stop serving.
+        self._names = versions_below(base_path)
         for version, files in list(self._failed.items()):
-            if version not in found or _files(os.path.join(base_path, str(version))) != files:
+            if version not in self._names or _files(self._path(version)) != files:
                 del self._failed[version]
-        usable = sorted((version for version in found if version not in self._failed), reverse=True)
+        found = sorted(self._names, reverse=True)
+        return self._chosen([version for version in found if version not in self._failed]), self._chosen(found)
+
+    def _chosen(self, versions: list[int]) -> list[int]:
+        """What the policy takes of versions, the newest first."""
         policy = self.config.model_version_policy
         if policy.HasField("specific"):
-            return [version for version in usable if version in policy.specific.versions]
-        return usable if policy.HasField("all") else usable[: policy.latest.num_versions or 1]
+            return [version for version in versions if version in policy.specific.versions]
+        return versions if policy.HasField("all") else versions[: policy.latest.num_versions or 1]
+
+    def _path(self, version: int) -> str:
+        return os.path.join(self.config.base_path, self._names[version])
 
     async def _load(self, version: int) -> None:
         status = self._statuses[version] = VersionStatus(version, "LOADING")
-        path = os.path.join(self.config.base_path, str(version))
-        files = await asyncio.to_thread(_files, path)
+        path, files = self._path(version), ()
         try:
+            files = await asyncio.to_thread(_files, path)
             self._loaded[version] = await asyncio.to_thread(LoadedModel, path, version)
         except Exception as error:
             _log.warning("%s: version %d does not load: %s", self.config.name, version, error)
@@ -137,16 +161,19 @@ class ModelVersions:
         _log.info("%s: version %d is no longer served", self.config.name, version)
 
 
-def versions_below(base_path: str) -> list[int]:
-    """The numbers of the versions that are complete enough to load; none where there is no such directory."""
+def versions_below(base_path: str) -> dict[int, str]:
+    """Versions that are complete enough to load, and their directories; none where there is no such base path."""
     if not tf.io.gfile.isdir(base_path):
-        return []
+        return {}
     names = (name.rstrip("/") for name in tf.io.gfile.listdir(base_path))
-    return [
-        int(name)
+    return {
+        int(name): name
         for name in names
-        if name.isdigit() and tf.io.gfile.exists(os.path.join(base_path, name, "saved_model.pb"))
-    ]
+        if name.isascii()
+        and name.isdigit()
+        and int(name) <= tf.int64.max
+        and tf.io.gfile.exists(os.path.join(base_path, name, "saved_model.pb"))
+    }
 
 
 def _files(path: str) -> tuple:

@@ -193,7 +193,9 @@ def test_metrics_count_requests_under_the_names_of_tensorflow_serving(server):
     post(server[2], {"instances": ["42"]})
     post(server[2], {"instances": [1]})
     post(server[2].replace("toy", "made-up"), {"instances": ["1"]})
+    requests.post(server[2].replace("toy", "made-up-too") + ":predict", data="x")
     after = counted()
+    assert not [key for key in after if "made-up" in key], "clients cannot make up labels without end"
     assert grown(':tensorflow:serving:request_count{model_name="toy",status="OK"}') == 1
     assert grown(':tensorflow:serving:request_count{model_name="toy",status="INVALID_ARGUMENT"}') == 1
     assert grown(':tensorflow:serving:request_count{model_name="",status="NOT_FOUND"}') == 1

@@ -100,8 +100,41 @@ def test_a_server_that_starts_on_a_broken_version_serves_the_one_before(base_pat
     (base_path / "3" / "saved_model.pb").write_bytes(b"not a graph")
     versions = ModelVersions(config(base_path))
     refresh(versions)
-    refresh(versions)
     assert versions.find(None).version == 2
+    assert states(versions) == {3: "END", 2: "AVAILABLE"}
+
+
+def test_a_disk_out_of_reach_is_no_reason_to_stop_and_an_empty_one_is(base_path):
+    versions = ModelVersions(config(base_path))
+    refresh(versions)
+    base_path.rename(base_path.parent / "elsewhere")
+    refresh(versions)
+    assert versions.find(None).version == 3
+    base_path.mkdir()
+    refresh(versions)
+    assert not versions.ready
+
+
+def test_a_broken_version_that_is_wanted_does_not_take_the_others_down(base_path):
+    versions = ModelVersions(config(base_path, ("specific", {"versions": [2]})))
+    refresh(versions)
+    (base_path / "3" / "saved_model.pb").write_bytes(b"not a graph")
+    versions.config = config(base_path, ("specific", {"versions": [3]}))
+    for _ in range(3):
+        refresh(versions)
+        assert versions.find(2).version == 2
+    versions.config = config(base_path, ("latest", {"num_versions": 2}))
+    refresh(versions)
+    assert states(versions) == {3: "END", 2: "AVAILABLE", 1: "AVAILABLE"}
+
+
+def test_directories_that_are_named_like_numbers(base_path):
+    (base_path / "3").rename(base_path / "0009")
+    (base_path / "2").rename(base_path / ("9" * 30))
+    (base_path / "1").rename(base_path / "²")
+    versions = ModelVersions(config(base_path))
+    refresh(versions)
+    assert states(versions) == {9: "AVAILABLE"}
 
 
 def registry_of(*configs):
@@ -130,6 +163,10 @@ def test_labels_name_loaded_versions(base_path):
     with pytest.raises(RequestError, match="label stable of model toy to a version which is not currently available"):
         configure(config(base_path, everything, {"stable": 9}))
     assert registry.find(Target("toy", label="stable")).version == 2
+    (base_path / "3" / "saved_model.pb").write_bytes(b"not a graph")
+    with pytest.raises(RequestError, match="label stable"):
+        configure(config(base_path, ("specific", {"versions": [1, 4]}), {"stable": 4}))
+    assert registry.find(Target("toy", label="stable")).version == 2, "what a label in force names stays loaded"
 
 
 def test_models_that_a_new_configuration_leaves_out_are_dropped(base_path, tmp_path):
