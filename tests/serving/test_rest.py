@@ -142,9 +142,10 @@ def test_a_version_answers_its_warm_up_requests_before_it_serves(tmp_path):
         warm_up(version, user)
     with serving(tmp_path) as (_, _, port):
         url = f"http://127.0.0.1:{port}/v1/models/toy"
-        (status,) = requests.get(url).json()["model_version_status"]
-        assert (status["version"], status["state"]) == ("2", "END")
-        assert "never mind" in status["status"]["error_message"]
+        failed, served = requests.get(url).json()["model_version_status"]
+        assert (failed["version"], failed["state"]) == ("2", "END")
+        assert "never mind" in failed["status"]["error_message"]
+        assert (served["version"], served["state"]) == ("1", "AVAILABLE")
 
 
 def test_the_server_waits_for_a_first_version_and_stops_when_told(tmp_path):
