@@ -21,8 +21,8 @@ WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 class LoadedModel:
     """A SavedModel and what its signatures take and give.
 
-    It is loaded into a session of its own, as TensorFlow Serving does: that takes a fraction of the time of
-    `tf.saved_model.load`, and each session has its own tables and ScaNN searchers.
+    It is loaded into a session of its own, as TensorFlow Serving does: each session has its own tables and ScaNN
+    searchers, so that versions that are loaded together cannot answer for each other.
 
     Args:
       path: the version's directory.
