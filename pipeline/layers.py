@@ -125,7 +125,7 @@ class TargetAttention(tf.keras.layers.Layer):
             present &= tf.random.uniform(tf.shape(movies)) >= self._dropout
         seconds = tf.math.expm1(tf.maximum(gaps, 0.0))
         decays = tf.stack([tf.exp(-seconds / tau) for tau in self._decay_seconds], axis=2)
-        recency = tf.where(gaps >= 0, tf.linalg.matvec(decays, self._time_mix), 0.0)
+        recency = tf.where(gaps >= 0, tf.tensordot(decays, self._time_mix, 1), 0.0)  # One product; matvec makes B * H.
         # The padding at the end is the entry that stands for none.
         offsets = tf.pad(tf.where(present, recency, _NEVER), [[0, 0], [0, 1]])
         entries = tf.pad(self._movies(tf.maximum(movies, 0)), [[0, 0], [0, 1], [0, 0]])

@@ -12,7 +12,7 @@ import grpc
 import uvloop
 from aiohttp import web
 from grpc_health.v1 import health_pb2_grpc
-from tensorflow_serving.apis import model_service_pb2_grpc, prediction_service_pb2_grpc
+from tensorflow_serving.apis import model_service_pb2, prediction_service_pb2
 
 from serving.errors import ServingError
 from serving.server.batching import Batcher
@@ -23,7 +23,7 @@ from serving.server.options import ServerOptions
 from serving.server.prediction_service import PredictionService
 from serving.server.registry import Registry
 from serving.server.rest import MAX_REQUEST_BYTES, make_app
-from serving.server.status import RequestError, TolerantOfBytes
+from serving.server.status import RequestError, handlers
 
 _GRACE_SECONDS = 30  # For requests that were accepted before the server was told to stop.
 _REFUSING_SECONDS = 0.5  # UNAVAILABLE, which clients try elsewhere; a gRPC server that stops at once says CANCELLED.
@@ -91,11 +91,15 @@ def _grpc_server(
         "grpc.max_receive_message_length": MAX_REQUEST_BYTES,
         "grpc.max_send_message_length": -1,
     }
-    server = grpc.aio.server(
-        interceptors=[TolerantOfBytes()], options=list((arguments | options.channel_arguments()).items())
+    server = grpc.aio.server(options=list((arguments | options.channel_arguments()).items()))
+    prediction = prediction_service_pb2.DESCRIPTOR.services_by_name["PredictionService"]
+    models = model_service_pb2.DESCRIPTOR.services_by_name["ModelService"]
+    server.add_generic_rpc_handlers(
+        [
+            handlers(PredictionService(inference, metrics), prediction),
+            handlers(ModelService(inference.registry), models),
+        ]
     )
-    prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(inference, metrics), server)
-    model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(inference.registry), server)
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
     try:
         port = server.add_insecure_port(f"{options.host}:{options.port}")

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import grpc
 import numpy as np
 import tensorflow as tf
 from google.protobuf import any_pb2
+from google.protobuf.message import Message
 from tensorflow.core.framework import tensor_pb2, types_pb2
 from tensorflow_serving.apis import (
     classification_pb2,
     get_model_metadata_pb2,
     inference_pb2,
+    input_pb2,
     model_pb2,
     predict_pb2,
     prediction_service_pb2_grpc,
@@ -52,7 +54,6 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         with self._metrics.request(request.model_spec.name, "Predict", "GRPC"):
             name = _signature(request.model_spec)
             model = self._inference.registry.find(Target.of_spec(request.model_spec))
-            model.check_names(name, request.inputs)
             if request.ByteSize() > LARGE_BYTES:
                 tensors = await asyncio.to_thread(_to_arrays, request.inputs)
             else:
@@ -70,7 +71,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self, request: classification_pb2.ClassificationRequest, context: grpc.aio.ServicerContext
     ) -> classification_pb2.ClassificationResponse:
         with self._metrics.request(request.model_spec.name, "Classify", "GRPC"):
-            spec, result = await self._classify(request.model_spec, request.input)
+            spec, result = await self._of_examples(self._inference.classify, request.model_spec, request.input)
             return classification_pb2.ClassificationResponse(model_spec=spec, result=result)
 
     @aborting
@@ -78,7 +79,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self, request: regression_pb2.RegressionRequest, context: grpc.aio.ServicerContext
     ) -> regression_pb2.RegressionResponse:
         with self._metrics.request(request.model_spec.name, "Regress", "GRPC"):
-            spec, result = await self._regress(request.model_spec, request.input)
+            spec, result = await self._of_examples(self._inference.regress, request.model_spec, request.input)
             return regression_pb2.RegressionResponse(model_spec=spec, result=result)
 
     @aborting
@@ -94,10 +95,10 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             for task in request.tasks:
                 result = response.results.add()
                 if task.method_name == examples.CLASSIFY:
-                    spec, found = await self._classify(task.model_spec, request.input)
+                    spec, found = await self._of_examples(self._inference.classify, task.model_spec, request.input)
                     result.classification_result.CopyFrom(found)
                 elif task.method_name == examples.REGRESS:
-                    spec, found = await self._regress(task.model_spec, request.input)
+                    spec, found = await self._of_examples(self._inference.regress, task.model_spec, request.input)
                     result.regression_result.CopyFrom(found)
                 else:
                     raise invalid(f"Unsupported signature method_name: {task.method_name}")
@@ -117,14 +118,12 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             model_spec=_spec(request.model_spec, model, ""), metadata={"signature_def": packed}
         )
 
-    async def _classify(self, spec: model_pb2.ModelSpec, given) -> tuple[model_pb2.ModelSpec, object]:
+    async def _of_examples(
+        self, infer: Callable, spec: model_pb2.ModelSpec, given: input_pb2.Input
+    ) -> tuple[model_pb2.ModelSpec, Message]:
+        """What a method of Inference makes of examples, and the spec of the answer."""
         name = _signature(spec)
-        model, result = await self._inference.classify(Target.of_spec(spec), name, given)
-        return _spec(spec, model, name), result
-
-    async def _regress(self, spec: model_pb2.ModelSpec, given) -> tuple[model_pb2.ModelSpec, object]:
-        name = _signature(spec)
-        model, result = await self._inference.regress(Target.of_spec(spec), name, given)
+        model, result = await infer(Target.of_spec(spec), name, given)
         return _spec(spec, model, name), result
 
 

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 import grpc
 import tensorflow as tf
+from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import DecodeError
 
 _HTTP = {
@@ -71,14 +72,17 @@ def aborting(method: Callable) -> Callable:
     return call
 
 
-class TolerantOfBytes(grpc.aio.ServerInterceptor):
-    """Hands bytes that are no message to `aborting` methods as a DecodeError, instead of failing on them."""
-
-    async def intercept_service(self, continuation: Callable, details: grpc.HandlerCallDetails):
-        handler = await continuation(details)
-        if handler is None or not details.method.startswith("/tensorflow.serving."):
-            return handler
-        return handler._replace(request_deserializer=functools.partial(_decode, handler.request_deserializer))
+def handlers(servicer: object, service: ServiceDescriptor) -> grpc.GenericRpcHandler:
+    """A gRPC handler of a service's `aborting` methods. Bytes that are no message reach them as a DecodeError."""
+    methods = {
+        method.name: grpc.unary_unary_rpc_method_handler(
+            getattr(servicer, method.name),
+            functools.partial(_decode, method.input_type._concrete_class.FromString),
+            method.output_type._concrete_class.SerializeToString,
+        )
+        for method in service.methods
+    }
+    return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
 def _decode(deserialize: Callable, raw: bytes):
