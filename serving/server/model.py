@@ -75,8 +75,8 @@ class LoadedModel:
             raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
         return self.signature_defs[name]
 
-    def check(self, name: str, tensors: Mapping[str, np.ndarray]) -> None:
-        """Raises RequestError if a signature does not take these inputs: other names, types or ranks."""
+    def check_names(self, name: str, tensors: Mapping[str, object]) -> None:
+        """Raises RequestError if a signature does not take inputs of these names."""
         wanted = self.signature(name).inputs
         if tensors.keys() != wanted.keys():
             missing, extra = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
@@ -86,8 +86,12 @@ class LoadedModel:
                 f"len({{{','.join(sorted(wanted))}}}). "
                 f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
             )
+
+    def check(self, name: str, tensors: Mapping[str, np.ndarray]) -> None:
+        """Raises RequestError if a signature does not take these inputs: other names, types or ranks."""
+        self.check_names(name, tensors)
         for key, array in tensors.items():
-            _check(key, array, wanted[key])
+            _check(key, array, self.signature_defs[name].inputs[key])
 
     def run(self, name: str, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Calls a signature with inputs that passed `check`. Raises RequestError for what the model finds wrong."""

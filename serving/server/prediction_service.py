@@ -54,6 +54,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         with self._metrics.request(request.model_spec.name, "Predict", "GRPC"):
             name = _signature(request.model_spec)
             model = self._inference.registry.find(Target.of_spec(request.model_spec))
+            model.check_names(name, request.inputs)  # Before arrays are made: a stranger's may be many and large.
             if request.ByteSize() > LARGE_BYTES:
                 tensors = await asyncio.to_thread(_to_arrays, request.inputs)
             else:

@@ -9,6 +9,7 @@ from http import HTTPStatus
 
 import grpc
 import tensorflow as tf
+from google.protobuf import symbol_database
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import DecodeError
 
@@ -74,11 +75,12 @@ def aborting(method: Callable) -> Callable:
 
 def handlers(servicer: object, service: ServiceDescriptor) -> grpc.GenericRpcHandler:
     """A gRPC handler of a service's `aborting` methods. Bytes that are no message reach them as a DecodeError."""
+    message = symbol_database.Default().GetPrototype
     methods = {
         method.name: grpc.unary_unary_rpc_method_handler(
             getattr(servicer, method.name),
-            functools.partial(_decode, method.input_type._concrete_class.FromString),
-            method.output_type._concrete_class.SerializeToString,
+            functools.partial(_decode, message(method.input_type).FromString),
+            message(method.output_type).SerializeToString,
         )
         for method in service.methods
     }

@@ -72,6 +72,18 @@ def test_errors_carry_the_codes_of_tensorflow_serving(channel, arguments, code, 
     assert message in error.value.details()
 
 
+def test_inputs_that_a_signature_does_not_take_are_refused_before_they_are_read(channel):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name = "toy"
+    request.inputs["user_id"].CopyFrom(tf.make_tensor_proto(["42"]))
+    request.inputs["vast"].CopyFrom(tf.make_tensor_proto([0.0]))
+    request.inputs["vast"].tensor_shape.dim[0].size = 1 << 40
+    with pytest.raises(grpc.RpcError) as error:
+        prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=10)
+    assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "Sent extra: {vast}" in error.value.details()
+
+
 def test_status_and_metadata(channel):
     request = get_model_status_pb2.GetModelStatusRequest()
     request.model_spec.name = "toy"
