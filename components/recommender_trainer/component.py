@@ -21,6 +21,7 @@ from tfx.utils import json_utils
 
 from components.catalogue_gen.executor import SPLIT
 from components.parameters import IntParameter
+from pipeline.errors import UserError
 from pipeline.retrieval import CATALOGUE_FILES
 
 
@@ -39,6 +40,8 @@ class Executor(executor.GenericExecutor):
     def _GetFnArgs(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]):
         fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
         uri = artifact_utils.get_split_uri(input_dict["catalogue"], SPLIT)
+        if exec_properties["epochs"] < 0:
+            raise UserError(f"epochs: {exec_properties['epochs']} is less than 0")
         model = json.loads(fn_args.custom_config["model"]) | {"epochs": exec_properties["epochs"]}
         fn_args.custom_config = fn_args.custom_config | {
             "model": json.dumps(model),
