@@ -114,6 +114,12 @@ def test_foreseen_wrong_input_is_one_line(tmp_path):
     assert "Traceback" not in done.stderr and not output_file.exists()
 
 
+def test_an_image_without_the_package_says_so():
+    done = subprocess.run([sys.executable, "-I", "-S", "-m", "kubeflow.entrypoint"], text=True, capture_output=True)
+    assert done.returncode == 1
+    assert "No module named kubeflow" in done.stderr.replace("'", "")
+
+
 def test_any_other_error_fails_the_step_with_its_traceback(tmp_path):
     done, output_file = step(tmp_path, "raise KeyError('lost')\n")
     assert done.returncode == 1
