@@ -19,6 +19,7 @@ from tfx.utils import name_utils
 
 from pipeline import spans
 from pipeline.config import Config, Kubeflow, Resources
+from pipeline.errors import UserError
 from pipeline.pipeline import Parameters, create_pipeline
 
 PIPELINE_NAME = "recommender"
@@ -47,7 +48,7 @@ def compile_pipeline(config: Config, locations: Locations) -> Spec:
     here: defaults of the parameters, resources, retries, what is never cached, and the artifacts' types.
 
     Raises:
-      UserError: a threshold on a figure that does not exist.
+      UserError: a threshold on a figure that does not exist, or resources for a component that does not.
     """
     parameters = _parameters(config, locations)
     pipeline = create_pipeline(
@@ -61,6 +62,9 @@ def compile_pipeline(config: Config, locations: Locations) -> Spec:
         pipeline_root="",  # KFP has its own, by default and by run.
         beam_pipeline_args=[],
     )
+    unknown = config.kubeflow.resources.keys() - (known := {component.id for component in pipeline.components})
+    if unknown:
+        raise UserError(f"kubeflow.resources.{min(unknown)}: no such component; there are {', '.join(sorted(known))}")
     for component in pipeline.components:
         if component.id in _BEAM:
             component.with_beam_pipeline_args(config.kubeflow.beam_args)

@@ -246,7 +246,7 @@ class Kubeflow(_Strict):
     gpu_resource: str = "nvidia.com/gpu"  # The cluster's name for one.
     retries: int = Field(2, ge=0)
     backoff_seconds: int = Field(30, ge=1)  # Before the first retry; doubles with each.
-    # Beam's arguments for the components that read every interaction, as for Flink, Spark or Dataflow.
+    # For the components that use Beam: another runner's, as Flink's, Spark's or Dataflow's, run them on that engine.
     beam_args: list[str] = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
 
     @field_validator("resources", mode="before")

@@ -128,6 +128,8 @@ def test_a_host_that_does_not_answer():
         (["schedule", *PLACES, "--cron=nightly"], "expected five fields"),
         (["compile", "--config=demo"], "generates its data"),
         (["compile", "--output=pipeline.json"], "has to end in .yaml"),
+        (["compile", "--set=kubeflow.resources.Trainer={cpu: 4}"], "kubeflow.resources.Trainer: no such component"),
+        (["compile", "--set=kubeflow.gpus=-1"], "kubeflow.gpus: Input should be greater than or equal to 0"),
     ],
 )
 def test_wrong_input(arguments, message, tmp_path):
