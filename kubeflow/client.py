@@ -109,10 +109,10 @@ def _parameters(job: Job) -> dict[str, Any]:
     """The parameters with the types that the pipeline declares."""
     try:
         with open(job.spec_file, encoding="utf-8") as file:
-            declared = yaml.safe_load(file)["root"]["inputDefinitions"]["parameters"]
+            declared = next(yaml.safe_load_all(file))["root"]["inputDefinitions"]["parameters"]
     except FileNotFoundError as error:
         raise UserError(f"{job.spec_file}: no such file. Make it with `recommender kubeflow compile`") from error
-    except (yaml.YAMLError, KeyError, TypeError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, KeyError, TypeError, StopIteration, UnicodeDecodeError) as error:
         raise UserError(f"{job.spec_file} is not a pipeline from `recommender kubeflow compile`") from error
     values: dict[str, Any] = {}
     for given in job.parameters:

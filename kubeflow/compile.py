@@ -22,7 +22,7 @@ from pipeline.config import Config, Kubeflow, Resources
 from pipeline.errors import UserError
 from pipeline.pipeline import Parameters, create_pipeline
 
-PIPELINE_NAME = "recommender"
+_PIPELINE_NAME = "recommender"
 _TYPES_FLAG = "--artifact_types"
 _INPUTS_FLAG = "--json_serialized_inputs_spec_args"
 _COMMAND = ["python", "-m", "kubeflow.entrypoint"]
@@ -41,8 +41,8 @@ class Locations(NamedTuple):
     push_destination: str | None = None
 
 
-def compile_pipeline(config: Config, locations: Locations) -> Spec:
-    """The pipeline's spec, as `kfp.Client` takes it once it is written as YAML.
+def compile_pipeline(config: Config, locations: Locations) -> list[Spec]:
+    """The pipeline's spec and, where the steps get an environment, that of the platform Kubernetes.
 
     The schema is 2.1, because the API server of open-source KFP refuses every other. What TFX does not express is added
     here: defaults of the parameters, resources, retries, what is never cached, and the artifacts' types.
@@ -58,7 +58,7 @@ def compile_pipeline(config: Config, locations: Locations) -> Spec:
         user_fields=_user_fields(config),
         origin="",
         live_as_of="",
-        pipeline_name=PIPELINE_NAME,
+        pipeline_name=_PIPELINE_NAME,
         pipeline_root="",  # KFP has its own, by default and by run.
         beam_pipeline_args=[],
     )
@@ -78,17 +78,20 @@ def compile_pipeline(config: Config, locations: Locations) -> Spec:
     for component in pipeline.components:
         _complete(spec, component, config.kubeflow)
     spec = _renamed(spec, {component.id: component.id.replace(".", "-") for component in pipeline.components})
+    platform = _platform(spec, config.kubeflow)
     json_format.ParseDict(spec, pipeline_spec_pb2.PipelineSpec())  # Raises where it does not fit KFP's schema.
-    return spec
+    json_format.ParseDict(platform, pipeline_spec_pb2.PlatformSpec())
+    return [spec, platform] if platform else [spec]
 
 
-def to_yaml(spec: Spec) -> str:
-    """The spec as YAML, the same for the same spec; a text has a line for each of its own."""
-    return yaml.dump(spec, Dumper=_Dumper, sort_keys=True, width=math.inf)
+def to_yaml(specs: list[Spec]) -> str:
+    """The specs as `kfp.Client` takes them, the same for the same specs; a text has a line for each of its own."""
+    return yaml.dump_all(specs, Dumper=_Dumper, sort_keys=True, width=math.inf)
 
 
 class _Dumper(yaml.SafeDumper):
-    pass
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
 
 
 _Dumper.add_representer(
@@ -160,6 +163,25 @@ def _complete(spec: Spec, component: base_node.BaseNode, config: Kubeflow) -> No
     }
     if config.gpus and component.id in _TRAINERS:
         container["resources"]["accelerator"] = {"type": config.gpu_resource, "count": config.gpus}
+
+
+def _platform(spec: Spec, config: Kubeflow) -> Spec:
+    """What only Kubernetes has: every step's environment from Secrets and ConfigMaps; {} where there is none."""
+    environment = {
+        "secretAsEnv": [
+            {"secretName": name, "keyToEnv": [{"secretKey": key, "envVar": key} for key in keys]}
+            for name, keys in config.secrets.items()
+        ],
+        "configMapAsEnv": [
+            {"configMapName": name, "keyToEnv": [{"configMapKey": key, "envVar": key} for key in keys]}
+            for name, keys in config.config_maps.items()
+        ],
+    }
+    environment = {kind: given for kind, given in environment.items() if given}
+    if not environment:
+        return {}
+    executors = {label: environment for label in spec["deploymentSpec"]["executors"]}
+    return {"platforms": {"kubernetes": {"deploymentSpec": {"executors": executors}}}}
 
 
 def _renamed(spec: Spec, names: dict[str, str]) -> Spec:

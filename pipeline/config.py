@@ -244,6 +244,9 @@ class Kubeflow(_Strict):
     resources: dict[str, Resources] = {}
     gpus: int = Field(0, ge=0)  # For each Trainer.
     gpu_resource: str = "nvidia.com/gpu"  # The cluster's name for one.
+    # Environment of every step: keys of Secrets and ConfigMaps by their names, as credentials of the object store.
+    secrets: dict[str, list[str]] = {}
+    config_maps: dict[str, list[str]] = {}
     retries: int = Field(2, ge=0)
     backoff_seconds: int = Field(30, ge=1)  # Before the first retry; doubles with each.
     # For the components that use Beam: another runner's, as Flink's, Spark's or Dataflow's, run them on that engine.

@@ -22,7 +22,7 @@ def text():
 
 @pytest.fixture(scope="module")
 def spec(text):
-    return json_format.ParseDict(yaml.safe_load(text), pipeline_spec_pb2.PipelineSpec())
+    return json_format.ParseDict(next(yaml.safe_load_all(text)), pipeline_spec_pb2.PipelineSpec())
 
 
 def container(spec, task):
@@ -46,6 +46,11 @@ def test_kfp_loads_it(text, tmp_path):
     document = kfp.client.client._extract_pipeline_yaml(str(tmp_path / "pipeline.yaml"))
     assert document.pipeline_spec.schema_version == "2.1.0", "the only one that KFP's API server takes"
     assert document.pipeline_spec.pipeline_info.name == "recommender"
+    executors = document.platform_spec.platforms["kubernetes"].deployment_spec.executors
+    assert set(executors) == set(document.pipeline_spec.deployment_spec["executors"])
+    (secret,) = executors["Pusher_executor"]["secretAsEnv"]
+    assert secret["secretName"] == "recommender-store"
+    assert dict(secret["keyToEnv"][0]) == {"secretKey": "AWS_ACCESS_KEY_ID", "envVar": "AWS_ACCESS_KEY_ID"}
 
 
 def test_every_run_time_parameter_has_type_default_and_description(spec):
