@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from google.protobuf import text_format
-from tfx.components import StatisticsGen, Transform
+from tfx.components import StatisticsGen
 from tfx.orchestration import metadata, pipeline
 
 from components.atomic_pusher.component import AtomicPusher
@@ -22,6 +22,7 @@ from components.live_model.component import LiveModel
 from components.parameters import IntParameter, Parameter
 from components.recommender_builder.component import RecommenderBuilder
 from components.recommender_trainer.component import RecommenderTrainer
+from components.reproducible_transform.component import ReproducibleTransform
 from components.strict_example_validator.component import StrictExampleValidator
 from pipeline.config import Config
 from pipeline.errors import UserError
@@ -93,13 +94,13 @@ def create_pipeline(
     schema_text = text_format.MessageToString(build_schema(available(user_fields)))
     schema = CuratedSchema(text=schema_text).with_id("ImportSchemaGen")
     validator = StrictExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
-    transform = Transform(
+    transform = ReproducibleTransform(
         examples=interactions.outputs["examples"],
         schema=schema.outputs["schema"],
         preprocessing_fn="pipeline.preprocessing.preprocessing_fn",
         custom_config={"transform": config.transform.model_dump_json(), "code": code},
         disable_statistics=True,
-    )
+    ).with_id("Transform")
     transform.add_upstream_node(validator)
 
     def trainer(name: str, section: str, epochs: IntParameter) -> RecommenderTrainer:
