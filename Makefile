@@ -1,4 +1,4 @@
-.PHONY: setup demo test lint lock serving-check
+.PHONY: setup demo test lint lock golden serving-check
 
 setup:
 	@scripts/setup.sh
@@ -14,6 +14,9 @@ lint: setup
 
 serving-check: setup  ## The demo's model in the versions inside google/tf-serving-scann.
 	@scripts/check_serving_image.sh
+
+golden: setup  ## Compile the pipeline that the tests compare with again; read the diff.
+	@.venv/bin/python -m tests.kubeflow.regenerate
 
 lock: setup  ## Resolve setup.py again into requirements.lock.
 	PATH="$$PWD/.tools/bin:$$PATH" uv pip compile setup.py --extra benchmark --extra test --python-version 3.10 --no-header --no-annotate -o requirements.lock

@@ -8,7 +8,7 @@ setup(
     description="A TFX pipeline from raw interactions to a served two-stage recommender",
     license="Apache-2.0",
     python_requires=">=3.10,<3.11",  # TFX 1.16 has no wheels for later versions.
-    packages=find_packages(include=["pipeline*", "components*", "serving*", "benchmarks*"]),
+    packages=find_packages(include=["pipeline*", "components*", "serving*", "kubeflow*", "benchmarks*"]),
     package_data={"pipeline": ["configs/*.yaml", "templates/*.j2"]},
     install_requires=[
         "apache-beam[gcp]<2.65",  # From 2.65 on Beam no longer brings `dill`, which TFT 1.16 imports.

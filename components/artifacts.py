@@ -6,4 +6,4 @@ from tfx.types import artifact
 class DataSummary(artifact.Artifact):
     """`summary.json`: counts of a data set's interactions, users, movies and rejected rows."""
 
-    TYPE_NAME = "DataSummary"
+    TYPE_NAME = "recommender.DataSummary"

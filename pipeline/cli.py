@@ -9,6 +9,7 @@ import warnings
 import click
 from rich.console import Console
 
+from kubeflow.cli import kubeflow
 from pipeline.errors import RunError, UserError
 from serving.errors import ServingError
 
@@ -196,6 +197,9 @@ def demo(output) -> None:
     from pipeline.jobs import run_demo
 
     run_demo(output, Console())
+
+
+cli.add_command(kubeflow)
 
 
 def main() -> None:

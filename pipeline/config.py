@@ -36,7 +36,8 @@ class Table(_Strict):
 class Data(_Strict):
     """Where interactions, catalogue and users are read from."""
 
-    directory: str | None = None
+    directory: str | None = None  # `{span}` in it stands for the span.
+    span: str = "latest"  # One day's delivery, say; "latest" is the greatest name there is.
     interactions: Table
     catalogue: Table
     users: Table | None = None
@@ -180,6 +181,15 @@ _THRESHOLDS: dict[str, dict[str, Any]] = {
 }
 
 
+def _merged(thresholds: dict[str, dict[str, Any]], changes: dict[str, Any]) -> dict[str, Any]:
+    """A changed key of a threshold leaves its others as they are; null takes a threshold out."""
+    merged = {name: dict(values) for name, values in thresholds.items()}
+    for name, values in changes.items():
+        changed = isinstance(values, dict) and name in merged
+        merged[name] = merged[name] | values if changed else values
+    return merged
+
+
 class Evaluation(_Strict):
     """What a model has to reach to be blessed.
 
@@ -194,13 +204,13 @@ class Evaluation(_Strict):
     @field_validator("thresholds", mode="before")
     @classmethod
     def _with_defaults(cls, given: Any) -> Any:
-        if not isinstance(given, dict):
-            return given
-        merged = {name: dict(values) for name, values in _THRESHOLDS.items()}
-        for name, values in given.items():
-            changed = isinstance(values, dict) and name in merged
-            merged[name] = merged[name] | values if changed else values
-        return merged
+        return _merged(_THRESHOLDS, given) if isinstance(given, dict) else given
+
+    def changed(self, thresholds: dict[str, Any]) -> Evaluation:
+        """With changes on top, by name and key as in a configuration. Raises ValidationError."""
+        present = self.model_dump()["thresholds"]
+        merged = present | _merged({name: values for name, values in present.items() if values}, thresholds)
+        return Evaluation.model_validate(self.model_dump(exclude={"thresholds"}) | {"thresholds": merged})
 
     def active_thresholds(self) -> dict[str, Threshold]:
         """Those that were not taken out."""
@@ -219,6 +229,50 @@ class Canary(_Strict):
     ready_seconds: float = Field(120.0, gt=0)
 
 
+class Resources(_Strict):
+    """What a step asks of its node, and may use."""
+
+    cpu: float = Field(1.0, gt=0)
+    memory_gb: float = Field(4.0, gt=0)
+
+
+class Kubeflow(_Strict):
+    """How the steps run on Kubeflow Pipelines."""
+
+    image: str = "recommender-pipeline:latest"
+    # By component; a configuration changes single ones. Others get `Resources()`.
+    resources: dict[str, Resources] = {}
+    gpus: int = Field(0, ge=0)  # For each Trainer.
+    gpu_resource: str = "nvidia.com/gpu"  # The cluster's name for one.
+    # Environment of every step: keys of Secrets and ConfigMaps by their names, as credentials of the object store.
+    secrets: dict[str, list[str]] = {}
+    config_maps: dict[str, list[str]] = {}
+    retries: int = Field(2, ge=0)
+    backoff_seconds: int = Field(30, ge=1)  # Before the first retry; doubles with each.
+    # For the components that use Beam: another runner's, as Flink's, Spark's or Dataflow's, run them on that engine.
+    beam_args: list[str] = ["--direct_running_mode=in_memory", "--direct_num_workers=1"]
+
+    @field_validator("resources", mode="before")
+    @classmethod
+    def _with_defaults(cls, given: Any) -> Any:
+        return _RESOURCES | given if isinstance(given, dict) else given
+
+
+_RESOURCES: dict[str, Any] = {
+    name: {"cpu": 2.0, "memory_gb": 8.0}
+    for name in (
+        "InteractionGen",
+        "StatisticsGen",
+        "Transform",
+        "Trainer.retrieval",
+        "Trainer.ranking",
+        "RecommenderBuilder",
+        "Evaluator",
+        "Canary",
+    )
+}
+
+
 class Config(_Strict):
     """A run's whole configuration."""
 
@@ -231,6 +285,7 @@ class Config(_Strict):
     index: Index = Index()
     evaluation: Evaluation = Evaluation()
     canary: Canary = Canary()
+    kubeflow: Kubeflow = Kubeflow()
 
 
 def config_names() -> list[str]:
@@ -276,7 +331,7 @@ def load_config(name_or_file: str, overrides: list[str] = (), **values: Any) -> 
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise UserError(f"configuration {path.name}: " + "; ".join(lines)) from error
-    if config.data.directory:
+    if config.data.directory and "://" not in config.data.directory:
         config.data.directory = os.path.abspath(config.data.directory)
     return config
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import datasets
+from pipeline import datasets, spans
 from pipeline.config import Config
 from pipeline.errors import RunError, UserError
 from pipeline.generated import write_generated
@@ -52,6 +52,8 @@ def run(config: Config, output: str, console: Console) -> dict[str, Any]:
     with _only_run(output):
         if config.data.generated:
             config.data.directory = _generate(config, output, console)
+        if config.data.directory:
+            config.data.directory, _ = spans.resolve(config.data.directory, config.data.span)
         datasets.check(config)
         log = Path(output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
         console.print(f"Running the pipeline into {output}", soft_wrap=True)
@@ -69,20 +71,29 @@ def _run(config: Config, output: str, console: Console, started: float) -> dict[
     from components.evaluation.executor import REPORT_FILE as EVALUATION_FILE
     from components.live_model.executor import live_version
     from pipeline.data_summary import summarise
-    from pipeline.pipeline import create_pipeline, model_origin
+    from pipeline.pipeline import Parameters, create_pipeline, model_origin
     from pipeline.progress import Progress
     from pipeline.training import VALIDATION_FILE
 
     connection = _connection(output)
     fingerprint = datasets.fingerprint(config)
     serving_dir = os.path.join(output, "serving_models", "recommender")
+    origin = model_origin(config, fingerprint)
     pipeline = create_pipeline(
         config=config,
+        parameters=Parameters(
+            data=config.data.directory,
+            span=config.data.span,
+            push_destination=serving_dir,
+            rejected_rows=os.path.join(output, "rejected_rows"),
+            retrieval_epochs=config.retrieval.epochs,
+            ranking_epochs=config.ranking.epochs,
+            thresholds="{}",
+        ),
         data_fingerprint=fingerprint,
-        schema_file=_write_schema(config, output),
-        rejected_rows_file=os.path.join(output, "rejected_rows", f"{fingerprint}.csv"),
-        push_destination=serving_dir,
-        live_as_of=live_version(serving_dir, model_origin(config, fingerprint)),
+        user_fields=datasets.user_fields(config),
+        origin=origin,
+        live_as_of=live_version(serving_dir, origin),
         pipeline_name=_PIPELINE_NAME,
         pipeline_root=os.path.join(output, "pipeline"),
         beam_pipeline_args=_BEAM_ARGS,
@@ -225,17 +236,3 @@ def _generate(config: Config, output: str, console: Console) -> str:
     directory = os.path.join(output, "data", key)
     write_generated(size, directory)
     return directory
-
-
-def _write_schema(config: Config, output: str) -> str:
-    """Writes the curated schema to a path that holds the digest of its content."""
-    from google.protobuf import text_format
-
-    from pipeline.features import available
-    from pipeline.schema import build_schema
-
-    text = text_format.MessageToString(build_schema(available(datasets.user_fields(config))))
-    directory = Path(output) / "schema" / hashlib.sha256(text.encode()).hexdigest()[:16]
-    directory.mkdir(parents=True, exist_ok=True)
-    (directory / "schema.pbtxt").write_text(text, encoding="utf-8")
-    return str(directory / "schema.pbtxt")

@@ -5,34 +5,52 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection
 from pathlib import Path
+from typing import NamedTuple
 
-from tfx.components import StatisticsGen, Transform
-from tfx.components.schema_gen.import_schema_gen.component import ImportSchemaGen
+from google.protobuf import text_format
+from tfx.components import StatisticsGen
 from tfx.orchestration import metadata, pipeline
 
 from components.atomic_pusher.component import AtomicPusher
 from components.canary.component import Canary
 from components.catalogue_gen.component import CatalogueGen
+from components.curated_schema.component import CuratedSchema
 from components.evaluation.component import RecommenderEvaluator
 from components.evaluation.verdict import check_thresholds
 from components.interaction_gen.component import InteractionGen
 from components.live_model.component import LiveModel
+from components.parameters import IntParameter, Parameter
 from components.recommender_builder.component import RecommenderBuilder
 from components.recommender_trainer.component import RecommenderTrainer
+from components.reproducible_transform.component import ReproducibleTransform
 from components.strict_example_validator.component import StrictExampleValidator
 from pipeline.config import Config
 from pipeline.errors import UserError
+from pipeline.features import available
+from pipeline.schema import build_schema
 
 _ROOT = Path(__file__).parent.parent
+
+
+class Parameters(NamedTuple):
+    """What differs from run to run: values, or TFX's RuntimeParameters where the orchestrator fills them in."""
+
+    data: Parameter  # The tables' directory; `{span}` in it stands for the span.
+    span: Parameter
+    push_destination: Parameter  # Directory of the served versions.
+    rejected_rows: Parameter  # Directory of the lists of rows that are left out; "" keeps them with the artifacts.
+    retrieval_epochs: IntParameter
+    ranking_epochs: IntParameter
+    thresholds: Parameter  # JSON mapping, merged over `evaluation.thresholds`.
 
 
 def create_pipeline(
     *,
     config: Config,
+    parameters: Parameters,
     data_fingerprint: str,
-    schema_file: str,
-    rejected_rows_file: str,
-    push_destination: str,
+    user_fields: Collection[str],
+    origin: str,
     live_as_of: str,
     pipeline_name: str,
     pipeline_root: str,
@@ -44,10 +62,10 @@ def create_pipeline(
 
     Args:
       config: the run's configuration.
-      data_fingerprint: digest of the source files.
-      schema_file: the curated schema, as text. Its path has to change with its content.
-      rejected_rows_file: where InteractionGen lists the rows that it leaves out.
-      push_destination: directory of the served versions.
+      parameters: what differs from run to run.
+      data_fingerprint: digest of the source files; "" where they are not known yet.
+      user_fields: the optional features of users that the data has.
+      origin: `model_origin`; "" where the data is not known yet.
       live_as_of: as LiveModel's `as_of`.
       pipeline_name: TFX's name of the pipeline.
       pipeline_root: where artifacts are kept.
@@ -60,40 +78,43 @@ def create_pipeline(
     """
     check_thresholds(config.evaluation)
     code = code_fingerprint("pipeline", "components")
-    data = config.data.model_dump_json()
-    source = f"{data_fingerprint}-{code}"
-    origin = model_origin(config, data_fingerprint)
+    data = config.data.model_dump_json(exclude={"directory", "span"})
+    source = f"{data_fingerprint}-{code}".removeprefix("-")
+    place = {"directory": parameters.data, "span": parameters.span}
 
     interactions = InteractionGen(
         data=data,
+        **place,
         split=config.split.model_dump_json(),
         fingerprint=source,
-        rejected_rows_file=rejected_rows_file,
+        rejected_rows_dir=parameters.rejected_rows,
     )
-    catalogue = CatalogueGen(data=data, fingerprint=source)
+    catalogue = CatalogueGen(data=data, **place, fingerprint=source)
     statistics = StatisticsGen(examples=interactions.outputs["examples"])
-    schema = ImportSchemaGen(schema_file=schema_file)
+    schema_text = text_format.MessageToString(build_schema(available(user_fields)))
+    schema = CuratedSchema(text=schema_text).with_id("ImportSchemaGen")
     validator = StrictExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
-    transform = Transform(
+    transform = ReproducibleTransform(
         examples=interactions.outputs["examples"],
         schema=schema.outputs["schema"],
         preprocessing_fn="pipeline.preprocessing.preprocessing_fn",
         custom_config={"transform": config.transform.model_dump_json(), "code": code},
         disable_statistics=True,
-    )
+    ).with_id("Transform")
     transform.add_upstream_node(validator)
 
-    def trainer(name: str, section: str) -> RecommenderTrainer:
+    def trainer(name: str, section: str, epochs: IntParameter) -> RecommenderTrainer:
         return RecommenderTrainer(
             run_fn=f"pipeline.{name}.run_fn",
             examples=transform.outputs["transformed_examples"],
             transform_graph=transform.outputs["transform_graph"],
             catalogue=catalogue.outputs["examples"],
             custom_config={"model": section, "code": code},
+            epochs=epochs,
         ).with_id(f"Trainer.{name}")
 
-    retrieval = trainer("retrieval", config.retrieval.model_dump_json())
-    ranking = trainer("ranking", config.ranking.model_dump_json())
+    retrieval = trainer("retrieval", config.retrieval.model_dump_json(), parameters.retrieval_epochs)
+    ranking = trainer("ranking", config.ranking.model_dump_json(), parameters.ranking_epochs)
     builder = RecommenderBuilder(
         examples=interactions.outputs["examples"],
         transformed_examples=transform.outputs["transformed_examples"],
@@ -105,7 +126,7 @@ def create_pipeline(
         history_length=config.split.history_length,
         origin=origin,
     )
-    live = LiveModel(push_destination=push_destination, origin=origin, as_of=live_as_of)
+    live = LiveModel(push_destination=parameters.push_destination, origin=origin, as_of=live_as_of)
     evaluator = RecommenderEvaluator(
         examples=interactions.outputs["examples"],
         transformed_examples=transform.outputs["transformed_examples"],
@@ -117,6 +138,7 @@ def create_pipeline(
         ranking_model=ranking.outputs["model"],
         retrieval_run=retrieval.outputs["model_run"],
         limits=config.evaluation.model_dump_json(),
+        threshold_changes=parameters.thresholds,
         preference_threshold=config.transform.preference_threshold,
         fingerprint=code,
     ).with_id("Evaluator")
@@ -131,7 +153,7 @@ def create_pipeline(
     pusher = AtomicPusher(
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=canary.outputs["blessing"],
-        push_destination=push_destination,
+        push_destination=parameters.push_destination,
     ).with_id("Pusher")
     return pipeline.Pipeline(
         pipeline_name=pipeline_name,
@@ -159,7 +181,7 @@ def create_pipeline(
 
 def model_origin(config: Config, data_fingerprint: str) -> str:
     """Digest of all that decides what the model is: data, configuration, code."""
-    what = config.model_dump_json(exclude={"evaluation", "canary"})
+    what = config.model_dump_json(exclude={"evaluation", "canary", "kubeflow"})
     code = code_fingerprint("pipeline", "components")
     return hashlib.sha256(f"{what}-{data_fingerprint}-{code}".encode()).hexdigest()[:16]
 

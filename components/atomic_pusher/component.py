@@ -6,6 +6,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import BaseChannel, channel, component_spec, standard_artifacts
 
 from components.atomic_pusher import executor
+from components.parameters import Parameter
 
 
 class AtomicPusherSpec(component_spec.ComponentSpec):
@@ -29,7 +30,7 @@ class AtomicPusher(base_component.BaseComponent):
     SPEC_CLASS = AtomicPusherSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
-    def __init__(self, model_blessing: BaseChannel, infra_blessing: BaseChannel, push_destination: str):
+    def __init__(self, model_blessing: BaseChannel, infra_blessing: BaseChannel, push_destination: Parameter):
         super().__init__(
             AtomicPusherSpec(
                 model_blessing=model_blessing,

@@ -9,7 +9,7 @@ import apache_beam as beam
 from tfx.components.example_gen import base_example_gen_executor
 
 from components.interaction_gen.records import ReadTable, to_example, with_splits
-from pipeline import tables
+from pipeline import spans, tables
 from pipeline.config import Data
 
 SPLIT = "catalogue"
@@ -28,7 +28,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
     ) -> dict[str, beam.PCollection]:
         data = Data.model_validate_json(exec_properties["data"])
-        read = pipeline | ReadTable(data.directory, data.catalogue, lambda values: tables.movie(values, data.catalogue))
+        directory, _ = spans.resolve(exec_properties["directory"], exec_properties["span"])
+        read = pipeline | ReadTable(directory, data.catalogue, lambda values: tables.movie(values, data.catalogue))
         examples = read.rows | beam.Map(lambda row: (row[2][0], row)) | beam.GroupByKey() | beam.FlatMap(_first)
         return {SPLIT: examples}
 

@@ -6,11 +6,13 @@ from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import BaseChannel, channel, component_spec, standard_artifacts
 
 from components.evaluation import executor
+from components.parameters import Parameter
 
 
 class RecommenderEvaluatorSpec(component_spec.ComponentSpec):
     PARAMETERS = {
         "limits": component_spec.ExecutionParameter(type=str),
+        "threshold_changes": component_spec.ExecutionParameter(type=str),
         "preference_threshold": component_spec.ExecutionParameter(type=float),
         "fingerprint": component_spec.ExecutionParameter(type=str),
     }
@@ -45,6 +47,7 @@ class RecommenderEvaluator(base_beam_component.BaseBeamComponent):
       ranking_model: the ranking Trainer's, likewise.
       retrieval_run: the retrieval Trainer's, for its validation over unfiltered lists.
       limits: the `Evaluation` section, as JSON.
+      threshold_changes: a JSON mapping that is merged over the section's thresholds, as a configuration's are.
       preference_threshold: the rating from which on a movie counts as relevant to two-stage quality.
       fingerprint: digest of the code.
     """
@@ -64,6 +67,7 @@ class RecommenderEvaluator(base_beam_component.BaseBeamComponent):
         ranking_model: BaseChannel,
         retrieval_run: BaseChannel,
         limits: str,
+        threshold_changes: Parameter,
         preference_threshold: float,
         fingerprint: str,
     ):
@@ -79,6 +83,7 @@ class RecommenderEvaluator(base_beam_component.BaseBeamComponent):
                 ranking_model=ranking_model,
                 retrieval_run=retrieval_run,
                 limits=limits,
+                threshold_changes=threshold_changes,
                 preference_threshold=preference_threshold,
                 fingerprint=fingerprint,
                 evaluation=channel.Channel(type=standard_artifacts.ModelEvaluation),

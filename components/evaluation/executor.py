@@ -20,11 +20,12 @@ from components.evaluation.figures import LIVE, POPULARITY, Measured, build_eval
 from components.evaluation.parity import Parity
 from components.evaluation.predictions import Predictions, load
 from components.evaluation.samples import sample_users
-from components.evaluation.verdict import INDEX_RECALL, PARITY, refusals
+from components.evaluation.verdict import INDEX_RECALL, PARITY, check_thresholds, refusals
 from components.live_model.executor import live_model_dir
 from components.recommender_builder.executor import BUILD_FILE
 from pipeline.catalogue import load_catalogue
 from pipeline.config import Evaluation
+from pipeline.errors import UserError
 from pipeline.training import VALIDATION_FILE
 
 REPORT_FILE = "evaluation.json"
@@ -34,7 +35,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     """Runs TFMA over the servable's signatures; writes TFMA's results, `evaluation.json` and the blessing."""
 
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
-        limits = Evaluation.model_validate_json(exec_properties["limits"])
+        limits = _limits(exec_properties["limits"], exec_properties["threshold_changes"])
         output = artifact_utils.get_single_uri(output_dict["evaluation"])
         model = artifact_utils.get_single_instance(input_dict["model"])
         transform = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
@@ -84,6 +85,19 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         }
         io_utils.write_string_file(os.path.join(output, REPORT_FILE), json.dumps(report, indent=2))
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), model, not report["not_blessed_because"])
+
+
+def _limits(section: str, changes: str) -> Evaluation:
+    limits = Evaluation.model_validate_json(section)
+    try:
+        limits = limits.changed(json.loads(changes))
+    except (ValueError, AttributeError) as error:  # No JSON, a wrong threshold; or no mapping.
+        raise UserError(
+            f"thresholds {changes}: {error}. Give a JSON mapping by name, as in "
+            '{"rating_error": {"at_most": 0.9}, "lists_kept": null}'
+        ) from error
+    check_thresholds(limits)
+    return limits
 
 
 def _metrics(measured: Measured, unfiltered, index, checks, limits: Evaluation, live: str | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tfx.types import artifact_utils
 
 from components.interaction_gen import histories
 from components.interaction_gen.records import REJECTED, ReadTable, Rejected, to_csv_line, to_example, with_splits
-from pipeline import tables
+from pipeline import spans, tables
 from pipeline.config import Data, Split
 from pipeline.errors import UserError
 
@@ -38,19 +38,26 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
           UserError: more rows were rejected than the configuration allows, or a split is empty.
         """
         summary_uri = artifact_utils.get_single_uri(output_dict["summary"])
-        exec_properties = with_splits(exec_properties, *SPLITS) | {"summary_uri": summary_uri}
+        directory, span = spans.resolve(exec_properties["directory"], exec_properties["span"])
+        exec_properties = with_splits(exec_properties, *SPLITS) | {
+            "directory": directory,
+            "summary_uri": summary_uri,
+            "rejected_rows_file": os.path.join(
+                exec_properties["rejected_rows_dir"] or summary_uri, f"{span or exec_properties['fingerprint']}.csv"
+            ),
+        }
         super().Do(input_dict, output_dict, exec_properties)
         _check(exec_properties)
 
     def GenerateExamplesByBeam(
         self, pipeline: beam.Pipeline, exec_properties: dict[str, Any]
     ) -> dict[str, beam.PCollection]:
-        data = Data.model_validate_json(exec_properties["data"])
+        data, directory = Data.model_validate_json(exec_properties["data"]), exec_properties["directory"]
         split = Split.model_validate_json(exec_properties["split"])
 
-        read = pipeline | "Interactions" >> ReadTable(data.directory, data.interactions, tables.interaction)
+        read = pipeline | "Interactions" >> ReadTable(directory, data.interactions, tables.interaction)
         catalogue = pipeline | "Catalogue" >> ReadTable(
-            data.directory, data.catalogue, lambda values: tables.movie(values, data.catalogue)
+            directory, data.catalogue, lambda values: tables.movie(values, data.catalogue)
         )
         joined = (
             {
@@ -61,8 +68,8 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
             | "Join" >> beam.ParDo(_Join(data.interactions.delimiter)).with_outputs(REJECTED, main="rows")
         )
         user_rows = {"rows": joined.rows}
-        if data.users and tables.table_files(data.directory, data.users):
-            users = pipeline | "Users" >> ReadTable(data.directory, data.users, _user)
+        if data.users and tables.table_files(directory, data.users):
+            users = pipeline | "Users" >> ReadTable(directory, data.users, _user)
             user_rows["users"] = users.rows | beam.Map(lambda row: row[2])
         cut = beam.pvalue.AsSingleton(
             read.rows
@@ -206,8 +213,9 @@ def _check(exec_properties: dict[str, Any]) -> None:
     rejected, accepted = summary["rejected_rows"], summary["interactions"]
     if rejected > data.max_rejected_share * (rejected + accepted):
         raise UserError(
-            f"{rejected} of {rejected + accepted} rows of {os.path.join(data.directory, data.interactions.file)} were "
-            f"rejected, more than the allowed {data.max_rejected_share:.2%}: {'; '.join(summary['first_rejected'])}. "
+            f"{rejected} of {rejected + accepted} rows of "
+            f"{os.path.join(exec_properties['directory'], data.interactions.file)} were rejected, more than the "
+            f"allowed {data.max_rejected_share:.2%}: {'; '.join(summary['first_rejected'])}. "
             f"All are listed in {exec_properties['rejected_rows_file']}; mend them, or raise data.max_rejected_share"
         )
     for split in SPLITS:

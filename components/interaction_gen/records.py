@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ from tfx.utils import proto_utils
 
 from pipeline import tables
 from pipeline.config import Table
+from pipeline.errors import UserError
 from pipeline.features import FEATURES, Kind
 
 REJECTED = "rejected"
@@ -31,11 +33,16 @@ class Rejected(NamedTuple):
 
 
 class ReadTable(beam.PTransform):
-    """Reads a table's rows as `(file, line, parse(values))`; unreadable ones go to the output `REJECTED`."""
+    """Reads a table's rows as `(file, line, parse(values))`; unreadable ones go to the output `REJECTED`.
+
+    Raises UserError where the table has no file.
+    """
 
     def __init__(self, directory: str, table: Table, parse: Callable[[dict[str, str]], Any]):
         super().__init__()
         self._files = tables.table_files(directory, table)
+        if not self._files:
+            raise UserError(f"{os.path.join(directory, table.file)}: no such file")
         self._table = table
         self._parse = parse
 

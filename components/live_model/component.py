@@ -6,6 +6,7 @@ from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import channel, component_spec, standard_artifacts
 
 from components.live_model import executor
+from components.parameters import Parameter
 
 
 class LiveModelSpec(component_spec.ComponentSpec):
@@ -32,7 +33,7 @@ class LiveModel(base_component.BaseComponent):
     SPEC_CLASS = LiveModelSpec
     EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
 
-    def __init__(self, push_destination: str, origin: str, as_of: str):
+    def __init__(self, push_destination: Parameter, origin: str, as_of: str):
         super().__init__(
             LiveModelSpec(
                 push_destination=push_destination,

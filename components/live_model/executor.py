@@ -27,10 +27,10 @@ class Executor(base_executor.BaseExecutor):
 
 
 def live_version(push_destination: str, origin: str) -> str:
-    """The newest version that is there and has another origin; "" where there is none."""
+    """The newest version that is there and has another origin, or any where that is ""; "" where there is none."""
     names = fileio.listdir(push_destination) if fileio.exists(push_destination) else []
     for name in sorted(filter(str.isdigit, names), key=int, reverse=True):
-        if _origin(os.path.join(push_destination, name)) != origin:
+        if not origin or _origin(os.path.join(push_destination, name)) != origin:
             return name
     return ""
 

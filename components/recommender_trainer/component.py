@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -19,22 +20,33 @@ from tfx.types import (
 from tfx.utils import json_utils
 
 from components.catalogue_gen.executor import SPLIT
+from components.parameters import IntParameter
+from pipeline.errors import UserError
 from pipeline.retrieval import CATALOGUE_FILES
 
 
 class RecommenderTrainerSpec(standard_component_specs.TrainerSpec):
+    PARAMETERS = standard_component_specs.TrainerSpec.PARAMETERS | {
+        "epochs": component_spec.ExecutionParameter(type=int),
+    }
     INPUTS = standard_component_specs.TrainerSpec.INPUTS | {
         "catalogue": component_spec.ChannelParameter(type=standard_artifacts.Examples),
     }
 
 
 class Executor(executor.GenericExecutor):
-    """Hands the catalogue's files to run_fn, in custom_config."""
+    """Hands the catalogue's files and the epochs to run_fn, in custom_config."""
 
     def _GetFnArgs(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]):
         fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
         uri = artifact_utils.get_split_uri(input_dict["catalogue"], SPLIT)
-        fn_args.custom_config = fn_args.custom_config | {CATALOGUE_FILES: [os.path.join(uri, "*")]}
+        if exec_properties["epochs"] < 0:
+            raise UserError(f"epochs: {exec_properties['epochs']} is less than 0")
+        model = json.loads(fn_args.custom_config["model"]) | {"epochs": exec_properties["epochs"]}
+        fn_args.custom_config = fn_args.custom_config | {
+            "model": json.dumps(model),
+            CATALOGUE_FILES: [os.path.join(uri, "*")],
+        }
         return fn_args
 
 
@@ -46,7 +58,8 @@ class RecommenderTrainer(base_component.BaseComponent):
       examples: Transform's materialised examples.
       transform_graph: Transform's graph.
       catalogue: CatalogueGen's examples.
-      custom_config: passed on to run_fn.
+      custom_config: passed on to run_fn; `model` is the model's section, as JSON.
+      epochs: in place of those of the section.
     """
 
     SPEC_CLASS = RecommenderTrainerSpec
@@ -59,6 +72,7 @@ class RecommenderTrainer(base_component.BaseComponent):
         transform_graph: BaseChannel,
         catalogue: BaseChannel,
         custom_config: dict[str, Any],
+        epochs: IntParameter,
     ):
         super().__init__(
             RecommenderTrainerSpec(
@@ -67,6 +81,7 @@ class RecommenderTrainer(base_component.BaseComponent):
                 transform_graph=transform_graph,
                 catalogue=catalogue,
                 custom_config=json_utils.dumps(custom_config),
+                epochs=epochs,
                 train_args=trainer_pb2.TrainArgs(),
                 eval_args=trainer_pb2.EvalArgs(),
                 model=channel.Channel(type=standard_artifacts.Model),

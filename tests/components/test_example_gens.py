@@ -42,7 +42,10 @@ def generate(directory, **overrides):
         {
             "data": config.data.model_dump_json(),
             "split": config.split.model_dump_json(),
-            "rejected_rows_file": str(directory / "rejected" / "rows.csv"),
+            "directory": str(directory),
+            "span": "latest",
+            "fingerprint": "rows",
+            "rejected_rows_dir": str(directory / "rejected"),
         },
     )
     return {split: read(directory / "examples" / f"Split-{split}") for split in ("train", "eval")}
@@ -119,7 +122,8 @@ def test_the_catalogue_holds_every_movie_once_rated_or_not(tmp_path):
     config = load_config("movielens-csv", data__directory=str(tmp_path))
     outputs = {"examples": artifact(standard_artifacts.Examples, tmp_path / "catalogue")}
     context = catalogue_gen.Executor.Context(beam_pipeline_args=["--direct_running_mode=in_memory"])
-    catalogue_gen.Executor(context).Do({}, outputs, {"data": config.data.model_dump_json()})
+    properties = {"data": config.data.model_dump_json(), "directory": str(tmp_path), "span": "latest"}
+    catalogue_gen.Executor(context).Do({}, outputs, properties)
     files = tf.io.gfile.glob(str(tmp_path / "catalogue" / "Split-catalogue" / "*"))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
     examples = [tf.train.Example.FromString(record).features.feature for record in records]

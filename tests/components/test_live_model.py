@@ -26,6 +26,11 @@ def test_the_newest_version_of_another_origin_is_live(tmp_path):
     assert live_version(str(tmp_path), "yet another") == "11"
 
 
+def test_without_an_origin_whatever_is_live_counts(tmp_path):
+    version(tmp_path, "9", "")
+    assert live_version(str(tmp_path), "") == "9"
+
+
 def test_a_version_that_somebody_else_put_there_counts(tmp_path):
     version(tmp_path, "3")
     assert live_version(str(tmp_path), "mine") == "3"

@@ -49,6 +49,28 @@ def test_thresholds_are_changed_added_and_taken_out_by_name():
     assert changed.keys() == (before.keys() - {"rating_error"}) | {"mine"}
 
 
+def test_thresholds_are_changed_once_more_at_run_time():
+    limits = load_config(
+        "demo", ["evaluation.thresholds.rating_error=null", "evaluation.min_slice_queries=7"]
+    ).evaluation
+    changed = limits.changed(
+        {
+            "better_than_popularity": {"at_least": 2},
+            "nothing_seen": {"at_least": 0.1, "at_most": None},
+            "mine": {"metric": "mae", "at_most": 0.7},
+            "lists_kept": None,
+        }
+    )
+    before, after = limits.active_thresholds(), changed.active_thresholds()
+    assert after.keys() == (before.keys() - {"lists_kept"}) | {"mine"}
+    assert (after["better_than_popularity"].at_least, after["better_than_popularity"].against) == (2, "popularity")
+    assert (after["nothing_seen"].at_least, after["nothing_seen"].at_most) == (0.1, None)
+    assert after["tail_kept"] == before["tail_kept"]
+    assert changed.min_slice_queries == 7
+    with pytest.raises(ValueError, match="either at_least or at_most"):
+        limits.changed({"rmse": {"metric": "rmse"}})
+
+
 def test_a_file_that_is_no_yaml_is_refused(tmp_path):
     path = tmp_path / "bad.yaml"
     path.write_text("data: [")

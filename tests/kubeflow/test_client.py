@@ -1,0 +1,144 @@
+"""KFP's real client against a server on the loopback that has the few routes of KFP's API that are used."""
+
+import asyncio
+import socket
+import threading
+
+import pytest
+from aiohttp import web
+
+from tests.e2e.conftest import recommender
+from tests.kubeflow.regenerate import GOLDEN
+
+PLACES = ["--pipeline", str(GOLDEN)]
+
+
+@pytest.fixture
+def api():
+    """The server's address, and what it was sent: method, path, body."""
+    asked = []
+
+    async def answer(request):
+        body = await request.json() if request.can_read_body else {}
+        asked.append((request.method, request.path, dict(request.query) | body))
+        route = request.path.removeprefix("/apis/v2beta1/")
+        if request.query.get("namespace") == "nobody":
+            return web.json_response({"message": 'namespaces "nobody" not found'}, status=404)
+        return web.json_response(
+            {
+                "healthz": {"multi_user": False},
+                "experiments": {} if request.method == "GET" else {"experiment_id": "e-1"},
+                "runs": {"run_id": "r-1"},
+                "recurringruns": {"recurring_run_id": "s-1"},
+                "runs/r-1": {
+                    "run_id": "r-1",
+                    "state": "FAILED",
+                    "run_details": {"task_details": [{"display_name": "Evaluator", "state": "FAILED"}]},
+                },
+            }[route]
+        )
+
+    async def serve():
+        app = web.Application(client_max_size=1 << 24)
+        app.router.add_route("*", "/{path:.*}", answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        return site._server.sockets[0].getsockname()[1]
+
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    port = asyncio.run_coroutine_threadsafe(serve(), loop).result(10)
+    yield f"http://127.0.0.1:{port}", asked
+    loop.call_soon_threadsafe(loop.stop)
+
+
+def failed(status, *arguments, **kwargs):
+    done = recommender("kubeflow", *arguments, **kwargs)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr.strip().splitlines()[-1]
+
+
+def test_submit_sends_the_pipeline_with_typed_parameters(api):
+    address, asked = api
+    done = recommender(
+        "kubeflow",
+        "submit",
+        *PLACES,
+        f"--host={address}",
+        "--param=span=2026-11-24",
+        "--param=retrieval_epochs=8",
+        "--pipeline-root=s3://models/runs",
+        "--service-account=trainer",
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Run r-1.")
+    method, path, run = asked[-1]
+    assert (method, path) == ("POST", "/apis/v2beta1/runs")
+    assert run["experiment_id"] == "e-1"
+    assert run["service_account"] == "trainer"
+    assert run["runtime_config"] == {
+        "parameters": {"span": "2026-11-24", "retrieval_epochs": 8},
+        "pipeline_root": "s3://models/runs",
+    }
+    assert len(run["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]) == 13
+    assert "kubernetes" in run["pipeline_spec"]["platform_spec"]["platforms"]
+
+
+def test_schedule_sends_when(api):
+    address, asked = api
+    done = recommender("kubeflow", "schedule", *PLACES, f"--host={address}", "--cron=0 3 * * *")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "Recurring run s-1"
+    _, path, recurring = asked[-1]
+    assert path == "/apis/v2beta1/recurringruns"
+    assert recurring["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
+    assert (recurring["mode"], recurring["max_concurrency"], recurring["no_catchup"]) == ("ENABLE", 1, True)
+
+
+def test_status_of_a_run_that_failed(api):
+    done = recommender("kubeflow", "status", "r-1", f"--host={api[0]}")
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == ["FAILED       Evaluator", "FAILED"]
+
+
+def test_an_unknown_namespace(api):
+    line = failed(1, "submit", *PLACES, f"--host={api[0]}", "--namespace=nobody")
+    assert 'refuses (404): namespaces "nobody" not found' in line and "give --namespace" in line
+
+
+def test_no_host():
+    assert "give --host URL, or set KFP_HOST" in failed(2, "status", "r-1")
+
+
+def test_a_host_that_does_not_answer():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        line = failed(1, "submit", *PLACES, f"--host=http://127.0.0.1:{free.getsockname()[1]}")
+    assert "does not answer" in line and "kubectl port-forward" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["submit", *PLACES, "--param=spam=1"], "--param spam=1: expected NAME=VALUE with one of data, "),
+        (["submit", *PLACES, "--param=ranking_epochs=many"], "ranking_epochs is a whole number"),
+        (["submit", "--pipeline=none.yaml"], "none.yaml: no such file. Make it with `recommender kubeflow compile`"),
+        (["schedule", *PLACES, "--cron=nightly"], "expected five fields"),
+        (["compile", "--config=demo"], "generates its data"),
+        (["compile", "--output=pipeline.json"], "has to end in .yaml"),
+        (["compile", "--set=kubeflow.resources.Trainer={cpu: 4}"], "kubeflow.resources.Trainer: no such component"),
+        (["compile", "--set=kubeflow.gpus=-1"], "kubeflow.gpus: Input should be greater than or equal to 0"),
+    ],
+)
+def test_wrong_input(arguments, message, tmp_path):
+    assert message in failed(2, *arguments, cwd=tmp_path)
+
+
+def test_what_compile_leaves_open_has_to_be_given_with_the_run(api, tmp_path):
+    done = recommender("kubeflow", "compile", "--data=s3://shop", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    line = failed(2, "submit", f"--host={api[0]}", cwd=tmp_path)
+    assert "no default for push_destination: give --param push_destination=" in line
