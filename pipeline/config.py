@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipeline import storage
 from pipeline.errors import UserError
 
 CONFIG_DIR = Path(__file__).parent / "configs"
@@ -277,7 +277,7 @@ def load_config(name_or_file: str, overrides: list[str] = (), **values: Any) -> 
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise UserError(f"configuration {path.name}: " + "; ".join(lines)) from error
     if config.data.directory:
-        config.data.directory = os.path.abspath(config.data.directory)
+        config.data.directory = storage.absolute(config.data.directory)
     return config
 
 

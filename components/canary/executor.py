@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 from typing import Any
 
 import tensorflow as tf
 from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
@@ -40,12 +40,13 @@ class Executor(base_executor.BaseExecutor):
             examples = _examples(artifact_utils.get_split_uri(input_dict["examples"], "eval"), config.users)
             movies = _movies(artifact_utils.get_split_uri(input_dict["catalogue"], CATALOGUE_SPLIT))
             source = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
-            model_dir = path_utils.stamped_model_path(blessing.uri)
-            io_utils.copy_dir(source, model_dir)
-            write_warm_up(model_dir, Queries(examples[:1]))
-            report |= ask(model_dir, config, examples, movies)
-            if report["refused_because"]:
-                fileio.rmtree(model_dir)
+            with tempfile.TemporaryDirectory() as scratch:  # The server reads a local disk.
+                model_dir = os.path.join(scratch, "model")
+                io_utils.copy_dir(source, model_dir)
+                write_warm_up(model_dir, Queries(examples[:1]))
+                report |= ask(model_dir, config, examples, movies)
+                if not report["refused_because"]:
+                    io_utils.copy_dir(model_dir, path_utils.stamped_model_path(blessing.uri))
         blessed = not report["refused_because"] and "skipped" not in report
         io_utils.write_string_file(os.path.join(blessing.uri, REPORT_FILE), json.dumps(report, indent=2))
         _bless(blessing, blessed)
