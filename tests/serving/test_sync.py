@@ -81,6 +81,12 @@ def test_the_live_model_is_read_from_the_archives(tmp_path, source):
     assert live_version(source, "another") == str(newer)
 
 
+def test_the_mirror_needs_neither_tensorflow_nor_tfx():
+    imports = "import sys, serving.sync; print(sorted({'tensorflow', 'tfx', 'pipeline'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", imports], text=True, capture_output=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 class CuttingProxy:
     """Forwards to the store until a request is larger than `limit` bytes; then calls `cut` and forwards no more."""
 
