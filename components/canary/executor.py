@@ -40,7 +40,7 @@ class Executor(base_executor.BaseExecutor):
             examples = _examples(artifact_utils.get_split_uri(input_dict["examples"], "eval"), config.users)
             movies = _movies(artifact_utils.get_split_uri(input_dict["catalogue"], CATALOGUE_SPLIT))
             source = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
-            with tempfile.TemporaryDirectory() as scratch:  # The server reads a local disk.
+            with tempfile.TemporaryDirectory() as scratch:  # The artifacts may be in an object store.
                 model_dir = os.path.join(scratch, "model")
                 io_utils.copy_dir(source, model_dir)
                 write_warm_up(model_dir, Queries(examples[:1]))
