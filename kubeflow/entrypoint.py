@@ -39,7 +39,10 @@ def run(arguments: list[str]) -> None:
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
     from kubeflow import storage
+    from pipeline.storage import enable_s3
 
+    if any("s3://" in argument for argument in arguments):
+        enable_s3()
     outputs = _uris(executor_input["outputs"])
     storage.clear(outputs)
     kubeflow_v2_run_executor._run_executor(options, beam_args)

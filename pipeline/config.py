@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from pipeline import storage
 from pipeline.errors import UserError
 
 CONFIG_DIR = Path(__file__).parent / "configs"
@@ -239,7 +239,7 @@ class Resources(_Strict):
 class Kubeflow(_Strict):
     """How the steps run on Kubeflow Pipelines."""
 
-    image: str = "recommender-pipeline:latest"
+    image: str = "recommender-pipeline:0.1.0"
     # By component; a configuration changes single ones. Others get `Resources()`.
     resources: dict[str, Resources] = {}
     gpus: int = Field(0, ge=0)  # For each Trainer.
@@ -331,8 +331,8 @@ def load_config(name_or_file: str, overrides: list[str] = (), **values: Any) -> 
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise UserError(f"configuration {path.name}: " + "; ".join(lines)) from error
-    if config.data.directory and "://" not in config.data.directory:
-        config.data.directory = os.path.abspath(config.data.directory)
+    if config.data.directory:
+        config.data.directory = storage.absolute(config.data.directory)
     return config
 
 

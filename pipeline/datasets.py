@@ -12,7 +12,7 @@ from pathlib import Path
 
 import requests
 
-from pipeline import tables
+from pipeline import storage, tables
 from pipeline.config import Config, Table, config_names, load_config
 from pipeline.errors import UserError
 
@@ -31,7 +31,9 @@ def resolve_data(data: str | None) -> tuple[str, str | None]:
 
 
 def data_directory(data: str) -> str:
-    """The absolute path of a directory, or of an edition that is downloaded first."""
+    """The absolute path of a directory, or of an edition that is downloaded first; the address of an object store."""
+    if storage.is_remote(data):
+        return storage.absolute(data)
     if data in EDITIONS and not os.path.isdir(data):
         data = str(download(data))
     if not os.path.isdir(data):
@@ -46,7 +48,7 @@ def recognise(directory: str) -> str:
     for name in layouts:
         data = load_config(name).data
         files = [data.interactions.file, data.catalogue.file]
-        if os.path.exists(os.path.join(directory, files[0])):
+        if tables.table_files(directory, data.interactions):
             return name
         wanted.append(" and ".join(files))
     raise UserError(
@@ -94,7 +96,7 @@ def download(edition: str) -> Path:
 
 
 def _feed(digest: hashlib._Hash, path: str | Path) -> None:
-    with open(path, "rb") as file:
+    with storage.open_file(str(path)) as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
 
@@ -115,7 +117,7 @@ def check(config: Config) -> None:
         if not files and not table.optional:
             raise UserError(f"{os.path.join(data.directory, table.file)}: no such file (the {name} table)")
         for file in files:
-            if os.path.getsize(file) == 0:
+            if storage.size(file) == 0:
                 raise UserError(f"{file} is empty: it has to hold the {name} table")
             if next(tables.read_rows(file, table), None) is None:
                 raise UserError(f"{file} has a header and no rows: it has to hold the {name} table")
@@ -160,6 +162,6 @@ def fingerprint(config: Config) -> str:
     digest = hashlib.sha256()
     for name, table in named_tables(config):
         for path in tables.table_files(config.data.directory, table):
-            digest.update(f"{name}:{os.path.basename(path)}:{os.path.getsize(path)}".encode())
+            digest.update(f"{name}:{os.path.basename(path)}:{storage.size(path)}".encode())
             _feed(digest, path)
     return digest.hexdigest()[:16]

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import datasets, spans
+from pipeline import datasets, spans, storage
 from pipeline.config import Config
 from pipeline.errors import RunError, UserError
 from pipeline.generated import write_generated
@@ -44,6 +44,8 @@ def run(config: Config, output: str, console: Console) -> dict[str, Any]:
       UserError: wrong input, or another run is writing to `output`.
     """
     started = time.monotonic()
+    if storage.is_remote(output):
+        raise UserError(f"--output {output}: a local run keeps its database and locks there, so give a directory")
     output = os.path.abspath(output)
     try:
         os.makedirs(output, exist_ok=True)

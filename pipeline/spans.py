@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 
+from pipeline import storage
 from pipeline.errors import UserError
 
 LATEST = "latest"
@@ -23,7 +25,7 @@ def resolve(location: str, span: str) -> tuple[str, str]:
       The directory, and the name of the span; "" where the location has none.
 
     Raises:
-      UserError: the latest is asked for, and there is none.
+      UserError: the latest is asked for, and there is none, or the store cannot be asked.
     """
     if _PLACE not in location:
         return location, ""
@@ -33,12 +35,10 @@ def resolve(location: str, span: str) -> tuple[str, str]:
 
 
 def _latest(location: str) -> str:
-    from tfx.dsl.io import fileio  # Imports TensorFlow.
-
     before, _, after = location.partition(_PLACE)
     parent, prefix = os.path.split(before)
     suffix = after.partition("/")[0]
-    names = [name.rstrip("/") for name in fileio.listdir(parent)] if fileio.exists(parent) else []
+    names = [os.path.basename(path) for path in storage.glob(os.path.join(glob.escape(parent), "*"))]
     named = re.compile(f"{re.escape(prefix)}([A-Za-z0-9][A-Za-z0-9_-]*){re.escape(suffix)}")
     spans = [match[1] for match in map(named.fullmatch, names) if match]
     if not spans:

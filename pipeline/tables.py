@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import csv
-import glob
 import math
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from pipeline import storage
 from pipeline.config import Table
 from pipeline.errors import UserError
 
@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 def table_files(directory: str, table: Table) -> list[str]:
     """Paths of a table's files, sorted; empty if there are none."""
-    return sorted(glob.glob(os.path.join(directory, table.file)))
+    return storage.glob(os.path.join(directory, table.file))
 
 
 def read_rows(path: str, table: Table) -> Iterator[Row]:
@@ -46,7 +46,7 @@ def read_rows(path: str, table: Table) -> Iterator[Row]:
 
 
 def _read_csv(path: str, table: Table) -> Iterator[Row]:
-    with open(path, encoding=table.encoding, newline="") as file:
+    with storage.open_file(path, "r", encoding=table.encoding, newline="") as file:
         if len(table.delimiter) == 1:
             reader = csv.reader(file, delimiter=table.delimiter, strict=True)
             numbered = ((reader.line_num, fields) for fields in reader)
@@ -78,7 +78,7 @@ def _read_parquet(path: str, table: Table) -> Iterator[Row]:
     import pyarrow.parquet
 
     try:
-        file = pyarrow.parquet.ParquetFile(path)
+        file = pyarrow.parquet.ParquetFile(storage.open_file(path))
     except (pyarrow.ArrowInvalid, OSError) as error:
         raise UserError(f"{path} is not a Parquet file: {error}") from error
     names = [str(name) for _, name in _columns(table)]

@@ -24,7 +24,7 @@ class AtomicPusher(base_component.BaseComponent):
     Args:
       model_blessing: the Evaluator's.
       infra_blessing: the Canary's, which holds the model.
-      push_destination: the directory that a model server watches.
+      push_destination: as LiveModel's.
     """
 
     SPEC_CLASS = AtomicPusherSpec

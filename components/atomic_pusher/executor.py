@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import time
 from typing import Any
 
 from tfx.components.util import model_utils
@@ -12,7 +9,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-_SCRATCH_PREFIX = ".incoming-"  # No integer, so model servers pass it over.
+from components.push_destination import destination, next_version
 
 
 class Executor(base_executor.BaseExecutor):
@@ -25,26 +22,16 @@ class Executor(base_executor.BaseExecutor):
         if not (model_utils.is_model_blessed(model_blessing) and model_utils.is_infra_validated(canary)):
             pushed.set_int_custom_property("pushed", 0)
             return
-        destination = push(path_utils.stamped_model_path(canary.uri), exec_properties["push_destination"])
-        io_utils.copy_dir(destination, pushed.uri)
+        model_dir = path_utils.stamped_model_path(canary.uri)
+        version, path = push(model_dir, exec_properties["push_destination"])
+        io_utils.copy_dir(model_dir, pushed.uri)
         pushed.set_int_custom_property("pushed", 1)
-        pushed.set_string_custom_property("pushed_destination", destination)
-        pushed.set_string_custom_property("pushed_version", os.path.basename(destination))
+        pushed.set_string_custom_property("pushed_destination", path)
+        pushed.set_string_custom_property("pushed_version", str(version))
 
 
-def push(model_dir: str, base_path: str) -> str:
-    """Copies a SavedModel to a new version below `base_path`; returns the version's directory.
-
-    The version is the time in seconds, or one more than the highest that is there. The copy is made under a name that
-    servers ignore and then renamed, which is atomic within a file system. Left-overs of a killed push are removed.
-    """
-    os.makedirs(base_path, exist_ok=True)
-    for name in os.listdir(base_path):
-        if name.startswith(_SCRATCH_PREFIX):
-            shutil.rmtree(os.path.join(base_path, name))
-    version = max([int(time.time()), *(int(name) + 1 for name in os.listdir(base_path) if name.isdigit())])
-    scratch = os.path.join(base_path, f"{_SCRATCH_PREFIX}{version}")
-    destination = os.path.join(base_path, str(version))
-    shutil.copytree(model_dir, scratch)
-    os.rename(scratch, destination)
-    return destination
+def push(model_dir: str, base_path: str) -> tuple[int, str]:
+    """Makes a SavedModel a new version of the push destination at `base_path`; returns the version and its path."""
+    target = destination(base_path)
+    version = next_version(target.versions())
+    return version, target.add(model_dir, version)

@@ -25,7 +25,7 @@ class LiveModel(base_component.BaseComponent):
     An ordinary component, because open-source Kubeflow Pipelines has no TFX Resolver.
 
     Args:
-      push_destination: the directory that a model server watches.
+      push_destination: a directory that a model server watches, or an object store that `serving.sync` mirrors.
       origin: the RecommenderBuilder's of this run: a model is not compared with itself.
       as_of: whatever changes when the destination does, so that an older answer is not taken from the cache.
     """

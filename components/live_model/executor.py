@@ -9,8 +9,8 @@ from typing import Any
 from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
-from tfx.utils import io_utils
 
+from components.push_destination import destination
 from components.recommender_builder.executor import BUILD_FILE
 
 
@@ -22,25 +22,21 @@ class Executor(base_executor.BaseExecutor):
         fileio.makedirs(output)
         version = live_version(exec_properties["push_destination"], exec_properties["origin"])
         if version:
-            source = os.path.join(exec_properties["push_destination"], version)
-            io_utils.copy_dir(source, os.path.join(output, version))
+            destination(exec_properties["push_destination"]).copy(int(version), os.path.join(output, version))
 
 
 def live_version(push_destination: str, origin: str) -> str:
     """The newest version that is there and has another origin, or any where that is ""; "" where there is none."""
-    names = fileio.listdir(push_destination) if fileio.exists(push_destination) else []
-    for name in sorted(filter(str.isdigit, names), key=int, reverse=True):
-        if not origin or _origin(os.path.join(push_destination, name)) != origin:
-            return name
+    source = destination(push_destination)
+    for version in reversed(source.versions()):
+        build = source.read(version, BUILD_FILE)
+        if not origin or build is None or json.loads(build)["origin"] != origin:
+            return str(version)
     return ""
 
 
 def live_model_dir(artifact_uri: str) -> str | None:
     """Where the artifact has the model; None where nothing was live."""
     names = fileio.listdir(artifact_uri) if fileio.exists(artifact_uri) else []
-    return next((os.path.join(artifact_uri, name) for name in names if name.isdigit()), None)
-
-
-def _origin(model_dir: str) -> str | None:
-    path = os.path.join(model_dir, BUILD_FILE)
-    return json.loads(io_utils.read_string_file(path))["origin"] if fileio.exists(path) else None
+    versions = (name.rstrip("/") for name in names)  # Some stores list directories with a slash.
+    return next((os.path.join(artifact_uri, version) for version in versions if version.isdigit()), None)

@@ -16,21 +16,22 @@ def model(tmp_path):
 
 def test_a_version_is_a_whole_copy_named_by_the_time(tmp_path):
     before = int(time.time())
-    destination = push(model(tmp_path), str(tmp_path / "served"))
-    assert int(os.path.basename(destination)) >= before
-    assert (tmp_path / "served" / os.path.basename(destination) / "variables" / "data").read_bytes() == b"weights"
+    version, destination = push(model(tmp_path), str(tmp_path / "served"))
+    assert version >= before
+    assert destination == str(tmp_path / "served" / str(version))
+    assert (tmp_path / "served" / str(version) / "variables" / "data").read_bytes() == b"weights"
 
 
 def test_versions_only_rise_even_past_one_from_the_future(tmp_path):
     future = int(time.time()) + 10_000
     (tmp_path / "served" / str(future)).mkdir(parents=True)
     source = model(tmp_path)
-    versions = [int(os.path.basename(push(source, str(tmp_path / "served")))) for _ in range(2)]
+    versions = [push(source, str(tmp_path / "served"))[0] for _ in range(2)]
     assert versions == [future + 1, future + 2]
 
 
 def test_what_a_killed_push_left_is_removed_and_never_looks_like_a_version(tmp_path):
     left_over = tmp_path / "served" / ".incoming-5"
     left_over.mkdir(parents=True)
-    destination = push(model(tmp_path), str(tmp_path / "served"))
-    assert sorted(os.listdir(tmp_path / "served")) == [os.path.basename(destination)]
+    version, _ = push(model(tmp_path), str(tmp_path / "served"))
+    assert sorted(os.listdir(tmp_path / "served")) == [str(version)]

@@ -33,6 +33,11 @@ def test_no_such_directory(tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_an_output_in_an_object_store(tmp_path):
+    assert "--output s3://bucket/run: a local run" in refused("run", "--output", "s3://bucket/run", cwd=tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_file(data, tmp_path):
     (data / "movies.csv").unlink()
     assert "movies.csv: no such file" in refused("run", "--data", data, cwd=tmp_path)

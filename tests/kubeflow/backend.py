@@ -17,6 +17,8 @@ from typing import Any
 
 import yaml
 
+from pipeline import storage
+
 
 class StepFailed(Exception):
     """A step's exit status and what it printed."""
@@ -30,16 +32,16 @@ class Backend:
     """One run of a pipeline.
 
     Args:
-      spec: the file with the compiled pipeline.
+      spec: the file with the compiled pipeline, whose Secrets and ConfigMaps have what this process's environment has.
       root: the pipeline root.
+      scratch: a directory for the pods.
       parameters: the run's parameters; others have their defaults.
     """
 
-    def __init__(self, spec: Path, root: Path, **parameters: Any):
-        self._spec = yaml.safe_load(spec.read_text())
+    def __init__(self, spec: Path, root: str, scratch: Path, **parameters: Any):
+        self._spec, self._platform = yaml.safe_load_all(spec.read_text())
         self._root = root
-        self._scratch = root / "pods"
-        self._scratch.mkdir(parents=True)
+        self._scratch = scratch
         declared = self._spec["root"]["inputDefinitions"]["parameters"]
         unknown = parameters.keys() - declared.keys()
         assert not unknown, f"no such parameters: {unknown}"
@@ -106,9 +108,14 @@ class Backend:
         assert process.returncode == -signal.SIGKILL
         return Path(executor_input["outputs"]["outputFile"])
 
-    def uri(self, task: str, key: str) -> Path:
-        """Where an artifact is."""
-        return Path(self.outputs[task][key]["uri"])
+    def json(self, task: str, key: str, file: str) -> Any:
+        """What a file of an artifact holds."""
+        with storage.open_file(f"{self.outputs[task][key]['uri']}/{file}") as opened:
+            return json.load(opened)
+
+    def exists(self, task: str, key: str, file: str) -> bool:
+        """Whether an artifact has a file."""
+        return bool(storage.glob(f"{self.outputs[task][key]['uri']}/{file}"))
 
     def _prepare(self, name: str) -> tuple[dict[str, Any], list[str]]:
         task = self._spec["root"]["dag"]["tasks"][name]
@@ -129,7 +136,7 @@ class Backend:
                     key: {
                         "artifacts": [
                             {
-                                "uri": str(self._root / "run-1" / name / key),
+                                "uri": f"{self._root}/{name}/{key}",
                                 "type": one["artifactType"],
                                 "metadata": one.get("metadata", {}),
                             }
@@ -157,10 +164,14 @@ class Backend:
         return artifact if kind is None else artifact | {"type": kind}
 
     def _start(self, name: str, command: list[str]) -> subprocess.Popen:
-        """As in the container: nothing in the environment but what the image has."""
+        """As in the container: nothing in the environment but what the image has, and what the platform adds."""
         home = self._scratch / name
         home.mkdir(exist_ok=True)
         environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home)}
+        executor = self._spec["components"][self._spec["root"]["dag"]["tasks"][name]["componentRef"]["name"]]
+        given = self._platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][executor["executorLabel"]]
+        for source in (*given["secretAsEnv"], *given["configMapAsEnv"]):
+            environment |= {one["envVar"]: os.environ[one["envVar"]] for one in source["keyToEnv"]}
         return subprocess.Popen(
             command,
             cwd=home,

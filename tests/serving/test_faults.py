@@ -1,7 +1,6 @@
 """What the server goes through, as a process of its own, while clients ask it."""
 
 import json
-import os
 import signal
 import socket
 import threading
@@ -98,7 +97,7 @@ def test_a_push_every_second_for_a_minute_fails_no_request_and_mixes_no_versions
 
     def push_factor(factor):
         export(tmp_path / str(factor), factor)
-        factors[int(os.path.basename(push(str(tmp_path / str(factor)), str(base_path))))] = factor
+        factors[push(str(tmp_path / str(factor)), str(base_path))[0]] = factor
 
     push_factor(1)
     with serving(base_path) as (process, grpc_port, rest_port), Clients(16, grpc_port, rest_port) as clients:

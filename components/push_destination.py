@@ -1,0 +1,87 @@
+"""Where pushed models are: a directory that a model server watches, or an object store that `serving.sync` mirrors."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import time
+
+from tfx.dsl.io import fileio
+from tfx.utils import io_utils
+
+from pipeline.storage import is_remote
+from serving import archives
+
+
+class Directory:
+    """A directory with a sub-directory for each version, which appears by a rename and so whole."""
+
+    def __init__(self, path: str):
+        self._path = path
+
+    def versions(self) -> list[int]:
+        names = os.listdir(self._path) if os.path.isdir(self._path) else []
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def add(self, model_dir: str, version: int) -> str:
+        """Copies a SavedModel, from wherever it is; returns where it went. Left-overs of a killed push are removed."""
+        os.makedirs(self._path, exist_ok=True)
+        for name in os.listdir(self._path):
+            if name.startswith(archives.SCRATCH_PREFIX):
+                shutil.rmtree(os.path.join(self._path, name))
+        scratch = os.path.join(self._path, f"{archives.SCRATCH_PREFIX}{version}")
+        destination = os.path.join(self._path, str(version))
+        io_utils.copy_dir(model_dir, scratch)
+        os.rename(scratch, destination)
+        return destination
+
+    def copy(self, version: int, directory: str) -> None:
+        """Copies a version to wherever `directory` is."""
+        io_utils.copy_dir(os.path.join(self._path, str(version)), directory)
+
+    def read(self, version: int, name: str) -> bytes | None:
+        """One file of a version; None where it has no such file."""
+        path = os.path.join(self._path, str(version), name)
+        return fileio.open(path, "rb").read() if fileio.exists(path) else None
+
+
+class Store:
+    """An object store with an archive for each version, which appears by a single write and so whole.
+
+    A killed push leaves nothing there.
+    """
+
+    def __init__(self, url: str):
+        self._url = url
+
+    def versions(self) -> list[int]:
+        return archives.versions(self._url)
+
+    def add(self, model_dir: str, version: int) -> str:
+        """As for `Directory`."""
+        with tempfile.TemporaryDirectory() as scratch:
+            local = os.path.join(scratch, "model")
+            io_utils.copy_dir(model_dir, local)
+            return archives.upload(local, self._url, version)
+
+    def copy(self, version: int, directory: str) -> None:
+        """As for `Directory`."""
+        with tempfile.TemporaryDirectory() as scratch:
+            local = os.path.join(scratch, "model")
+            archives.download(self._url, version, local)
+            io_utils.copy_dir(local, directory)
+
+    def read(self, version: int, name: str) -> bytes | None:
+        """As for `Directory`."""
+        return archives.read(self._url, version, name)
+
+
+def destination(path: str) -> Directory | Store:
+    """The push destination at a path or an address."""
+    return Store(path.rstrip("/")) if is_remote(path) else Directory(path)
+
+
+def next_version(versions: list[int]) -> int:
+    """The time in seconds, or one more than the highest that is there."""
+    return max([int(time.time()), *(version + 1 for version in versions)])

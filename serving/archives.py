@@ -1,0 +1,61 @@
+"""Versions of a model in an object store: each is one object, `VERSION.tar`, which is there whole or not at all.
+
+A store cannot rename a directory, but it puts a single object in place at once. No model server takes an archive for a
+version, so `serving.sync` unpacks them where one looks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import tempfile
+
+import fsspec
+
+_SUFFIX = ".tar"
+SCRATCH_PREFIX = ".incoming-"  # No integer, so model servers pass it over.
+
+
+def versions(base_url: str) -> list[int]:
+    """The versions below an address, in rising order."""
+    store, base = _store(base_url)
+    names = (os.path.basename(path) for path in store.glob(f"{base}/*{_SUFFIX}"))
+    stems = (name.removesuffix(_SUFFIX) for name in names)
+    return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdigit())
+
+
+def upload(model_dir: str, base_url: str, version: int) -> str:
+    """Puts a local SavedModel in place as a version; returns its address."""
+    store, base = _store(base_url)
+    with tempfile.NamedTemporaryFile(suffix=_SUFFIX) as packed:
+        with tarfile.open(fileobj=packed, mode="w") as archive:
+            archive.add(model_dir, arcname=".")
+        packed.flush()
+        store.put_file(packed.name, f"{base}/{version}{_SUFFIX}")
+    return f"{base_url}/{version}{_SUFFIX}"
+
+
+def download(base_url: str, version: int, directory: str) -> None:
+    """Unpacks a version into a local directory, which appears whole or not at all."""
+    store, base = _store(base_url)
+    parent, name = os.path.split(directory)
+    scratch = os.path.join(parent, f"{SCRATCH_PREFIX}{name}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    with store.open(f"{base}/{version}{_SUFFIX}", "rb") as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
+        archive.extractall(scratch, filter="data")
+    os.rename(scratch, directory)
+
+
+def read(base_url: str, version: int, name: str) -> bytes | None:
+    """One file of a version, without the others; None where it has no such file."""
+    store, base = _store(base_url)
+    with store.open(f"{base}/{version}{_SUFFIX}", "rb") as packed, tarfile.open(fileobj=packed, mode="r:") as archive:
+        found = archive.getmembers()
+        member = next((member for member in found if os.path.normpath(member.name) == name), None)
+        return archive.extractfile(member).read() if member else None
+
+
+def _store(base_url: str):
+    # Without the cache of listings, which would hide what was pushed since.
+    return fsspec.url_to_fs(base_url.rstrip("/"), use_listings_cache=False)
