@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import apache_beam as beam
 from tfx.components.example_gen import base_example_gen_executor
 
-from components.interaction_gen.records import ReadTable, to_example, with_splits
+from components.interaction_gen.records import FirstRows, ReadTable, seed_shuffle, to_example, with_splits
 from pipeline import spans, tables
 from pipeline.config import Data
 
@@ -30,12 +29,11 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         data = Data.model_validate_json(exec_properties["data"])
         directory, _ = spans.resolve(exec_properties["directory"], exec_properties["span"])
         read = pipeline | ReadTable(directory, data.catalogue, lambda values: tables.movie(values, data.catalogue))
-        examples = read.rows | beam.Map(lambda row: (row[2][0], row)) | beam.GroupByKey() | beam.FlatMap(_first)
-        return {SPLIT: examples}
+        return {SPLIT: read.rows | FirstRows() | beam.MapTuple(_example)}
 
 
-def _first(element: tuple[str, Any]) -> Iterator[bytes]:
-    movie_id, rows = element
-    _, _, (_, title, genres) = min(rows, key=lambda row: row[:2])
+def _example(movie_id: str, row: tuple[str, int, tuple]) -> bytes:
+    seed_shuffle(movie_id)
+    _, _, (_, title, genres) = row
     values = {"movie_id": movie_id, "movie_title": title, "movie_genres": genres}
-    yield to_example(values).SerializeToString(deterministic=True)
+    return to_example(values).SerializeToString(deterministic=True)

@@ -14,7 +14,16 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.interaction_gen import histories
-from components.interaction_gen.records import REJECTED, ReadTable, Rejected, to_csv_line, to_example, with_splits
+from components.interaction_gen.records import (
+    REJECTED,
+    FirstRows,
+    ReadTable,
+    Rejected,
+    seed_shuffle,
+    to_csv_line,
+    to_example,
+    with_splits,
+)
 from pipeline import spans, tables
 from pipeline.config import Data, Split
 from pipeline.errors import UserError
@@ -59,18 +68,17 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         catalogue = pipeline | "Catalogue" >> ReadTable(
             directory, data.catalogue, lambda values: tables.movie(values, data.catalogue)
         )
-        joined = (
-            {
-                "rows": read.rows | beam.Map(lambda row: (row[2][1], row)),
-                "movies": catalogue.rows | beam.Map(lambda row: (row[2][0], row[2][1:])),
-            }
-            | "GroupByMovie" >> beam.CoGroupByKey()
-            | "Join" >> beam.ParDo(_Join(data.interactions.delimiter)).with_outputs(REJECTED, main="rows")
-        )
+        movies = catalogue.rows | "Movies" >> FirstRows()
+        # A side input, and not a CoGroupByKey: popular movies make no hot keys, and rows keep their order, by which the
+        # same data gives the same model. Every worker holds the catalogue, as every server does.
+        joined = read.rows | "Join" >> beam.ParDo(
+            _Join(data.interactions.delimiter), beam.pvalue.AsDict(movies)
+        ).with_outputs(REJECTED, main="rows")
         user_rows = {"rows": joined.rows}
         if data.users and tables.table_files(directory, data.users):
             users = pipeline | "Users" >> ReadTable(directory, data.users, _user)
             user_rows["users"] = users.rows | beam.Map(lambda row: row[2])
+            user_rows["rows"] = _after(users.rows, joined.rows)
         cut = beam.pvalue.AsSingleton(
             read.rows
             | beam.Map(lambda row: row[2][3] // _HOUR)
@@ -88,8 +96,17 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         )
         rejected = (read[REJECTED], joined[REJECTED], examples[REJECTED]) | "Rejected" >> beam.Flatten()
         _write_rejected(rejected, exec_properties["rejected_rows_file"])
-        _write_summary(rejected, examples.summary, catalogue.rows, exec_properties["summary_uri"])
+        _write_summary(rejected, examples.summary, movies, exec_properties["summary_uri"])
         return {name: examples[name] for name in SPLITS}
+
+
+def _after(first: beam.PCollection, rows: beam.PCollection) -> beam.PCollection:
+    """The rows, which wait until `first` is there: of two inputs side by side either could come first.
+
+    The order in which users come is that of the examples, and so of training.
+    """
+    count = beam.pvalue.AsSingleton(first | "CountFirst" >> beam.combiners.Count.Globally())
+    return rows | "After" >> beam.Map(lambda row, _: row, count)
 
 
 def _user(values: dict[str, str]) -> tuple[str, dict[str, Any]]:
@@ -113,21 +130,20 @@ def _cut(hours: list[tuple[int, int]], test_share: float) -> int:
 
 
 class _Join(beam.DoFn):
-    """Adds title and genres to a movie's interactions; those of a movie outside the catalogue are rejected."""
+    """Adds title and genres to an interaction; those of a movie outside the catalogue are rejected."""
 
     def __init__(self, delimiter: str):
         self._delimiter = delimiter
 
-    def process(self, element: tuple[str, dict[str, Any]]) -> Iterator[Any]:
-        movie_id, groups = element
-        movie = next(iter(groups["movies"]), None)
-        for file, line, (user_id, _, rating, timestamp) in groups["rows"]:
-            if movie is None:
-                text = self._delimiter.join(map(str, (user_id, movie_id, rating, timestamp)))
-                reason = f"movie {movie_id!r} is not in the catalogue"
-                yield beam.pvalue.TaggedOutput(REJECTED, Rejected(file, line, reason, text))
-            else:
-                yield user_id, histories.Interaction(timestamp, file, line, movie_id, rating, *movie)
+    def process(self, element: tuple[str, int, tuple], movies: dict[str, tuple]) -> Iterator[Any]:
+        file, line, (user_id, movie_id, rating, timestamp) = element
+        if movie_id in movies:
+            _, _, (_, title, genres) = movies[movie_id]
+            yield user_id, histories.Interaction(timestamp, file, line, movie_id, rating, title, genres)
+        else:
+            text = self._delimiter.join(map(str, (user_id, movie_id, rating, timestamp)))
+            reason = f"movie {movie_id!r} is not in the catalogue"
+            yield beam.pvalue.TaggedOutput(REJECTED, Rejected(file, line, reason, text))
 
 
 class _ToExamples(beam.DoFn):
@@ -139,6 +155,7 @@ class _ToExamples(beam.DoFn):
 
     def process(self, element: tuple[str, dict[str, Any]], cut: int) -> Iterator[beam.pvalue.TaggedOutput]:
         user_id, groups = element
+        seed_shuffle(user_id)
         rows, duplicates = histories.without_duplicates(groups["rows"])
         for row, first in duplicates:
             text = self._delimiter.join(map(str, (user_id, row.movie_id, row.rating, row.timestamp)))
@@ -179,7 +196,7 @@ def _write_rejected(rejected: beam.PCollection, path: str) -> None:
     rejected | "Collect" >> beam.combiners.ToList() | "WriteRejected" >> beam.Map(write)
 
 
-def _write_summary(rejected, counts, catalogue, uri: str) -> None:
+def _write_summary(rejected, counts, movies, uri: str) -> None:
     """Writes the counts of the data set as JSON."""
 
     def write(_, counts: list[dict], reasons: list[str], movies: int) -> None:
@@ -199,9 +216,7 @@ def _write_summary(rejected, counts, catalogue, uri: str) -> None:
             write,
             beam.pvalue.AsList(counts),
             beam.pvalue.AsList(rejected | beam.Map(lambda r: (r.line, f"line {r.line}: {r.reason}"))),
-            beam.pvalue.AsSingleton(
-                catalogue | beam.Map(lambda row: row[2][0]) | beam.Distinct() | beam.combiners.Count.Globally()
-            ),
+            beam.pvalue.AsSingleton(movies | beam.combiners.Count.Globally()),
         )
     )
 

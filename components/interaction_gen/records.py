@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import random
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -67,6 +68,22 @@ class _ReadRows(beam.DoFn):
                 yield path, row.line, self._parse(row.values)
             except ValueError as error:
                 yield beam.pvalue.TaggedOutput(REJECTED, Rejected(path, row.line, str(error), row.text))
+
+
+class FirstRows(beam.PTransform):
+    """Of rows with the same first value, the first; as `(first value, row)`."""
+
+    def expand(self, rows: beam.PCollection) -> beam.PCollection:
+        return rows | "Key" >> beam.Map(lambda row: (row[2][0], row)) | "First" >> beam.CombinePerKey(min)
+
+
+def seed_shuffle(key: str) -> None:
+    """Makes TFX's shuffle of what an ExampleGen writes depend on `key`, of the rows that come next, alone.
+
+    It takes a random number for each row. Where Beam runs in this process the order of the numbers is that of the rows,
+    but rows with the same number move together: in 100 000 rows one or two, enough for another model.
+    """
+    random.seed(key)
 
 
 def with_splits(exec_properties: dict[str, Any], *names: str) -> dict[str, Any]:
