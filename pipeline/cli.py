@@ -31,6 +31,7 @@ def cli() -> None:
     recommender run --data ml-100k             … on MovieLens 100K, downloaded from GroupLens
     recommender run --data DIR                 … on MovieLens files that you have
     recommender run --config my.yaml           … on interactions of your own
+    recommender generate --output DIR          write generated data of any size
     recommender serve                          serve what was pushed, as TensorFlow Serving would
     recommender predict 42                     ask that server
     """
@@ -46,7 +47,17 @@ def cli() -> None:
     help="How eval interactions are held out.  [default: per_user_chronological]",
 )
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as in retrieval.epochs=3.")
-def run(config_name, data, output, split, overrides) -> None:
+@click.option(
+    "--beam-workers", default=1, show_default=True, type=click.IntRange(min=1), help="Processes of a Beam pipeline."
+)
+@click.option(
+    "--beam-arg",
+    "beam_args",
+    metavar="--NAME=VALUE",
+    multiple=True,
+    help="An argument of Beam's, as in --beam-arg=--runner=FlinkRunner.",
+)
+def run(config_name, data, output, split, overrides, beam_workers, beam_args) -> None:
     """Run the pipeline: read, validate, transform, train, build, evaluate, and push if blessed.
 
     Running again into the same --output reuses what has not changed, also after a run that was stopped half-way.
@@ -54,9 +65,28 @@ def run(config_name, data, output, split, overrides) -> None:
     """
     from pipeline.jobs import run_pipeline
 
-    report = run_pipeline(config_name, data, output, split, overrides, Console())
+    report = run_pipeline(config_name, data, output, split, overrides, beam_workers, beam_args, Console())
     if not report["blessed"]:
         sys.exit(_NOT_BLESSED)
+
+
+@cli.command()
+@click.option("--users", default=600, show_default=True, type=click.IntRange(min=2))
+@click.option("--movies", default=800, show_default=True, type=click.IntRange(min=20))
+@click.option("--interactions", default=40_000, show_default=True, type=click.IntRange(min=100), help="At most, about.")
+@click.option("--seed", default=42, show_default=True, help="The same seed and sizes give the same files.")
+@click.option("--output", metavar="DIR", required=True, help="A directory that is not there yet.")
+def generate(users, movies, interactions, seed, output) -> None:
+    """Write interactions shaped like MovieLens, of any size, for `run --data`.
+
+    A user's rows are drawn one after the other, so the time grows with interactions x movies, and the memory with the
+    movies alone.
+    """
+    from pipeline.config import Generated
+    from pipeline.jobs import run_generate
+
+    size = Generated(users=users, movies=movies, interactions=interactions, seed=seed)
+    run_generate(size, output, Console())
 
 
 @cli.command()

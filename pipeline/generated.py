@@ -10,6 +10,7 @@ import csv
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,10 @@ _YEARS = 4
 _SESSION_ROWS = 12
 
 
-def write_generated(size: Generated, directory: str) -> None:
+def write_generated(size: Generated, directory: str, progress: Callable[[Sequence[int]], Iterable[int]] = iter) -> None:
     """Writes `movies.csv` and `ratings.csv`, in MovieLens's own layout, unless they are there already.
 
-    The directory appears whole or not at all.
+    The directory appears whole or not at all. `progress` is told of each user, as `rich.progress.track` is.
     """
     if os.path.isdir(directory):
         return
@@ -48,7 +49,7 @@ def write_generated(size: Generated, directory: str) -> None:
     rng = np.random.default_rng(size.seed)
     genre_names = list(_NOUNS)
     genres, quality, popularity = _write_movies(size, rng, Path(scratch) / "movies.csv", genre_names)
-    _write_ratings(size, rng, Path(scratch) / "ratings.csv", genres, quality, popularity)
+    _write_ratings(size, rng, Path(scratch) / "ratings.csv", genres, quality, popularity, progress)
     try:
         os.rename(scratch, directory)
     except OSError:  # Another run was faster.
@@ -71,14 +72,14 @@ def _write_movies(size, rng, path, genre_names):
     return genres, rng.normal(0, 0.5, size.movies), 0.7 * rng.gumbel(size=size.movies)
 
 
-def _write_ratings(size, rng, path, genres, quality, popularity):
+def _write_ratings(size, rng, path, genres, quality, popularity, progress):
     share = rng.lognormal(0, 0.8, size.users)
     counts = np.maximum(5, np.round(share / share.sum() * size.interactions)).astype(int)
     counts = np.minimum(counts, size.movies // 2)
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["userId", "movieId", "rating", "timestamp"])
-        for user, count in enumerate(counts, 1):
+        for user, count in enumerate(progress(counts), 1):
             taste = rng.dirichlet(np.full(genres.shape[1], 0.25)) * 5
             generosity = rng.normal(0, 0.35)
             unseen = np.ones(len(quality), bool)

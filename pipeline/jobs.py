@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Sequence
 from typing import Any
 
+import rich.progress
 from rich.console import Console
 
 from pipeline import datasets
-from pipeline.config import Config, load_config
+from pipeline.config import Config, Generated, load_config
 from pipeline.errors import UserError
+from pipeline.generated import write_generated
 from pipeline.report import print_summary
 
 _RUNS = "runs"
@@ -22,15 +25,35 @@ def run_pipeline(
     output: str | None,
     split: str | None,
     overrides: Sequence[str],
+    beam_workers: int,
+    beam_args: Sequence[str],
     console: Console,
 ) -> dict[str, Any]:
     """`recommender run`: resolves the configuration, runs, and shows the summary. Returns the report."""
     from pipeline import local_runner
 
     config = resolve_config(config_name, data, split, overrides)
-    report = local_runner.run(config, output or os.path.join(_RUNS, config.name), console)
+    beam = local_runner.beam_args(beam_workers, beam_args)
+    report = local_runner.run(config, output or os.path.join(_RUNS, config.name), console, beam)
     print_summary(report, console)
     return report
+
+
+def run_generate(size: Generated, output: str, console: Console) -> None:
+    """`recommender generate`: writes built-in data into a new directory.
+
+    Raises:
+      UserError: there is such a directory already, or it cannot be made.
+    """
+    directory = os.path.abspath(output)
+    if os.path.exists(directory):
+        raise UserError(f"--output {output}: there already, give another")
+    progress = functools.partial(rich.progress.track, description="Users", console=console)
+    try:
+        write_generated(size, directory, progress)
+    except OSError as error:
+        raise UserError(f"--output {output}: {error.strerror}") from error
+    console.print(f"Wrote generated, not real, data. Next: recommender run --data {output}", soft_wrap=True)
 
 
 def resolve_config(config_name: str | None, data: str | None, split: str | None, overrides: Sequence[str]) -> Config:
@@ -55,7 +78,7 @@ def run_demo(output: str, console: Console) -> None:
     """
     from pipeline.demo import show_answers
 
-    report = run_pipeline("demo", None, output, None, (), console)
+    report = run_pipeline("demo", None, output, None, (), 1, (), console)
     if not report["blessed"]:
         raise UserError("the demo's model was not blessed")
     show_answers(os.path.join(report["serving_model_dir"], report["pushed_version"]), console)

@@ -8,9 +8,10 @@ import hashlib
 import json
 import logging
 import os
+import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,16 @@ from pipeline.generated import write_generated
 from pipeline.report import write_report
 
 _PIPELINE_NAME = "recommender"
-_BEAM_ARGS = ("--direct_running_mode=in_memory", "--direct_num_workers=1")
+_FROM_WORKER = re.compile(r"pipeline\.errors\.UserError: (.*?)(?: \[while running|\\n|\n|$)")
 
 
-def run(config: Config, output: str, console: Console) -> dict[str, Any]:
+def beam_args(workers: int, more: Sequence[str] = ()) -> list[str]:
+    """Beam's arguments for a number of processes on this machine, and others, which may name another runner."""
+    mode = "in_memory" if workers == 1 else "multi_processing"
+    return [f"--direct_running_mode={mode}", f"--direct_num_workers={workers}", *more]
+
+
+def run(config: Config, output: str, console: Console, beam: Sequence[str] = tuple(beam_args(1))) -> dict[str, Any]:
     """Runs the whole pipeline and writes report.json.
 
     Components whose inputs, parameters and code have not changed since an earlier run into the same `output` are
@@ -36,6 +43,7 @@ def run(config: Config, output: str, console: Console) -> dict[str, Any]:
       config: the run's configuration.
       output: directory of artifacts, metadata, served versions and report.
       console: for progress.
+      beam: Beam's arguments.
 
     Returns:
       The report.
@@ -61,10 +69,10 @@ def run(config: Config, output: str, console: Console) -> dict[str, Any]:
         console.print(f"Running the pipeline into {output}", soft_wrap=True)
         console.print(f"Starting TFX, whose own log is {log}", soft_wrap=True)
         with _noise_in(log, console) as screen:
-            return _run(config, output, screen, started)
+            return _run(config, output, screen, beam, started)
 
 
-def _run(config: Config, output: str, console: Console, started: float) -> dict[str, Any]:
+def _run(config: Config, output: str, console: Console, beam: Sequence[str], started: float) -> dict[str, Any]:
     # Imported here: it takes many seconds, and prints.
     from tfx.orchestration import metadata
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
@@ -98,7 +106,7 @@ def _run(config: Config, output: str, console: Console, started: float) -> dict[
         live_as_of=live_version(serving_dir, origin),
         pipeline_name=_PIPELINE_NAME,
         pipeline_root=os.path.join(output, "pipeline"),
-        beam_pipeline_args=_BEAM_ARGS,
+        beam_pipeline_args=beam,
         metadata_connection_config=connection,
     )
     progress = Progress([component.id for component in pipeline.components], console)
@@ -109,6 +117,9 @@ def _run(config: Config, output: str, console: Console, started: float) -> dict[
         except UserError as error:  # Beam adds the name of its stage.
             raise UserError(str(error).partition(" [while running")[0]) from error
         except Exception as error:
+            foreseen = _FROM_WORKER.search(str(error))
+            if foreseen:  # Raised in another process, which hands over its text alone.
+                raise UserError(foreseen[1]) from error
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             what = " … ".join(dict.fromkeys(lines[:1] + lines[-1:]))
             raise RunError(f"{progress.running} failed: {type(error).__name__}: {what}") from error
