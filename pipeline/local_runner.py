@@ -8,7 +8,6 @@ import hashlib
 import json
 import logging
 import os
-import re
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -24,7 +23,6 @@ from pipeline.generated import write_generated
 from pipeline.report import write_report
 
 _PIPELINE_NAME = "recommender"
-_FROM_WORKER = re.compile(r"pipeline\.errors\.UserError: (.*?)(?: \[while running|\\n|\n|$)")
 
 
 def beam_args(workers: int, more: Sequence[str] = ()) -> list[str]:
@@ -117,9 +115,6 @@ def _run(config: Config, output: str, console: Console, beam: Sequence[str], sta
         except UserError as error:  # Beam adds the name of its stage.
             raise UserError(str(error).partition(" [while running")[0]) from error
         except Exception as error:
-            foreseen = _FROM_WORKER.search(str(error))
-            if foreseen:  # Raised in another process, which hands over its text alone.
-                raise UserError(foreseen[1]) from error
             lines = [line.strip() for line in str(error).splitlines() if line.strip()]
             what = " … ".join(dict.fromkeys(lines[:1] + lines[-1:]))
             raise RunError(f"{progress.running} failed: {type(error).__name__}: {what}") from error

@@ -29,13 +29,13 @@ def artifact(kind, path):
     return [made]
 
 
-def generate(directory, **overrides):
+def generate(directory, beam_args=("--direct_running_mode=in_memory",), **overrides):
     config = load_config("movielens-csv", [f"{k}={v}" for k, v in overrides.items()], data__directory=str(directory))
     outputs = {
         "examples": artifact(standard_artifacts.Examples, directory / "examples"),
         "summary": artifact(DataSummary, directory / "summary"),
     }
-    context = interaction_gen.Executor.Context(beam_pipeline_args=["--direct_running_mode=in_memory"])
+    context = interaction_gen.Executor.Context(beam_pipeline_args=[*beam_args])
     interaction_gen.Executor(context).Do(
         {},
         outputs,

@@ -62,6 +62,11 @@ def test_too_many_bad_rows_stop_the_run_with_a_list_of_them(data, tmp_path):
     assert not (tmp_path / "out" / "report.json").exists()
 
 
+def test_generated_data_into_a_directory_that_is_there(data, tmp_path):
+    assert f"--output {data}: there already" in refused("generate", "--output", data, cwd=tmp_path)
+    assert (data / "ratings.csv").read_text() == RATINGS
+
+
 def test_a_wrong_setting(tmp_path):
     assert "retrieval.epoch: Extra inputs" in refused("run", "--set", "retrieval.epoch=1", cwd=tmp_path)
 
