@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import multiprocessing
 import time
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
+_WARM_UP = 5  # Requests for each client that are not counted: they make connections.
 
 
 class Load(NamedTuple):
@@ -30,7 +32,7 @@ def run_load(protocol: str, port: int, users: list[str], clients: int, requests:
       port: of the server on the loopback.
       users: asked about in turn.
       clients: requests under way at a time.
-      requests: how many in all.
+      requests: how many in all, after a few that are not counted.
     """
     # A process without TensorFlow, so that the generator takes as little as it can from the machine it shares.
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -74,6 +76,9 @@ async def _generate(protocol: str, port: int, bodies: list[bytes], clients: int,
 
     connect = _grpc if protocol == "gRPC" else _rest
     async with connect(port) as ask:
+        await asyncio.gather(*(ask(bodies[number % len(bodies)]) for number in range(clients * _WARM_UP)))
+        gc.collect()
+        gc.disable()  # Its pauses would look like the server's.
         started = time.perf_counter()
         await asyncio.gather(*(client(ask) for _ in range(clients)))
         total = time.perf_counter() - started
