@@ -1,8 +1,10 @@
 """InteractionGen's Beam job in other processes than this one gives the same examples, and the same errors."""
 
+import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
@@ -32,12 +34,13 @@ def in_memory(tables, tmp_path_factory):
 
 
 @pytest.fixture
-def portable(tmp_path):
+def portable(tmp_path, monkeypatch):
     """Arguments for a job service in a process of its own, and a pool that starts workers, as Flink and Spark have."""
     port_file = tmp_path / "port"
     module = "apache_beam.runners.portability.local_job_service_main"
     command = [sys.executable, "-m", module, "-p", "0", "--port_file", port_file, "--staging_dir", tmp_path / "staging"]
     service = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")  # The pool starts `python`.
     pool_address, pool = BeamFnExternalWorkerPoolServicer.start(use_process=True)
     while not port_file.exists():
         assert service.poll() is None, "the job service did not start"
@@ -47,7 +50,7 @@ def portable(tmp_path):
         f"--job_endpoint=localhost:{port_file.read_text()}",
         "--environment_type=EXTERNAL",
         f"--environment_config={pool_address}",
-        "--job_server_timeout=600",
+        "--job_server_timeout=120",
     ]
     service.terminate()
     service.wait()
