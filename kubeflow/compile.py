@@ -108,7 +108,7 @@ def _parameters(config: Config, locations: Locations) -> Parameters:
         data=parameter("data", str, locations.data, "Directory of the tables. {span} in it stands for the span."),
         span=parameter("span", str, config.data.span, f"Which delivery of the data; {spans.LATEST}: the greatest."),
         push_destination=parameter(
-            "push_destination", str, locations.push_destination, "Directory of versions that the model server watches."
+            "push_destination", str, locations.push_destination, "Where versions go: in a store, or a directory."
         ),
         rejected_rows=parameter(
             "rejected_rows", str, "", "Directory for the lists of rows left out; empty: with the summary."
