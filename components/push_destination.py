@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import time
 
-from tfx.dsl.io import fileio
 from tfx.utils import io_utils
 
 from pipeline.storage import is_remote
@@ -43,7 +42,10 @@ class Directory:
     def read(self, version: int, name: str) -> bytes | None:
         """One file of a version; None where it has no such file."""
         path = os.path.join(self._path, str(version), name)
-        return fileio.open(path, "rb").read() if fileio.exists(path) else None
+        if not os.path.exists(path):
+            return None
+        with open(path, "rb") as file:
+            return file.read()
 
 
 class Store:

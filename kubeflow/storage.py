@@ -7,6 +7,8 @@ from collections.abc import Iterable
 
 from tfx.dsl.io import fileio
 
+from pipeline.storage import is_remote
+
 
 def clear(uris: Iterable[str]) -> None:
     """Removes what an attempt that was killed has left: KFP gives the next one the same places."""
@@ -22,7 +24,7 @@ def remove_markers(uris: Iterable[str]) -> None:
     becomes a file where the directory of the model's files has to be.
     """
     for uri in uris:
-        if "://" in uri and fileio.exists(uri):
+        if is_remote(uri) and fileio.exists(uri):
             for directory, _, _ in list(fileio.walk(uri)):
                 with contextlib.suppress(fileio.NotFoundError):  # There only where some program has made it.
                     fileio.remove(directory.rstrip("/") + "/")

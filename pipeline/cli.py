@@ -65,7 +65,7 @@ def run(config_name, data, output, split, overrides, beam_workers, beam_args) ->
     """
     from pipeline.jobs import run_pipeline
 
-    report = run_pipeline(config_name, data, output, split, overrides, beam_workers, beam_args, Console())
+    report = run_pipeline(config_name, data, output, split, overrides, Console(), beam_workers, beam_args)
     if not report["blessed"]:
         sys.exit(_NOT_BLESSED)
 

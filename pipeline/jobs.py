@@ -11,7 +11,7 @@ import rich.progress
 from rich.console import Console
 
 from pipeline import datasets
-from pipeline.config import Config, Generated, load_config
+from pipeline.config import Config, Generated, direct_runner, load_config
 from pipeline.errors import UserError
 from pipeline.generated import write_generated
 from pipeline.report import print_summary
@@ -25,16 +25,16 @@ def run_pipeline(
     output: str | None,
     split: str | None,
     overrides: Sequence[str],
-    beam_workers: int,
-    beam_args: Sequence[str],
     console: Console,
+    beam_workers: int = 1,
+    beam_args: Sequence[str] = (),
 ) -> dict[str, Any]:
     """`recommender run`: resolves the configuration, runs, and shows the summary. Returns the report."""
     from pipeline import local_runner
 
     config = resolve_config(config_name, data, split, overrides)
-    beam = local_runner.beam_args(beam_workers, beam_args)
-    report = local_runner.run(config, output or os.path.join(_RUNS, config.name), console, beam)
+    beam_args = [*direct_runner(beam_workers), *beam_args]
+    report = local_runner.run(config, output or os.path.join(_RUNS, config.name), console, beam_args)
     print_summary(report, console)
     return report
 
@@ -78,7 +78,7 @@ def run_demo(output: str, console: Console) -> None:
     """
     from pipeline.demo import show_answers
 
-    report = run_pipeline("demo", None, output, None, (), 1, (), console)
+    report = run_pipeline("demo", None, output, None, (), console)
     if not report["blessed"]:
         raise UserError("the demo's model was not blessed")
     show_answers(os.path.join(report["serving_model_dir"], report["pushed_version"]), console)

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from pipeline import datasets, spans, storage
-from pipeline.config import Config
+from pipeline.config import Config, direct_runner
 from pipeline.errors import RunError, UserError
 from pipeline.generated import write_generated
 from pipeline.report import write_report
@@ -25,13 +25,9 @@ from pipeline.report import write_report
 _PIPELINE_NAME = "recommender"
 
 
-def beam_args(workers: int, more: Sequence[str] = ()) -> list[str]:
-    """Beam's arguments for a number of processes on this machine, and others, which may name another runner."""
-    mode = "in_memory" if workers == 1 else "multi_processing"
-    return [f"--direct_running_mode={mode}", f"--direct_num_workers={workers}", *more]
-
-
-def run(config: Config, output: str, console: Console, beam: Sequence[str] = tuple(beam_args(1))) -> dict[str, Any]:
+def run(
+    config: Config, output: str, console: Console, beam_args: Sequence[str] = tuple(direct_runner())
+) -> dict[str, Any]:
     """Runs the whole pipeline and writes report.json.
 
     Components whose inputs, parameters and code have not changed since an earlier run into the same `output` are
@@ -41,7 +37,7 @@ def run(config: Config, output: str, console: Console, beam: Sequence[str] = tup
       config: the run's configuration.
       output: directory of artifacts, metadata, served versions and report.
       console: for progress.
-      beam: Beam's arguments.
+      beam_args: Beam's arguments.
 
     Returns:
       The report.
@@ -67,10 +63,10 @@ def run(config: Config, output: str, console: Console, beam: Sequence[str] = tup
         console.print(f"Running the pipeline into {output}", soft_wrap=True)
         console.print(f"Starting TFX, whose own log is {log}", soft_wrap=True)
         with _noise_in(log, console) as screen:
-            return _run(config, output, screen, beam, started)
+            return _run(config, output, screen, beam_args, started)
 
 
-def _run(config: Config, output: str, console: Console, beam: Sequence[str], started: float) -> dict[str, Any]:
+def _run(config: Config, output: str, console: Console, beam_args: Sequence[str], started: float) -> dict[str, Any]:
     # Imported here: it takes many seconds, and prints.
     from tfx.orchestration import metadata
     from tfx.orchestration.local.local_dag_runner import LocalDagRunner
@@ -104,7 +100,7 @@ def _run(config: Config, output: str, console: Console, beam: Sequence[str], sta
         live_as_of=live_version(serving_dir, origin),
         pipeline_name=_PIPELINE_NAME,
         pipeline_root=os.path.join(output, "pipeline"),
-        beam_pipeline_args=beam,
+        beam_pipeline_args=beam_args,
         metadata_connection_config=connection,
     )
     progress = Progress([component.id for component in pipeline.components], console)

@@ -78,7 +78,6 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         if data.users and tables.table_files(directory, data.users):
             users = pipeline | "Users" >> ReadTable(directory, data.users, _user)
             user_rows["users"] = users.rows | beam.Map(lambda row: row[2])
-            user_rows["rows"] = _after(users.rows, joined.rows)
         cut = beam.pvalue.AsSingleton(
             read.rows
             | beam.Map(lambda row: row[2][3] // _HOUR)
@@ -98,15 +97,6 @@ class Executor(base_example_gen_executor.BaseExampleGenExecutor):
         _write_rejected(rejected, exec_properties["rejected_rows_file"])
         _write_summary(rejected, examples.summary, movies, exec_properties["summary_uri"])
         return {name: examples[name] for name in SPLITS}
-
-
-def _after(first: beam.PCollection, rows: beam.PCollection) -> beam.PCollection:
-    """The rows, which wait until `first` is there: of two inputs side by side either could come first.
-
-    The order in which users come is that of the examples, and so of training.
-    """
-    count = beam.pvalue.AsSingleton(first | "CountFirst" >> beam.combiners.Count.Globally())
-    return rows | "After" >> beam.Map(lambda row, _: row, count)
 
 
 def _user(values: dict[str, str]) -> tuple[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components.push_destination import destination
+from components.push_destination import Directory, Store, destination
 from components.recommender_builder.executor import BUILD_FILE
 
 
@@ -29,10 +29,14 @@ def live_version(push_destination: str, origin: str) -> str:
     """The newest version that is there and has another origin, or any where that is ""; "" where there is none."""
     source = destination(push_destination)
     for version in reversed(source.versions()):
-        build = source.read(version, BUILD_FILE)
-        if not origin or build is None or json.loads(build)["origin"] != origin:
+        if not origin or _origin(source, version) != origin:
             return str(version)
     return ""
+
+
+def _origin(source: Directory | Store, version: int) -> str | None:
+    build = source.read(version, BUILD_FILE)
+    return json.loads(build)["origin"] if build else None
 
 
 def live_model_dir(artifact_uri: str) -> str | None:

@@ -11,7 +11,7 @@ from tfx.types import standard_artifacts
 from components.artifacts import DataSummary
 from components.catalogue_gen import executor as catalogue_gen
 from components.interaction_gen import executor as interaction_gen
-from pipeline.config import load_config
+from pipeline.config import direct_runner, load_config
 from pipeline.errors import UserError
 
 MOVIES = 'movieId,title,genres\n1,"One, The (1999)",Drama|War\n2,Two,(no genres listed)\n2,Twice,Drama\n3,Three,War\n'
@@ -29,13 +29,13 @@ def artifact(kind, path):
     return [made]
 
 
-def generate(directory, beam_args=("--direct_running_mode=in_memory",), **overrides):
+def generate(directory, beam_args=None, **overrides):
     config = load_config("movielens-csv", [f"{k}={v}" for k, v in overrides.items()], data__directory=str(directory))
     outputs = {
         "examples": artifact(standard_artifacts.Examples, directory / "examples"),
         "summary": artifact(DataSummary, directory / "summary"),
     }
-    context = interaction_gen.Executor.Context(beam_pipeline_args=[*beam_args])
+    context = interaction_gen.Executor.Context(beam_pipeline_args=beam_args or direct_runner())
     interaction_gen.Executor(context).Do(
         {},
         outputs,
@@ -121,7 +121,7 @@ def test_the_catalogue_holds_every_movie_once_rated_or_not(tmp_path):
     write(tmp_path, RATINGS)
     config = load_config("movielens-csv", data__directory=str(tmp_path))
     outputs = {"examples": artifact(standard_artifacts.Examples, tmp_path / "catalogue")}
-    context = catalogue_gen.Executor.Context(beam_pipeline_args=["--direct_running_mode=in_memory"])
+    context = catalogue_gen.Executor.Context(beam_pipeline_args=direct_runner())
     properties = {"data": config.data.model_dump_json(), "directory": str(tmp_path), "span": "latest"}
     catalogue_gen.Executor(context).Do({}, outputs, properties)
     files = tf.io.gfile.glob(str(tmp_path / "catalogue" / "Split-catalogue" / "*"))
