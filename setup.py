@@ -42,7 +42,7 @@ setup(
         "uvloop",
     ],
     extras_require={
-        "benchmark": ["implicit"],
+        "benchmark": ["chroma-hnswlib", "faiss-cpu", "implicit"],
         "test": [
             "flask",  # With flask-cors what moto's server needs for S3; its extra `server` brings much more.
             "flask-cors",

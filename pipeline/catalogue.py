@@ -41,10 +41,11 @@ def load_catalogue(files: Collection[str], transform: tft.TFTransformOutput) -> 
     """Reads CatalogueGen's examples and applies Transform's graph to them."""
     records = list(tf.data.TFRecordDataset(tf.io.gfile.glob(list(files)), compression_type="GZIP").as_numpy_iterator())
     raw = tf.io.parse_example(records, _RAW_SPEC)
-    order = np.array(sorted(range(len(records)), key=lambda row: _natural(raw[f.MOVIE_ID.name][row].numpy())))
+    ids = raw[f.MOVIE_ID.name].numpy()
+    order = np.array(sorted(range(len(ids)), key=lambda row: _natural(ids[row])))
     features = model_features(raw, transform)
     return Catalogue(
-        ids=raw[f.MOVIE_ID.name].numpy()[order],
+        ids=ids[order],
         titles=raw[f.MOVIE_TITLE.name].numpy()[order],
         features={name: features[name].numpy()[order] for name in inputs.candidate_names(transform)},
     )

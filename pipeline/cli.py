@@ -79,8 +79,8 @@ def run(config_name, data, output, split, overrides, beam_workers, beam_args) ->
 def generate(users, movies, interactions, seed, output) -> None:
     """Write interactions shaped like MovieLens, of any size, for `run --data`.
 
-    A user's rows are drawn one after the other, so the time grows with interactions x movies, and the memory with the
-    movies alone.
+    A user's sessions are drawn one after the other, so the time grows with interactions x movies, and the memory with
+    the movies alone.
     """
     from pipeline.config import Generated
     from pipeline.jobs import run_generate
@@ -213,11 +213,65 @@ def serving(model_dir, seconds, soak, candidates, json_file) -> None:
     """Measure the server against calls without one, and the index against brute force."""
     from benchmarks.serving.command import run
 
+    run(model_dir, seconds, soak, _numbers("--candidates", candidates), json_file, Console())
+
+
+def _numbers(option: str, text: str) -> list[int]:
     try:
-        sizes = [int(size) for size in candidates.split(",") if size]
+        return [int(number) for number in text.split(",") if number]
     except ValueError:
-        raise UserError(f"--candidates {candidates}: expected numbers, as in 10000,100000") from None
-    run(model_dir, seconds, soak, sizes, json_file, Console())
+        raise UserError(f"{option} {text}: expected numbers, as in 10000,100000") from None
+
+
+@benchmark.command("pipeline")
+@click.option(
+    "--interactions", default="1000000,10000000", show_default=True, metavar="N,N,…", help="Of the data sets, rising."
+)
+@click.option("--movies", default=20_000, show_default=True, type=click.IntRange(min=20), help="Of each data set.")
+@click.option(
+    "--output", metavar="DIR", default="runs/benchmark-pipeline", show_default=True, help="For data and runs."
+)
+@click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as for `run`.")
+def pipeline_(interactions, movies, output, json_file, overrides) -> None:
+    """Measure every component's seconds and memory on generated data of several sizes, and with two Beam workers.
+
+    The full sizes take many hours on two processors; ratios of smaller ones, as 20000,200000, tell nearly the same.
+    """
+    from benchmarks.scale.pipeline import run
+
+    run(_numbers("--interactions", interactions), movies, overrides, output, json_file, Console())
+
+
+@benchmark.command()
+@click.option("--config", "config_name", metavar="NAME|FILE", help="A configuration, as for `run`.")
+@click.option("--data", metavar="DIR|EDITION", help="Data, as for `run`.")
+@click.option("--epochs", default=3, show_default=True, type=click.IntRange(min=2), help="Of our loop.")
+@click.option("--steps", default=3, show_default=True, type=click.IntRange(min=1), help="Of the tutorial's.")
+@click.option("--output", metavar="DIR", default="runs/benchmark-training", show_default=True, help="For the run.")
+@click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as for `run`.")
+def training(config_name, data, epochs, steps, output, json_file, overrides) -> None:
+    """Compare the retrieval Trainer's examples a second with those of the TFRS tutorial's loop, metrics included."""
+    from benchmarks.scale.training import run
+    from pipeline.jobs import resolve_config
+
+    run(resolve_config(config_name, data, None, overrides), epochs, steps, output, json_file, Console())
+
+
+@benchmark.command()
+@click.option("--candidates", default=1_000_000, show_default=True, type=click.IntRange(min=1000), help="Vectors.")
+@click.option("--dimensions", default=64, show_default=True, type=click.IntRange(min=2), help="Of each; even.")
+@click.option("--recall", default=0.98, show_default=True, type=click.FloatRange(0, 1), help="At 100, at the least.")
+@click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
+def index(candidates, dimensions, recall, json_file) -> None:
+    """Measure the servable's search against exact search, FAISS and hnswlib, all tuned to the same recall.
+
+    The full size takes about ten minutes, most of them for hnswlib's graph.
+    """
+    from benchmarks.scale.index import run
+
+    run(candidates, dimensions, recall, json_file, Console())
 
 
 @cli.command()

@@ -73,8 +73,10 @@ class Transform(_Strict):
 
 
 class Training(_Strict):
+    # tf.distribute's: all GPUs of this machine, or those of all machines in TF_CONFIG.
+    strategy: Literal["one_device", "mirrored", "multi_worker"] = "one_device"
     epochs: int = Field(6, ge=0)
-    batch_size: int = Field(512, ge=2)
+    batch_size: int = Field(512, ge=2)  # Of all replicas together.
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(1.0, ge=0)  # Share of a weight that a step takes away is this times the learning rate.
     seed: int = 42
@@ -111,7 +113,7 @@ class Ranking(Training):
     rating_weight: float = Field(1.0, ge=0)
     preference_weight: float = Field(0.5, ge=0)
     choice_weight: float = Field(1.5, ge=0)
-    negatives: int = Field(32, ge=1)  # Other rows' movies that choice is learnt against.
+    negatives: int = Field(8, ge=1)  # Other rows' movies that choice is learnt against.
     preference_share: float = Field(1.5, ge=0)  # Of log P(liked | query, movie) in the final score.
     choice_share: float = Field(0.7, ge=0)  # Of the ranker's log P(movie | query) in the final score.
 
@@ -122,6 +124,7 @@ class Index(_Strict):
     kind: Literal["scann", "exact"] = "scann"
     candidates: int = Field(100, ge=1)  # N: what retrieval hands to ranking.
     recommendations: int = Field(10, ge=1)  # K: what a request gets.
+    recall: float = Field(0.98, gt=0, le=1)  # Share of the true N that the search has to find; the fastest that does.
 
 
 class Threshold(_Strict):

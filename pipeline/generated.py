@@ -81,18 +81,23 @@ def _write_ratings(size, rng, path, genres, quality, popularity, progress):
         writer.writerow(["userId", "movieId", "rating", "timestamp"])
         for user, count in enumerate(progress(counts), 1):
             taste = rng.dirichlet(np.full(genres.shape[1], 0.25)) * 5
-            generosity = rng.normal(0, 0.35)
-            unseen = np.ones(len(quality), bool)
+            liking, generosity = genres @ taste, rng.normal(0, 0.35)
+            charm = popularity + 0.8 * liking + 0.3 * quality
             sessions = np.sort(rng.integers(_YEARS * 365, size=count // _SESSION_ROWS + 1)) * 86_400
             clock = 0
-            for n in range(count):
-                if n % _SESSION_ROWS == 0:
-                    clock = max(clock, _START + sessions[n // _SESSION_ROWS]) + int(rng.integers(3_600))
-                    mood = genres[:, rng.choice(len(taste), p=taste / taste.sum())]
-                weight = popularity + 0.8 * (genres @ taste) + 2.5 * mood + 0.3 * quality
-                weight = np.where(unseen, np.exp(weight - weight.max()), 0)
-                movie = int(np.searchsorted(np.cumsum(weight) / weight.sum(), rng.random()))
-                unseen[movie] = False
-                rating = 3.1 + generosity + 0.7 * quality[movie] + 0.35 * (genres @ taste)[movie] + rng.normal(0, 0.5)
-                writer.writerow([user, movie + 1, np.clip(np.round(rating * 2) / 2, 0.5, 5.0), clock])
-                clock += int(rng.exponential(40)) + 1
+            for first in range(0, count, _SESSION_ROWS):
+                clock = max(clock, _START + sessions[first // _SESSION_ROWS]) + int(rng.integers(3_600))
+                mood = genres[:, rng.choice(len(taste), p=taste / taste.sum())]
+                # The largest of logits plus Gumbel noise, in order, are draws from the softmax without replacement.
+                keys = charm + 2.5 * mood + rng.gumbel(size=len(charm))
+                for movie in _largest(keys, min(_SESSION_ROWS, count - first)):
+                    charm[movie] = -np.inf
+                    rating = 3.1 + generosity + 0.7 * quality[movie] + 0.35 * liking[movie] + rng.normal(0, 0.5)
+                    writer.writerow([user, movie + 1, np.clip(np.round(rating * 2) / 2, 0.5, 5.0), clock])
+                    clock += int(rng.exponential(40)) + 1
+
+
+def _largest(values: np.ndarray, n: int) -> np.ndarray:
+    """Positions of the n largest values, the largest first."""
+    found = np.argpartition(values, -n)[-n:]
+    return found[np.argsort(-values[found])]

@@ -63,7 +63,10 @@ def dataset(
     if shuffle_seed is not None:
         rows = rows.shuffle(_SHUFFLED_ROWS, seed=shuffle_seed)
     batches = rows.batch(batch_size, drop_remainder=shuffle_seed is not None)
-    return batches.map(lambda batch: densify(tf.io.parse_example(batch, spec)), tf.data.AUTOTUNE).prefetch(2)
+    batches = batches.map(lambda batch: densify(tf.io.parse_example(batch, spec)), tf.data.AUTOTUNE).prefetch(2)
+    options = tf.data.Options()  # Several workers take their shares of the same batches.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+    return batches.with_options(options)
 
 
 def bucket_counts(transform: tft.TFTransformOutput) -> dict[str, int]:

@@ -10,7 +10,7 @@ import tensorflow_recommenders as tfrs
 import tensorflow_transform as tft
 
 from pipeline import features as f
-from pipeline import inputs, layers, training
+from pipeline import inputs, layers, losses, training
 from pipeline.config import Ranking
 
 _DECAY_SECONDS = (60.0, 600.0, 86_400.0)
@@ -52,15 +52,17 @@ class RankingModel(training.TrainedModel):
         self._movie = layers.CandidateEmbedding(buckets, movie_oov, dim + 1, _ID_DROPOUT)
         self._history = layers.HistoryEmbedding(buckets[f.MOVIE_ID.name], dim, _DECAY_SECONDS, config.dropout)
         self._attention = layers.TargetAttention(buckets[f.MOVIE_ID.name], dim, _DECAY_SECONDS, config.dropout)
-        self._dropout = tf.keras.layers.Dropout(config.dropout)
+        # One draw for all candidates of a row: they are compared with each other, and drawing for each takes long.
+        self._dropout = tf.keras.layers.Dropout(config.dropout, noise_shape=[None, 1, None])
         self._layers = layers.hidden_layers(config.layers, 3, "layers")
         self._rating_bias = self.add_weight("rating_bias", [], initializer=_constant(rows.mean_rating))
         share = np.clip(rows.mean_preference, 0.01, 0.99)
         logit = np.log(share / (1 - share))
         self._preference_bias = self.add_weight("preference_bias", [], initializer=_constant(logit))
         self._preference_scale = self.add_weight("preference_scale", [], initializer=_constant(1.0))
-        self._rating_loss = tfrs.tasks.Ranking(loss=tf.keras.losses.MeanSquaredError())
-        self._preference_loss = tfrs.tasks.Ranking(loss=tf.keras.losses.BinaryCrossentropy(from_logits=True))
+        each = tf.keras.losses.Reduction.NONE
+        self._rating_loss = tfrs.tasks.Ranking(loss=tf.keras.losses.MeanSquaredError(each))
+        self._preference_loss = tfrs.tasks.Ranking(loss=tf.keras.losses.BinaryCrossentropy(True, reduction=each))
 
     def candidate_vectors(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
         """Candidate features [M] to vectors [M, D + 1]; the last component is the movie's bias."""
@@ -70,11 +72,13 @@ class RankingModel(training.TrainedModel):
         """Query features [B] and candidate vectors [B, M, D + 1] to predictions; ratings are not yet kept in range."""
         user = self._user(query, training=training)[:, tf.newaxis]
         history = self._history(query[f.HISTORY_MOVIE_ID.name], query[f.HISTORY_GAP], training=training)[:, tf.newaxis]
-        movie, movie_bias = candidates[:, :, :-1], candidates[:, :, -1]
+        user, user_bias = tf.split(user, [self._config.embedding_dim, 1], axis=2)
+        movie, movie_bias = tf.split(candidates, [self._config.embedding_dim, 1], axis=2)
         attended = self._attention(query[f.HISTORY_MOVIE_ID.name], query[f.HISTORY_GAP], movie, training=training)
-        products = tf.concat([user[:, :, :-1] * movie, history * movie, attended * movie, movie], axis=2)
+        agreement = user * movie
+        products = tf.concat([agreement, history * movie, attended * movie, movie], axis=2)
         deep = self._layers(self._dropout(products, training=training))
-        effect = user[:, :, -1] + movie_bias + tf.reduce_sum(user[:, :, :-1] * movie, axis=2)
+        effect = tf.squeeze(user_bias + movie_bias, 2) + tf.reduce_sum(agreement, axis=2)
         return Predictions(
             rating=self._rating_bias + effect + deep[:, :, 0],
             preference=self._preference_bias + self._preference_scale * (effect + deep[:, :, 1]),
@@ -88,28 +92,29 @@ class RankingModel(training.TrainedModel):
 
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
         features, labels = inputs.split_labels(batch)
-        candidates = self.candidate_vectors(features, training=training)
+        own = self.candidate_vectors(features, training=training)
+        candidates, ids = map(losses.of_all_replicas, (own, features[f.MOVIE_ID.name]))
         # Column 0 is the row's own movie; the others are those of the rows that follow it.
-        rows = tf.shape(candidates)[0]
-        others = (tf.range(rows)[:, tf.newaxis] + tf.range(self._config.negatives + 1)) % rows
+        others = tf.range(tf.shape(own)[0])[:, tf.newaxis] + tf.range(self._config.negatives + 1)
+        others %= tf.shape(candidates)[0]
         found = self.score(features, tf.gather(candidates, others), training=training)
         rating_loss = self._rating_loss(labels[f.USER_RATING.name][:, tf.newaxis], found.rating[:, :1])
         preference_loss = self._preference_loss(labels[f.PREFERENCE][:, tf.newaxis], found.preference[:, :1])
-        choice_loss = self._choice_loss(found.choice, tf.gather(features[f.MOVIE_ID.name], others))
+        choice_loss = self._choice_loss(found.choice, tf.gather(ids, others))
         config = self._config
-        return (
+        return tf.reduce_mean(
             config.rating_weight * rating_loss
             + config.preference_weight * preference_loss
             + config.choice_weight * choice_loss
         )
 
     def _choice_loss(self, logits: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-        """Softmax cross-entropy of column 0 of [B, M], without further columns of the same movie."""
+        """[B] softmax cross-entropies of column 0 of [B, M], without further columns of the same movie."""
         corrected = logits - tf.math.log(tf.gather(self._share, ids))
         repeated = tf.concat([tf.zeros_like(ids[:, :1], tf.bool), ids[:, 1:] == ids[:, :1]], axis=1)
         masked = tf.where(repeated, tf.float32.min, corrected)
         first = tf.zeros_like(ids[:, 0], tf.int32)
-        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(first, masked))
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(first, masked)
 
 
 def _constant(value: float) -> tf.keras.initializers.Initializer:
@@ -171,16 +176,18 @@ def validate(model: RankingModel, eval_batches: tf.data.Dataset) -> dict[str, fl
 def run_fn(fn_args) -> None:
     """Trains, validates and exports; called by TFX's Trainer."""
     config = Ranking.model_validate_json(fn_args.custom_config["model"])
-    tf.keras.utils.set_random_seed(config.seed)
-    transform = tft.TFTransformOutput(fn_args.transform_output)
-    rows = training.training_rows(fn_args.train_files, transform)
+    with training.strategy(config).scope():
+        tf.keras.utils.set_random_seed(config.seed)
+        transform = tft.TFTransformOutput(fn_args.transform_output)
+        rows = training.training_rows(fn_args.train_files, transform)
+        model = RankingModel(config, transform, rows)
+        run_dir, model_dir = map(training.kept_by_chief, (fn_args.model_run_dir, fn_args.serving_model_dir))
 
-    model = RankingModel(config, transform, rows)
     batch_size = training.fitting_batch_size(config, rows.rows)
     train = inputs.dataset(fn_args.train_files, transform, batch_size, shuffle_seed=config.seed)
-    fitted = training.fit(model, train, config, rows.rows, fn_args.model_run_dir)
+    fitted = training.fit(model, train, config, rows.rows, run_dir)
 
     result = validate(model, inputs.dataset(fn_args.eval_files, transform, _EVAL_BATCH))
     training.progress.info("validation: %s", ", ".join(f"{name} {value:.4f}" for name, value in result.items()))
-    training.write_validation(result | fitted, fn_args.model_run_dir)
-    tf.saved_model.save(RankingServable(model, transform, config), fn_args.serving_model_dir)
+    training.write_validation(result | fitted, run_dir)
+    tf.saved_model.save(RankingServable(model, transform, config), model_dir)

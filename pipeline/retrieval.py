@@ -10,7 +10,7 @@ import tensorflow_recommenders as tfrs
 import tensorflow_transform as tft
 
 from pipeline import features as f
-from pipeline import inputs, layers, training
+from pipeline import inputs, layers, losses, training
 from pipeline.catalogue import Catalogue, load_catalogue
 from pipeline.config import Retrieval
 
@@ -104,45 +104,26 @@ class RetrievalModel(training.TrainedModel):
         self.query_tower = QueryTower(config, transform)
         self.candidate_tower = CandidateTower(config, transform)
         self._config = config
-        task = tfrs.tasks.Retrieval(
-            loss=tf.keras.losses.CategoricalCrossentropy(from_logits=True),
-            temperature=config.temperature,
-            num_hard_negatives=config.hard_negatives,
-            remove_accidental_hits=config.remove_accidental_hits,
-        )
-        self._task = tf.function(task)  # A function of its own: unlike the rest, it needs AutoGraph.
         self._catalogue = {name: tf.constant(value) for name, value in catalogue.features.items()}
         self._catalogue_size = len(catalogue)
         self._share = tf.constant(rows.item_counts / max(rows.rows, 1), tf.float32)
 
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
         queries = self.query_tower(batch, training=training)
-        candidates = {name: batch[name] for name in self._catalogue}
+        own = {name: batch[name] for name in self._catalogue}
+        ids, vectors = own[f.MOVIE_ID.name], self.candidate_tower(own, training=training)
+        ids, vectors = losses.of_all_replicas(ids), losses.of_all_replicas(vectors)
+        in_batch = tf.shape(ids)[0]
         if self._config.uniform_negatives:
-            candidates = self._with_uniform_negatives(candidates)
-        ids = candidates[f.MOVIE_ID.name]
-        probability = self._sampling_probability(ids, tf.shape(queries)[0])
-        return self._task(
-            queries,
-            self.candidate_tower(candidates, training=training),
-            candidate_ids=ids,
-            candidate_sampling_probability=probability if self._config.sampling_bias_correction else None,
-            compute_metrics=False,
-        )
+            extra = self._uniform_negatives()
+            ids = tf.concat([ids, extra[f.MOVIE_ID.name]], axis=0)
+            vectors = tf.concat([vectors, self.candidate_tower(extra, training=training)], axis=0)
+        probability = self._sampling_probability(ids, in_batch) if self._config.sampling_bias_correction else None
+        return tf.reduce_mean(losses.sampled_softmax(queries, vectors, ids, probability, self._config))
 
-    def _with_uniform_negatives(self, candidates: inputs.Batch) -> inputs.Batch:
+    def _uniform_negatives(self) -> inputs.Batch:
         rows = tf.random.uniform([self._config.uniform_negatives], 0, self._catalogue_size, tf.int32)
-        mixed = {}
-        for name, values in candidates.items():
-            extra = tf.gather(self._catalogue[name], rows)
-            if values.shape.rank == 2:
-                width = tf.maximum(tf.shape(values)[1], tf.shape(extra)[1])
-                values, extra = (
-                    tf.pad(x, [[0, 0], [0, width - tf.shape(x)[1]]], constant_values=inputs.PADDING)
-                    for x in (values, extra)
-                )
-            mixed[name] = tf.concat([values, extra], axis=0)
-        return mixed
+        return {name: tf.gather(values, rows) for name, values in self._catalogue.items()}
 
     def _sampling_probability(self, ids: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
         in_batch = tf.cast(batch_size, tf.float32)
@@ -204,15 +185,17 @@ def _constants(features: dict[str, np.ndarray]) -> inputs.Batch:
 def run_fn(fn_args) -> None:
     """Trains, validates and exports; called by TFX's Trainer."""
     config = Retrieval.model_validate_json(fn_args.custom_config["model"])
-    tf.keras.utils.set_random_seed(config.seed)
-    transform = tft.TFTransformOutput(fn_args.transform_output)
-    catalogue = load_catalogue(fn_args.custom_config[CATALOGUE_FILES], transform)
-    rows = training.training_rows(fn_args.train_files, transform)
+    with training.strategy(config).scope():
+        tf.keras.utils.set_random_seed(config.seed)
+        transform = tft.TFTransformOutput(fn_args.transform_output)
+        catalogue = load_catalogue(fn_args.custom_config[CATALOGUE_FILES], transform)
+        rows = training.training_rows(fn_args.train_files, transform)
+        model = RetrievalModel(config, transform, catalogue, rows)
+        run_dir, model_dir = map(training.kept_by_chief, (fn_args.model_run_dir, fn_args.serving_model_dir))
 
-    model = RetrievalModel(config, transform, catalogue, rows)
     batch_size = training.fitting_batch_size(config, rows.rows)
     train = inputs.dataset(fn_args.train_files, transform, batch_size, shuffle_seed=config.seed)
-    fitted = training.fit(model, train, config, rows.rows, fn_args.model_run_dir)
+    fitted = training.fit(model, train, config, rows.rows, run_dir)
 
     servable = RetrievalServable(model, transform, config.temperature)
     eval_batches = inputs.dataset(fn_args.eval_files, transform, _EVAL_BATCH)
@@ -221,5 +204,5 @@ def run_fn(fn_args) -> None:
         "validation, seen movies included: %s",
         ", ".join(f"top-{k} {result[f'top_{k}_categorical_accuracy']:.4f}" for k in TOP_KS),
     )
-    training.write_validation(result | fitted, fn_args.model_run_dir)
-    tf.saved_model.save(servable, fn_args.serving_model_dir)
+    training.write_validation(result | fitted, run_dir)
+    tf.saved_model.save(servable, model_dir)

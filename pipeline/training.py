@@ -1,10 +1,11 @@
-"""What the two trainers share: rows, progress, logs."""
+"""What the two trainers share: devices, rows, progress, logs."""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import tempfile
 import time
 from collections.abc import Collection
 from operator import itemgetter
@@ -18,6 +19,7 @@ import tensorflow_transform as tft
 from pipeline import features as f
 from pipeline import inputs
 from pipeline.config import Training
+from pipeline.errors import UserError
 
 VALIDATION_FILE = "validation.json"
 
@@ -35,6 +37,22 @@ class TrainingRows(NamedTuple):
     rating_range: tuple[float, float]
     mean_rating: float
     mean_preference: float
+
+
+def strategy(config: Training) -> tf.distribute.Strategy:
+    """What the configured strategy trains on; to be called before anything else of TensorFlow runs."""
+    if config.strategy == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if config.strategy == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return tf.distribute.get_strategy()
+
+
+def kept_by_chief(directory: str) -> str:
+    """The directory, for the first worker; one to throw away for others, as all have to take part in saving."""
+    resolver = tf.distribute.get_strategy().cluster_resolver
+    return tempfile.mkdtemp() if resolver and resolver.task_id else directory
 
 
 def training_rows(files: Collection[str], transform: tft.TFTransformOutput) -> TrainingRows:
@@ -55,30 +73,54 @@ def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: i
     """Trains for the configured epochs, with a learning rate that falls along a cosine to zero.
 
     Returns:
-      `train_seconds`, and the `losses` of the epochs.
+      `train_seconds`, and of the epochs the `losses` and `epoch_seconds`, the first with the tracing.
+
+    Raises:
+      UserError: the batches cannot be divided among the replicas.
     """
     started = time.monotonic()
+    batch_size, replicas = fitting_batch_size(config, rows), model.distribute_strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        raise UserError(f"batch_size: {batch_size} rows cannot be divided among {replicas} replicas")
     steps = max(1, rows // config.batch_size) * config.epochs
     if not steps:
-        return {"train_seconds": 0.0, "losses": []}
+        return {"train_seconds": 0.0, "losses": [], "epoch_seconds": []}
     schedule = tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
-    optimizer = tf.keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
-    optimizer.exclude_from_weight_decay(var_names=_KEPT)
-    model.compile(optimizer)
-    callbacks = [tf.keras.callbacks.TensorBoard(log_dir), _Progress(config.epochs)]
+    with model.distribute_strategy.scope():
+        optimizer = tf.keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
+        optimizer.exclude_from_weight_decay(var_names=_KEPT)
+        model.compile(optimizer)
+    shown = _Progress(config.epochs)
+    callbacks = [tf.keras.callbacks.TensorBoard(log_dir), shown]
     history = model.fit(train, epochs=config.epochs, verbose=0, callbacks=callbacks).history
-    return {"train_seconds": time.monotonic() - started, "losses": [float(loss) for loss in history["loss"]]}
+    return {
+        "train_seconds": time.monotonic() - started,
+        "losses": [float(loss) for loss in history["loss"]],
+        "epoch_seconds": shown.seconds,
+    }
 
 
 class TrainedModel(tfrs.Model):
-    """A TFRS model whose step is traced as it stands.
+    """A TFRS model whose `compute_loss` is the mean over the rows of a replica.
 
-    There are no data-dependent branches for AutoGraph to convert, and converting takes longer than an epoch.
+    The step is traced as it stands: there are no data-dependent branches for AutoGraph to convert, and converting takes
+    longer than an epoch.
     """
 
     @tf.autograph.experimental.do_not_convert
-    def train_step(self, inputs):
-        return super().train_step(inputs)
+    def train_step(self, batch: inputs.Batch) -> dict[str, tf.Tensor]:
+        replica = tf.distribute.get_replica_context()
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(batch, training=True)
+            share = loss / replica.num_replicas_in_sync  # The optimizer adds up the replicas' gradients.
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(share, variables), variables, strict=True))
+        return {"loss": replica.all_reduce(tf.distribute.ReduceOp.MEAN, loss)}
+
+    @property
+    def distribute_reduction_method(self) -> str:
+        """Of what the replicas' steps return: the loss is that of all of them already."""
+        return "first"
 
 
 def write_validation(values: dict[str, Any], model_run_dir: str) -> None:
@@ -93,11 +135,20 @@ def fitting_batch_size(config: Training, rows: int) -> int:
 
 
 class _Progress(tf.keras.callbacks.Callback):
-    """Reports every epoch."""
+    """Reports every epoch.
+
+    Attributes:
+      seconds: of each epoch so far.
+    """
 
     def __init__(self, epochs: int):
         super().__init__()
+        self.seconds: list[float] = []
         self._epochs = epochs
 
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._started = time.monotonic()
+
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self.seconds.append(time.monotonic() - self._started)
         progress.info("epoch %d of %d: loss %.4f", epoch + 1, self._epochs, logs["loss"])

@@ -62,9 +62,9 @@ def index_in_a_servable(candidates: int, seconds: float, directory: str) -> dict
 
     vectors, queries = draw(candidates), draw(500)
     started = time.perf_counter()
-    index = build_index(Index(), vectors)
+    index = build_index(Index(), vectors, draw(200))
     built = time.perf_counter() - started
-    found = {"index": index, "brute_force": build_index(Index(kind="exact"), vectors)}
+    found = {"index": index, "brute_force": build_index(Index(kind="exact"), vectors, queries)}
     search = {name: _exported(module, os.path.join(directory, name)) for name, module in found.items()}
     answers = {name: ask(tf.constant(queries)).numpy() for name, ask in search.items()}
     recall = np.mean([len(np.intersect1d(a, b)) / _K for a, b in zip(*answers.values(), strict=True)])

@@ -62,8 +62,8 @@ def build_eval_config(catalogue_size: int, with_live: bool) -> tfma.EvalConfig:
     specs = [
         metrics_of(o.LISTS, lists),
         {"output_names": [o.POPULARITY, o.POPULARITY_UNFILTERED], "metrics": [lists]},
-        metrics_of([o.RATING], _ours("RatingErrors"), _metric("Calibration", name="calibration")),
-        metrics_of([o.PREFERENCE], _metric("AUC", name="auc"), _metric("BinaryAccuracy", name="binary_accuracy")),
+        metrics_of([o.RATING], _ours("RatingErrors")),
+        metrics_of([o.PREFERENCE], _metric("AUC", name="auc"), _ours("Accuracy", name="binary_accuracy")),
         metrics_of([o.RECOMMENDED], _ours("CatalogueCoverage", catalogue_size=catalogue_size)),
         *(metrics_of([name], _ours("MeanOfQueries", name=name)) for name in (o.AVERAGE_POPULARITY, o.SEEN_SHARE)),
     ]

@@ -53,14 +53,22 @@ class ListQuality(tfma.metrics.Metric):
 
 
 class RatingErrors(tfma.metrics.Metric):
-    """`rmse`, `mae`, and `rmse_over_constant`: RMSE over that of the best constant, the labels' standard deviation.
+    """`rmse`, `mae`, `calibration`, and `rmse_over_constant`. Prediction and label are [n].
 
-    The last does not depend on the scale of the ratings: one and above means that nothing was learnt. It is zero where
-    all labels are the same, as there is nothing to learn then. Prediction and label are [n].
+    Calibration is the mean prediction over the mean label. The last is the RMSE over that of the best constant, the
+    labels' standard deviation, so it does not depend on the scale of the ratings: one and above means that nothing was
+    learnt. It is zero where all labels are the same, as there is nothing to learn then.
     """
 
     def __init__(self, name: str = "rating_errors"):
         super().__init__(metric_util.merge_per_key_computations(_rating_errors), name=name)
+
+
+class Accuracy(tfma.metrics.Metric):
+    """Share of the queries whose predicted probability, [n], is on the side of one half that the label says."""
+
+    def __init__(self, name: str):
+        super().__init__(metric_util.merge_per_key_computations(_accuracy), name=name)
 
 
 class MeanOfQueries(tfma.metrics.Metric):
@@ -137,27 +145,28 @@ def _list_quality(ks, ndcg_k, name, model_name="", output_name="", **_):
 def _rating_errors(name, model_name="", output_name="", **_):
     def add(predicted, labels):
         error = predicted - labels
-        return np.array([len(labels), np.sum(error**2), np.sum(np.abs(error)), np.sum(labels), np.sum(labels**2)])
+        of_labels = np.sum(labels), np.sum(labels**2)
+        return np.array([len(labels), np.sum(error**2), np.sum(np.abs(error)), np.sum(predicted), *of_labels])
 
     def finish(sums):
-        count, squared, absolute, total, squares = sums
+        count, squared, absolute, predicted, total, squares = sums
         spread = squares - total**2 / count
-        return np.sqrt(squared / count), absolute / count, np.sqrt(squared / spread) if spread > 0 else 0.0
+        over_constant = np.sqrt(squared / spread) if spread > 0 else 0.0
+        return np.sqrt(squared / count), absolute / count, predicted / total, over_constant
 
-    return _computation(_Sums(["rmse", "mae", "rmse_over_constant"], 5, add, finish, model_name, output_name))
+    names = ["rmse", "mae", "calibration", "rmse_over_constant"]
+    return _computation(_Sums(names, 6, add, finish, model_name, output_name))
 
 
-def _mean(name, model_name="", output_name="", **_):
-    return _computation(
-        _Sums(
-            [name],
-            2,
-            lambda values, _: np.array([len(values), np.sum(values)]),
-            lambda sums: [sums[1] / sums[0]],
-            model_name,
-            output_name,
-        )
-    )
+def _accuracy(name, model_name="", output_name="", **_):
+    return _mean(name, model_name, output_name, lambda predicted, labels: (predicted > 0.5) == (labels > 0.5))
+
+
+def _mean(name, model_name="", output_name="", of=lambda values, _: values, **_):
+    def add(values, labels):
+        return np.array([len(values), np.sum(of(values, labels))])
+
+    return _computation(_Sums([name], 2, add, lambda sums: [sums[1] / sums[0]], model_name, output_name))
 
 
 def _coverage(catalogue_size, name, model_name="", output_name="", **_):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -17,24 +18,27 @@ from components.evaluation import slices
 from components.evaluation.queries import Queries, raw_bytes, raw_ints
 from components.evaluation.ranks import Popularity, list_ranks
 from pipeline import features as f
+from pipeline import inputs
 
-_BATCH = 512
+_BATCH = 2048
 
 
-class ReadExamples(beam.PTransform):
-    """A split's examples as tf.Examples keyed by user."""
+class _ReadSeen(beam.DoFn):
+    """A file of train examples to each user's movies, and to the movies' counts, batch by batch.
 
-    def __init__(self, uri: str):
-        super().__init__()
-        self._pattern = os.path.join(uri, "*")
+    By column and not by example: all that is wanted is two ids, and Beam's work for an element is that for a batch.
+    """
 
-    def expand(self, pbegin: beam.Pipeline) -> beam.PCollection:
-        return (
-            pbegin
-            | beam.io.ReadFromTFRecord(self._pattern)
-            | beam.Map(tf.train.Example.FromString)
-            | beam.Map(lambda example: (raw_bytes(example, f.USER_ID.name)[0], example))
-        )
+    def process(self, path: str) -> Iterator[Any]:
+        spec = {name: tf.io.FixedLenFeature([], tf.string) for name in (f.USER_ID.name, f.MOVIE_ID.name)}
+        for batch in inputs.column_batches([path], spec):
+            users, movies = batch[f.USER_ID.name], batch[f.MOVIE_ID.name]
+            order = np.argsort(users, kind="stable")
+            names, starts = np.unique(users[order], return_index=True)
+            for user, seen in zip(names, np.split(movies[order], starts[1:]), strict=True):
+                yield user, seen.tolist()
+            for movie, count in zip(*np.unique(movies, return_counts=True), strict=True):
+                yield beam.pvalue.TaggedOutput("counts", (movie, int(count)))
 
 
 class _Row(NamedTuple):
@@ -72,7 +76,7 @@ class Predict(beam.DoFn):
     def process(self, element: tuple[bytes, dict[str, Any]], popularity: Popularity) -> Iterator[dict[str, Any]]:
         _, groups = element
         examples = sorted(groups["eval"], key=lambda example: raw_ints(example, f.TIMESTAMP.name)[0])
-        seen = frozenset(groups["train"])
+        seen = frozenset(itertools.chain.from_iterable(groups["train"]))
         seen_counts = popularity.counts_of(seen)
         movies = [raw_bytes(example, f.MOVIE_ID.name)[0] for example in examples]
         for number, (example, movie) in enumerate(zip(examples, movies, strict=True)):
@@ -160,18 +164,25 @@ class Predictions(beam.PTransform):
     ):
         super().__init__()
         self._predict = Predict(model_dirs, preference_threshold)
-        self._train_uri, self._eval_uri, self._catalogue_size = train_uri, eval_uri, catalogue_size
+        self._train_pattern, self._eval_pattern = (os.path.join(uri, "*") for uri in (train_uri, eval_uri))
+        self._catalogue_size = catalogue_size
 
     def expand(self, pbegin: beam.Pipeline) -> beam.PCollection:
         train = (
             pbegin
-            | "ReadTrain" >> ReadExamples(self._train_uri)
-            | beam.MapTuple(lambda user, example: (user, raw_bytes(example, f.MOVIE_ID.name)[0]))
+            | "TrainFiles" >> beam.Create(tf.io.gfile.glob(self._train_pattern), reshuffle=False)
+            | "Seen" >> beam.ParDo(_ReadSeen()).with_outputs("counts", main="seen")
         )
-        counts = train | beam.Values() | beam.combiners.Count.PerElement() | beam.combiners.ToDict()
+        counts = train.counts | beam.CombinePerKey(sum) | beam.combiners.ToDict()
         popularity = counts | "Popularity" >> beam.Map(Popularity, self._catalogue_size)
+        eval_examples = (
+            pbegin
+            | "ReadEval" >> beam.io.ReadFromTFRecord(self._eval_pattern)
+            | "Parse" >> beam.Map(tf.train.Example.FromString)
+            | "ByUser" >> beam.Map(lambda example: (raw_bytes(example, f.USER_ID.name)[0], example))
+        )
         return (
-            {"train": train, "eval": pbegin | "ReadEval" >> ReadExamples(self._eval_uri)}
+            {"train": train.seen, "eval": eval_examples}
             | beam.CoGroupByKey()
             | beam.ParDo(self._predict, beam.pvalue.AsSingleton(popularity))
         )

@@ -99,7 +99,7 @@ def with_splits(exec_properties: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def to_example(values: dict[str, Any]) -> tf.train.Example:
-    """A tf.Example of declared features; a scalar is a list of one, `None` a missing value."""
+    """A tf.Example of declared features; a scalar is a list of one, `None` a missing value, text `str` or `bytes`."""
     example = tf.train.Example()
     for feature in FEATURES:
         value = values.get(feature.name)
@@ -112,7 +112,8 @@ def to_example(values: dict[str, Any]) -> tf.train.Example:
         elif feature.kind in _INTEGERS:
             entry.int64_list.value.extend(value)
         else:
-            entry.bytes_list.value.extend(item.encode() for item in value)
+            texts = value and isinstance(value[0], str)
+            entry.bytes_list.value.extend([item.encode() for item in value] if texts else value)
     return example
 
 

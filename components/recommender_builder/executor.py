@@ -13,21 +13,21 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.catalogue_gen.executor import SPLIT as CATALOGUE_SPLIT
-from components.recommender_builder.index import build_index, measured_speed
+from components.recommender_builder.index import build_index, described
 from components.recommender_builder.recommender import CandidateVectors, Recommender
 from components.recommender_builder.users import load_users, optional_fields
 from pipeline import inputs
 from pipeline.catalogue import load_catalogue
 from pipeline.config import Index
 
-# What is known of how a servable came about: `origin`, and kind and speed of its `index`.
+# What is known of how a servable came about: `origin`, and its `index`, as `index.described`.
 BUILD_FILE = os.path.join("assets.extra", "build.json")
-_TIMED_K = 100
+_DESCRIBED_K = 100
 _QUERIES = 256
 
 
 class Executor(base_executor.BaseExecutor):
-    """Builds index and servable, and times the index on queries of the eval split."""
+    """Builds index and servable; queries of the eval split tune the index."""
 
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
         config = Index.model_validate_json(exec_properties["index"])
@@ -40,9 +40,12 @@ class Executor(base_executor.BaseExecutor):
             for name in ("retrieval_model", "ranking_model")
         )
         vectors = CandidateVectors(catalogue, transform, retrieval, ranking)
-        embeddings = vectors.retrieval.numpy()[: len(catalogue)]
-        index = build_index(config, embeddings)
-        similar_index = build_index(config, vectors.directions.numpy()[: len(catalogue)])
+        transformed = inputs.dataset(_files(input_dict["transformed_examples"], "eval"), transform, _QUERIES)
+        sample = next(iter(transformed))
+        queries = retrieval.query({name: sample[name] for name in inputs.query_names(transform)}).numpy()
+        embeddings, directions = (table.numpy()[: len(catalogue)] for table in (vectors.retrieval, vectors.directions))
+        index = build_index(config, embeddings, queries)
+        similar_index = build_index(config, directions, directions[:: max(1, len(directions) // _QUERIES)])
         recommender = Recommender(
             config,
             exec_properties["history_length"],
@@ -60,11 +63,7 @@ class Executor(base_executor.BaseExecutor):
         options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
         tf.saved_model.save(recommender, model_dir, signatures=recommender.signatures(), options=options)
 
-        transformed = inputs.dataset(_files(input_dict["transformed_examples"], "eval"), transform, _QUERIES)
-        sample = next(iter(transformed))
-        queries = retrieval.query({name: sample[name] for name in inputs.query_names(transform)}).numpy()
-        speed = measured_speed(index, embeddings, queries, _TIMED_K)
-        build = {"origin": exec_properties["origin"], "index": {"kind": index.kind, **speed}}
+        build = {"origin": exec_properties["origin"], "index": described(index, embeddings, queries, _DESCRIBED_K)}
         path = os.path.join(model_dir, BUILD_FILE)
         tf.io.gfile.makedirs(os.path.dirname(path))
         with tf.io.gfile.GFile(path, "w") as file:

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import math
-import time
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from components.recommender_builder.tuning import fastest, found_share, median_milliseconds, rising
 from pipeline.config import Index
 from pipeline.errors import UserError
 
 # ScaNN's own rules (scann/docs/algorithms.md).
 _BRUTE_FORCE_BELOW = 20_000
 _TREE_FROM = 100_000
-_REORDERED_PER_NEIGHBOUR = 10
-_SEARCHED_LEAVES_SHARE = 0.1
-_MIN_SEARCHED_LEAVES = 50
+_TREE_SAMPLE = 250_000
 
-_WARM_UP, _TIMED_QUERIES = 10, 200
+_LEAST_LEAVES_SHARE = 0.002
+_REORDERED = (1.2, 1.5, 2, 3, 5, 8, 12, 20, 40)  # Per neighbour.
+_TRUTH_BATCH = 16
 
 
 class ExactIndex(tf.Module):
@@ -36,18 +37,33 @@ class ExactIndex(tf.Module):
         return tf.math.top_k(tf.matmul(queries, self._vectors, transpose_b=True), k).indices
 
 
+class Settings(NamedTuple):
+    """What a ScaNN search does beyond what it was built with; a brute force does without."""
+
+    leaves: int | None  # Leaves of the tree that are searched.
+    reordered: float  # Neighbours whose exact score is computed, for each that is wanted.
+
+
 class ScannIndex(tf.Module):
     """ScaNN: brute force, hashing, or a tree with hashing, as the number of candidates asks for.
 
-    The process that loads an export needs the ScaNN ops: `import scann`, or google/tf-serving-scann.
+    How far it searches is tuned on queries, to be the fastest that reaches the recall wanted. The process that loads an
+    export needs the ScaNN ops: `import scann`, or google/tf-serving-scann.
+
+    Args:
+      vectors: [n, D] float32 candidates.
+      neighbours: how many are looked for while tuning.
+      queries: [Q, D] float32, like those that will come.
+      recall: share of the true neighbours that is wanted.
     """
 
-    def __init__(self, vectors: np.ndarray, neighbours: int):
+    def __init__(self, vectors: np.ndarray, neighbours: int, queries: np.ndarray, recall: float):
         super().__init__()
         from scann import scann_ops
 
         builder = scann_ops.builder(vectors, neighbours, "dot_product")
         rows = len(vectors)
+        self.leaves = None
         if rows < _BRUTE_FORCE_BELOW:
             self.kind = "scann_brute_force"
             builder = builder.score_brute_force()
@@ -55,18 +71,23 @@ class ScannIndex(tf.Module):
             self.kind = "scann_hashed"
             if rows >= _TREE_FROM:
                 self.kind = "scann_tree"
-                leaves = round(math.sqrt(rows))
-                searched = min(leaves, max(_MIN_SEARCHED_LEAVES, round(leaves * _SEARCHED_LEAVES_SHARE)))
-                builder = builder.tree(leaves, searched, training_sample_size=min(rows, 250_000))
+                self.leaves = round(math.sqrt(rows))
+                builder = builder.tree(self.leaves, self.leaves, training_sample_size=min(rows, _TREE_SAMPLE))
             builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2)
-            builder = builder.reorder(_REORDERED_PER_NEIGHBOUR * neighbours)
+            builder = builder.reorder(round(max(_REORDERED) * neighbours))
         self._state = builder.build().serialize_to_module()
         # Searchers are shared by name within a process. A name of its own keeps two indexes apart: those of one model,
         # and those of the versions that a server holds at the same time.
         self._shared_name = hashlib.sha256(np.ascontiguousarray(vectors)).hexdigest()
+        self.settings = Settings(self.leaves, 1.0)
+        if self.kind != "scann_brute_force":
+            self.settings = self._tuned(neighbours, queries, true_neighbours(vectors, queries, neighbours), recall)
 
     def search(self, queries: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
         """[B, D] queries to the [B, k] candidates of the highest approximate score, best first."""
+        return self._search(queries, k, self.settings)
+
+    def _search(self, queries: tf.Tensor, k: tf.Tensor, settings: Settings) -> tf.Tensor:
         from scann import scann_ops
 
         state = self._state
@@ -83,33 +104,58 @@ class ScannIndex(tf.Module):
             shared_name=self._shared_name,
         )
         found = scann_ops.ScannSearcher(handle).search_batched(
-            queries, final_num_neighbors=k, pre_reorder_num_neighbors=_REORDERED_PER_NEIGHBOUR * k
+            queries,
+            final_num_neighbors=k,
+            pre_reorder_num_neighbors=tf.cast(tf.math.ceil(settings.reordered * tf.cast(k, tf.float32)), tf.int32),
+            leaves_to_search=settings.leaves,
         )
         return tf.ensure_shape(found.indices, [None, None])  # ScaNN's ops do not tell their shapes.
 
+    def _tuned(self, neighbours: int, queries: np.ndarray, truth: np.ndarray, recall: float) -> Settings:
+        leaves = rising(_LEAST_LEAVES_SHARE * self.leaves, self.leaves, 1.4) if self.leaves else [None]
+        groups = [[Settings(searched, reordered) for reordered in _REORDERED] for searched in leaves]
+        return fastest(groups, lambda settings: searcher(self._search, neighbours, settings), queries, truth, recall)[0]
 
-def build_index(config: Index, vectors: np.ndarray) -> ExactIndex | ScannIndex:
-    """The configured index over [n, D] float32 vectors."""
+
+def build_index(config: Index, vectors: np.ndarray, queries: np.ndarray) -> ExactIndex | ScannIndex:
+    """The configured index over [n, D] float32 vectors, tuned on [Q, D] queries."""
     if config.kind == "exact":
         return ExactIndex(vectors)
     try:
-        return ScannIndex(vectors, min(config.candidates, len(vectors)))
+        return ScannIndex(vectors, min(config.candidates, len(vectors)), queries, config.recall)
     except ImportError as error:
         raise UserError(f"ScaNN cannot be imported ({error}): install it, or set index.kind=exact") from error
 
 
-def measured_speed(
-    index: ExactIndex | ScannIndex, vectors: np.ndarray, queries: np.ndarray, k: int
-) -> dict[str, float]:
-    """Median milliseconds of a search for one query's best k, by this index and by exact search; and their ratio."""
-    k = tf.constant(min(k, len(vectors)))
-    milliseconds = {}
-    for name, searched in (("milliseconds", index), ("exact_milliseconds", ExactIndex(vectors))):
-        search = tf.function(searched.search, autograph=False)
-        seconds = []
-        for query in queries[: _WARM_UP + _TIMED_QUERIES]:
-            started = time.perf_counter()
-            search(tf.constant(query[np.newaxis]), k).numpy()
-            seconds.append(time.perf_counter() - started)
-        milliseconds[name] = float(np.median(seconds[_WARM_UP:] or seconds)) * 1000
-    return milliseconds | {"speed_up": milliseconds["exact_milliseconds"] / milliseconds["milliseconds"]}
+def searcher(search, k: int, *more):
+    """An index's `search` for k candidates, as a function of arrays."""
+    call = tf.function(lambda queries: search(queries, tf.constant(k), *more), autograph=False, reduce_retracing=True)
+    return lambda queries: call(tf.constant(queries)).numpy()
+
+
+def true_neighbours(vectors: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
+    """[Q, k] rows of the vectors of the largest inner products, best first."""
+    search = searcher(ExactIndex(vectors).search, k)
+    return np.concatenate([search(queries[n : n + _TRUTH_BATCH]) for n in range(0, len(queries), _TRUTH_BATCH)])
+
+
+def described(index: ExactIndex | ScannIndex, vectors: np.ndarray, queries: np.ndarray, k: int) -> dict[str, float]:
+    """What is worth knowing of an index.
+
+    Returns:
+      its `kind` and settings; `tuning_recall` on the queries; the median `milliseconds` of a search for one query's
+      best k, `exact_milliseconds` of an exact one, and their ratio, `speed_up`.
+    """
+    k = min(k, len(vectors))
+    search, exact = searcher(index.search, k), searcher(ExactIndex(vectors).search, k)
+    milliseconds, exact_milliseconds = (median_milliseconds(one, queries) for one in (search, exact))
+    described = {"kind": index.kind}
+    if isinstance(index, ScannIndex) and index.kind != "scann_brute_force":
+        described |= {"leaves": index.leaves, "searched_leaves": index.settings.leaves}
+        described |= {"reordered_per_neighbour": index.settings.reordered}
+    return described | {
+        "tuning_recall": found_share(search(queries), true_neighbours(vectors, queries, k)),
+        "milliseconds": milliseconds,
+        "exact_milliseconds": exact_milliseconds,
+        "speed_up": exact_milliseconds / milliseconds,
+    }

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.recommender_builder.index import build_index, measured_speed
+import components.recommender_builder.index as index_module
+from components.recommender_builder.index import build_index, described
 from pipeline.config import Index
 
 RNG = np.random.default_rng(0)
@@ -22,7 +23,7 @@ def saved_and_loaded(index, directory):
 def test_small_catalogues_are_searched_exactly_also_after_save_and_load(kind, tmp_path):
     vectors = RNG.normal(size=(500, 8)).astype(np.float32)
     queries = RNG.normal(size=(7, 8)).astype(np.float32)
-    index = build_index(Index(kind=kind), vectors)
+    index = build_index(Index(kind=kind), vectors, queries)
     expected = np.argsort(-queries @ vectors.T, axis=1)[:, :30]
     np.testing.assert_array_equal(index.search(tf.constant(queries), tf.constant(30)), expected)
     loaded = saved_and_loaded(index, tmp_path)
@@ -34,23 +35,53 @@ def test_two_indexes_in_one_process_do_not_answer_for_each_other(tmp_path):
     queries = RNG.normal(size=(3, 8)).astype(np.float32)
     all_vectors = [RNG.normal(size=(200, 8)).astype(np.float32) for _ in range(2)]
     loaded = [
-        saved_and_loaded(build_index(Index(), vectors), tmp_path / str(i)) for i, vectors in enumerate(all_vectors)
+        saved_and_loaded(build_index(Index(), vectors, queries), tmp_path / str(i))
+        for i, vectors in enumerate(all_vectors)
     ]
     for model, vectors in zip(loaded, all_vectors, strict=True):
         np.testing.assert_array_equal(model.find(queries, 5), np.argsort(-queries @ vectors.T, axis=1)[:, :5])
 
 
-def test_a_hashed_index_finds_nearly_all():
-    vectors = RNG.normal(size=(25_000, 16)).astype(np.float32)
-    index = build_index(Index(), vectors)
-    assert index.kind == "scann_hashed"
-    queries = RNG.normal(size=(50, 16)).astype(np.float32)
+@pytest.fixture(scope="module")
+def clustered():
+    """25 000 vectors around 50 centres, and queries like them: to tune on, and to measure on."""
+    centres = RNG.normal(size=(50, 16))
+    return [
+        (centres[RNG.integers(50, size=rows)] + 0.5 * RNG.normal(size=(rows, 16))).astype(np.float32)
+        for rows in (25_000, 100, 100)
+    ]
+
+
+def recall(index, vectors, queries):
     exact = np.argsort(-queries @ vectors.T, axis=1)[:, :100]
     found = index.search(tf.constant(queries), tf.constant(100)).numpy()
-    assert np.mean([len(np.intersect1d(a, b)) / 100 for a, b in zip(exact, found, strict=True)]) > 0.95
+    return np.mean([len(np.intersect1d(a, b)) / 100 for a, b in zip(exact, found, strict=True)])
 
 
-def test_speed_is_that_of_both_searches():
-    vectors = RNG.normal(size=(50, 4)).astype(np.float32)
-    speed = measured_speed(build_index(Index(), vectors), vectors, RNG.normal(size=(9, 4)).astype(np.float32), 100)
-    assert speed["speed_up"] == speed["exact_milliseconds"] / speed["milliseconds"] > 0
+@pytest.mark.parametrize("tree_from", [100_000, 20_000])
+def test_an_index_is_tuned_to_the_recall_that_is_wanted(clustered, tree_from, monkeypatch):
+    monkeypatch.setattr(index_module, "_TREE_FROM", tree_from)
+    vectors, queries, others = clustered
+    modest, thorough = (build_index(Index(recall=wanted), vectors, queries) for wanted in (0.8, 0.99))
+    assert modest.kind == ("scann_tree" if tree_from == 20_000 else "scann_hashed")
+    assert recall(modest, vectors, others) > 0.75
+    assert recall(thorough, vectors, others) > 0.97
+    assert described(thorough, vectors, queries, 100)["tuning_recall"] >= 0.99
+    assert modest.settings != thorough.settings
+
+
+def test_the_settings_stay_with_a_saved_index(clustered, tmp_path):
+    vectors, queries, others = clustered
+    index = build_index(Index(recall=0.9), vectors, queries)
+    expected = index.search(tf.constant(others), tf.constant(100))
+    loaded = saved_and_loaded(index, tmp_path)
+    np.testing.assert_array_equal(loaded.find(others, 100), expected)
+
+
+def test_a_description_tells_kind_settings_and_speed(clustered):
+    vectors, queries, _ = clustered
+    found = described(build_index(Index(), vectors[:50], queries), vectors[:50], queries, 100)
+    assert found["kind"] == "scann_brute_force" and found["tuning_recall"] == 1.0
+    assert found["speed_up"] == found["exact_milliseconds"] / found["milliseconds"] > 0
+    hashed = described(build_index(Index(), vectors, queries), vectors, queries, 100)
+    assert hashed["leaves"] is None and hashed["reordered_per_neighbour"] >= 1.2

@@ -1,0 +1,1 @@
+"""What larger data costs: pipeline, training and index."""

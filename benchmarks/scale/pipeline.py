@@ -1,0 +1,145 @@
+"""`recommender benchmark pipeline`: seconds and memory of every component, as the data grows and with two workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.scale.targets import Target, print_targets
+from pipeline.config import Generated
+from pipeline.errors import RunError
+from pipeline.generated import write_generated
+from pipeline.report import read_report
+
+# The Trainers' tables and the index grow with users and movies, and so may the memory of these.
+_HOLD_TABLES = ("Trainer.retrieval", "Trainer.ranking", "RecommenderBuilder", "Evaluator", "Canary")
+_ON_BEAM = ("CatalogueGen", "InteractionGen", "StatisticsGen", "Transform", "Evaluator")
+_ROWS_PER_USER = 100
+_POLL_SECONDS = 0.1
+_GIB = 2**30
+
+_TIME = Target("time growth ÷ data growth", False, 1.1)
+_PEAK = Target("peak memory, GiB", False, 8.0)
+_GROWTH = Target("most growth of a peak, of components without tables or index", False, 1.1)
+_WORKERS = Target("Beam stages: one process ÷ two, seconds", True, 1.6)
+
+
+def run(
+    sizes: Sequence[int], movies: int, overrides: Sequence[str], output: str, json_file: str | None, console: Console
+) -> None:
+    """Measures and prints tables.
+
+    Args:
+      sizes: interactions of the generated data sets, rising.
+      movies: of each of them.
+      overrides: `--set` of the runs.
+      output: where data and runs go; data that is there already is used again.
+      json_file: where the figures go as well.
+      console: for progress and tables.
+
+    Raises:
+      RunError: a run failed.
+    """
+    found = {}
+    for size in sizes:
+        data = os.path.join(os.path.abspath(output), f"data-{size}-{movies}")
+        console.print(f"Generating {size:,} interactions …")
+        write_generated(Generated(users=max(2, size // _ROWS_PER_USER), movies=movies, interactions=size), data)
+        found[size] = _measured(data, os.path.join(output, f"run-{size}"), overrides, console)
+    largest = max(sizes)
+    untrained = [*overrides, "retrieval.epochs=0", "ranking.epochs=0"]
+    two = _measured(data, os.path.join(output, f"two-workers-{largest}"), untrained, console, "--beam-workers=2")
+    _print(found, two, largest, console)
+    ratios = _ratios(found, two)
+    print_targets(ratios, console)
+    if json_file:
+        figures = {"runs": found, "two_workers": two, "ratios": {target.name: value for target, value in ratios}}
+        Path(json_file).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+
+
+def _measured(data: str, output: str, overrides: Sequence[str], console: Console, *more: str) -> dict[str, Any]:
+    """A run of its own process: its interactions, and seconds and peak bytes of each component."""
+    console.print(f"Running on {data} {' '.join(more)}", soft_wrap=True)
+    settings = [f"--set={override}" for override in overrides]
+    command = [sys.executable, "-m", "pipeline.cli", "run", "--data", data, "--output", output, *settings, *more]
+    started = time.monotonic()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    peaks: dict[str, int] = {"startup": 0}
+    lines: list[str] = []
+    watcher = threading.Thread(target=_watch, args=(process.pid, peaks))
+    watcher.start()
+    for line in process.stdout:
+        lines.append(line)
+        number, bracket, component = line.partition("] ")
+        if bracket and number.startswith("["):
+            peaks[component.strip()] = 0
+            console.print(f"  {line.rstrip()}", markup=False, highlight=False)
+    process.wait()
+    watcher.join()
+    if process.returncode not in (0, 3):  # 3: not blessed, as a model that was hardly trained may not be.
+        raise RunError(f"{' '.join(command)} failed: {''.join(lines[-5:])}")
+    report = read_report(output)
+    return {
+        "interactions": report["dataset"]["interactions"],
+        "total": time.monotonic() - started,
+        "seconds": report["seconds"]["components"],
+        "peaks": peaks,
+    }
+
+
+def _watch(pid: int, peaks: dict[str, int]) -> None:
+    """Keeps the peak memory of a process and its children, under the component that started last."""
+    while True:
+        try:
+            process = psutil.Process(pid)
+            if process.status() == psutil.STATUS_ZOMBIE:
+                return
+            family = [process, *process.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        used = 0
+        for one in family:
+            try:
+                used += one.memory_info().rss
+            except psutil.NoSuchProcess:
+                continue
+        running = list(peaks)[-1]
+        peaks[running] = max(peaks[running], used)
+        time.sleep(_POLL_SECONDS)
+
+
+def _ratios(found: dict[int, dict[str, Any]], two: dict[str, Any]) -> list[tuple[Target, float]]:
+    smallest, largest = found[min(found)], found[max(found)]
+    of_data = largest["interactions"] / smallest["interactions"]
+    # Some are over before they are looked at.
+    without_tables = [name for name in largest["peaks"] if name not in _HOLD_TABLES and smallest["peaks"][name]]
+    one, both = (sum(run["seconds"][name] for name in _ON_BEAM) for run in (largest, two))
+    return [
+        (_TIME, largest["total"] / smallest["total"] / of_data),
+        (_PEAK, max(largest["peaks"].values()) / _GIB),
+        (_GROWTH, max(largest["peaks"][name] / smallest["peaks"][name] for name in without_tables)),
+        (_WORKERS, one / both),
+    ]
+
+
+def _print(found: dict[int, dict[str, Any]], two: dict[str, Any], largest: int, console: Console) -> None:
+    runs = {f"{size:,}": run for size, run in found.items()} | {f"{largest:,}, 2 workers": two}
+    table = Table("component", title="Seconds, and peak GiB", title_justify="left")
+    for name in runs:
+        table.add_column(name, justify="right")
+    for component in two["seconds"]:
+        cells = [f"{run['seconds'][component]:.1f}  {run['peaks'][component] / _GIB:.2f}" for run in runs.values()]
+        table.add_row(component, *cells)
+    table.add_row("total", *(f"{run['total']:.1f}  {max(run['peaks'].values()) / _GIB:.2f}" for run in runs.values()))
+    console.print(table)

@@ -1,0 +1,116 @@
+"""`recommender benchmark training`: examples a second of our loop and of the TFRS tutorial's, metrics included."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+import tensorflow_transform as tft
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.scale.targets import Target, print_targets
+from pipeline import features as f
+from pipeline import inputs, local_runner, training
+from pipeline.catalogue import Catalogue, load_catalogue
+from pipeline.config import Config
+from pipeline.retrieval import RetrievalModel, RetrievalServable, validate
+
+_TUTORIAL_BATCH = 8192
+_EVAL_BATCH = 1024
+_RATIO = Target("ours ÷ TFRS tutorial, examples a second", True, 20.0)
+
+
+def run(config: Config, epochs: int, steps: int, output: str, json_file: str | None, console: Console) -> None:
+    """Runs the pipeline up to the trainers' input, measures both loops, and prints tables.
+
+    Args:
+      config: the configuration.
+      epochs: of ours; the first, in which TensorFlow traces the step, is not counted.
+      steps: of the tutorial's; one more, before them, is not counted.
+      output: where the run goes.
+      json_file: where the figures go as well.
+      console: for progress and tables.
+    """
+    untrained = config.model_copy(deep=True)
+    untrained.retrieval.epochs = untrained.ranking.epochs = 0
+    local_runner.run(untrained, output, console)
+    uris = {
+        key: local_runner.latest_artifact_uri(output, component, key)
+        for component, key in (("Transform", "transform_graph"), ("Transform", "transformed_examples"))
+    }
+    catalogue_uri = local_runner.latest_artifact_uri(output, "CatalogueGen", "examples")
+    transform = tft.TFTransformOutput(uris["transform_graph"])
+    catalogue = load_catalogue([os.path.join(catalogue_uri, "Split-catalogue", "*")], transform)
+    train, held_out = (
+        [os.path.join(uris["transformed_examples"], f"Split-{split}", "*")] for split in ("train", "eval")
+    )
+    console.print("Our loop …")
+    ours = _ours(config, epochs, train, held_out, transform, catalogue)
+    console.print("The tutorial's loop …")
+    found = {"ours": ours, "TFRS tutorial": _tutorial(steps, train, transform, catalogue)}
+    table = Table("loop", "examples", "seconds", "examples a second", title="Training", title_justify="left")
+    for name, (examples, seconds) in found.items():
+        table.add_row(name, f"{examples:,}", f"{seconds:.1f}", f"{examples / seconds:,.0f}")
+    console.print(table)
+    per_second = {name: examples / seconds for name, (examples, seconds) in found.items()}
+    ratio = per_second["ours"] / per_second["TFRS tutorial"]
+    print_targets([(_RATIO, ratio)], console)
+    if json_file:
+        content = {"movies": len(catalogue), "examples_per_second": per_second, "ratios": {_RATIO.name: ratio}}
+        Path(json_file).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def _ours(
+    config: Config, epochs: int, train: list[str], held_out: list[str], transform, catalogue: Catalogue
+) -> tuple[int, float]:
+    """Examples and seconds of all epochs but the first, with the metrics on the eval split once for each."""
+    section = config.retrieval.model_copy(update={"epochs": epochs})
+    tf.keras.utils.set_random_seed(section.seed)
+    rows = training.training_rows(train, transform)
+    model = RetrievalModel(section, transform, catalogue, rows)
+    batch_size = training.fitting_batch_size(section, rows.rows)
+    with tempfile.TemporaryDirectory() as logs:
+        batches = inputs.dataset(train, transform, batch_size, shuffle_seed=section.seed)
+        seconds = training.fit(model, batches, section, rows.rows, logs)["epoch_seconds"][1:]
+    started = time.monotonic()
+    servable = RetrievalServable(model, transform, section.temperature)
+    eval_batches = inputs.dataset(held_out, transform, _EVAL_BATCH)
+    validate(servable, catalogue, eval_batches, inputs.query_names(transform))
+    metrics = time.monotonic() - started
+    return len(seconds) * (rows.rows // batch_size * batch_size), sum(seconds) + len(seconds) * metrics
+
+
+def _tutorial(steps: int, train: list[str], transform, catalogue: Catalogue) -> tuple[int, float]:
+    """Examples and seconds of the loop of "basic retrieval": ids only, and FactorizedTopK in every step."""
+    indices = {name: tf.io.FixedLenFeature([], tf.int64) for name in (f.USER_ID.name, f.MOVIE_ID.name)}
+    columns = inputs.read_columns(train, indices)
+    buckets = inputs.bucket_counts(transform)
+    user_model = tf.keras.layers.Embedding(buckets[f.USER_ID.name], 32)
+    movie_model = tf.keras.Sequential([tf.keras.layers.Embedding(buckets[f.MOVIE_ID.name], 32)])
+    movies = tf.data.Dataset.from_tensor_slices(catalogue.features[f.MOVIE_ID.name])
+
+    class Model(tfrs.Model):
+        def __init__(self):
+            super().__init__()
+            self.user_model, self.movie_model = user_model, movie_model
+            metrics = tfrs.metrics.FactorizedTopK(candidates=movies.batch(128).map(movie_model))
+            self.task = tfrs.tasks.Retrieval(metrics=metrics)
+
+        def compute_loss(self, rows, training=False):
+            return self.task(self.user_model(rows[f.USER_ID.name]), self.movie_model(rows[f.MOVIE_ID.name]))
+
+    model = Model()
+    model.compile(tf.keras.optimizers.Adagrad(0.1))
+    batch = min(_TUTORIAL_BATCH, len(columns[f.USER_ID.name]))
+    batches = tf.data.Dataset.from_tensor_slices(columns).shuffle(100_000).batch(batch, drop_remainder=True)
+    batches = batches.repeat().take(steps + 1).cache()
+    model.fit(batches.take(1), verbose=0)
+    started = time.monotonic()
+    model.fit(batches.skip(1), verbose=0)
+    return steps * batch, time.monotonic() - started

@@ -1,0 +1,72 @@
+"""Which settings of a search are the fastest that find enough."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+_WARM_UP, _TIMED_QUERIES = 5, 100
+
+Search = Callable[[np.ndarray], np.ndarray]  # [B, D] queries to [B, k] rows, best first.
+
+
+class Trial(NamedTuple):
+    """Settings of a search, and what was measured of it."""
+
+    settings: Any
+    recall: float
+    milliseconds: float  # Median of a search for one query.
+
+
+def fastest(
+    groups: Sequence[Sequence[Any]],
+    search: Callable[[Any], Search],
+    queries: np.ndarray,
+    truth: np.ndarray,
+    recall: float,
+) -> Trial:
+    """The fastest settings that reach a recall; where none does, those that come nearest.
+
+    Args:
+      groups: settings; in each group from the cheapest, that finds least, to the dearest.
+      search: the search with some settings.
+      queries: [Q, D], none of which the search was built from.
+      truth: [Q, k] rows that an exact search finds.
+      recall: share of the truth that has to be found.
+    """
+    reached, best = [], None
+    for group in groups:
+        for settings in group:
+            found = found_share(search(settings)(queries), truth)
+            if best is None or found > best[1]:
+                best = settings, found
+            if found >= recall:
+                reached.append((settings, found))
+                break
+    trials = [Trial(*one, median_milliseconds(search(one[0]), queries)) for one in reached or [best]]
+    return min(trials, key=lambda trial: trial.milliseconds)
+
+
+def found_share(found: np.ndarray, truth: np.ndarray) -> float:
+    """Recall: share of [Q, k] true rows that are in the same row of [Q, k] found ones."""
+    return float(np.mean([len(np.intersect1d(a, b)) for a, b in zip(found, truth, strict=True)]) / truth.shape[1])
+
+
+def median_milliseconds(search: Search, queries: np.ndarray) -> float:
+    """Of a search for one query."""
+    seconds = []
+    for query in queries[: _WARM_UP + _TIMED_QUERIES]:
+        started = time.perf_counter()
+        search(query[np.newaxis])
+        seconds.append(time.perf_counter() - started)
+    return float(np.median(seconds[_WARM_UP:] or seconds)) * 1000
+
+
+def rising(first: float, last: int, factor: float) -> list[int]:
+    """Whole numbers from `first` to `last`, each about `factor` times the one before."""
+    steps = max(0, math.ceil(math.log(last / first, factor)))
+    return sorted({min(last, max(1, round(first * factor**step))) for step in range(steps)} | {last})
