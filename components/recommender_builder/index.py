@@ -61,20 +61,12 @@ class ScannIndex(tf.Module):
         super().__init__()
         from scann import scann_ops
 
-        builder = scann_ops.builder(vectors, neighbours, "dot_product")
         rows = len(vectors)
-        self.leaves = None
-        if rows < _BRUTE_FORCE_BELOW:
-            self.kind = "scann_brute_force"
-            builder = builder.score_brute_force()
-        else:
-            self.kind = "scann_hashed"
-            if rows >= _TREE_FROM:
-                self.kind = "scann_tree"
-                self.leaves = round(math.sqrt(rows))
-                builder = builder.tree(self.leaves, self.leaves, training_sample_size=min(rows, _TREE_SAMPLE))
-            builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2)
-            builder = builder.reorder(round(max(_REORDERED) * neighbours))
+        hashed = "scann_tree" if rows >= _TREE_FROM else "scann_hashed"
+        self.kind = hashed if rows >= _BRUTE_FORCE_BELOW else "scann_brute_force"
+        self.leaves = round(math.sqrt(rows)) if self.kind == "scann_tree" else None
+        self._sample = min(rows, _TREE_SAMPLE)
+        builder = self.configured(scann_ops.builder(vectors, neighbours, "dot_product"), neighbours)
         self._state = builder.build().serialize_to_module()
         # Searchers are shared by name within a process. A name of its own keeps two indexes apart: those of one model,
         # and those of the versions that a server holds at the same time.
@@ -82,6 +74,15 @@ class ScannIndex(tf.Module):
         self.settings = Settings(self.leaves, 1.0)
         if self.kind != "scann_brute_force":
             self.settings = self._tuned(neighbours, queries, true_neighbours(vectors, queries, neighbours), recall)
+
+    def configured(self, builder, neighbours: int):
+        """One of ScaNN's builders, told what this index is like."""
+        if self.kind == "scann_brute_force":
+            return builder.score_brute_force()
+        if self.leaves:
+            builder = builder.tree(self.leaves, self.leaves, training_sample_size=self._sample)
+        builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2)
+        return builder.reorder(round(max(_REORDERED) * neighbours))
 
     def search(self, queries: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
         """[B, D] queries to the [B, k] candidates of the highest approximate score, best first."""
