@@ -21,7 +21,7 @@ from rich.table import Table
 
 from benchmarks.scale.targets import Target, print_targets
 from components.recommender_builder.index import ScannIndex, build_index, true_neighbours
-from components.recommender_builder.tuning import Search, fastest, found_share, median_milliseconds, rising
+from components.recommender_builder.tuning import Search, fastest, found_shares, median_milliseconds, rising
 from pipeline.config import Index
 
 _K = 100
@@ -59,7 +59,7 @@ def run(candidates: int, dimensions: int, recall: float, json_file: str | None, 
     figures: dict[str, dict[str, Any]] = {}
 
     def measure(name: str, search: Search, settings: str = "", build_seconds: float = 0.0) -> None:
-        measured = found_share(search(others), true_others), median_milliseconds(search, others)
+        measured = float(found_shares(search(others), true_others).mean()), median_milliseconds(search, others)
         figures[name] = dict(zip(_FIGURES, (build_seconds, settings, *measured), strict=True))
 
     with tempfile.TemporaryDirectory() as directory:

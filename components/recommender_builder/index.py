@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from components.recommender_builder.tuning import fastest, found_share, median_milliseconds, rising
+from components.recommender_builder.tuning import fastest, found_shares, median_milliseconds, rising
 from pipeline.config import Index
 from pipeline.errors import UserError
 
@@ -130,7 +130,8 @@ def build_index(config: Index, vectors: np.ndarray, queries: np.ndarray) -> Exac
 
 def searcher(search, k: int, *more):
     """An index's `search` for k candidates, as a function of arrays."""
-    call = tf.function(lambda queries: search(queries, tf.constant(k), *more), autograph=False, reduce_retracing=True)
+    function = tf.function(lambda queries: search(queries, tf.constant(k), *more), autograph=False)
+    call = function.get_concrete_function(tf.TensorSpec([None, None], tf.float32))
     return lambda queries: call(tf.constant(queries)).numpy()
 
 
@@ -155,7 +156,7 @@ def described(index: ExactIndex | ScannIndex, vectors: np.ndarray, queries: np.n
         described |= {"leaves": index.leaves, "searched_leaves": index.settings.leaves}
         described |= {"reordered_per_neighbour": index.settings.reordered}
     return described | {
-        "tuning_recall": found_share(search(queries), true_neighbours(vectors, queries, k)),
+        "tuning_recall": float(found_shares(search(queries), true_neighbours(vectors, queries, k)).mean()),
         "milliseconds": milliseconds,
         "exact_milliseconds": exact_milliseconds,
         "speed_up": exact_milliseconds / milliseconds,

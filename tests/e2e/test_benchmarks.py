@@ -46,3 +46,42 @@ def test_serving_without_a_model_says_what_to_do(tmp_path):
     done = recommender("benchmark", "serving", "--model-dir", tmp_path)
     assert done.returncode == 1
     assert f"error: {tmp_path}: no version of a model. Run the pipeline first" in done.stderr
+
+
+def test_index_compares_tuned_searches_on_the_same_vectors(tmp_path):
+    file = tmp_path / "figures.json"
+    done = recommender("benchmark", "index", "--candidates", 21_000, "--dimensions", 16, "--json", file)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    found = json.loads(file.read_text())
+    assert list(found["indexes"]) == ["exact, servable", "ScaNN, servable", "ScaNN, library", "FAISS", "hnswlib"]
+    assert found["indexes"]["exact, servable"]["recall_at_100"] == 1.0
+    for figures in found["indexes"].values():
+        assert figures["recall_at_100"] > 0.96 and figures["milliseconds"] > 0
+    assert len(found["ratios"]) == 2 and "at least 20" in done.stdout
+
+
+def test_training_compares_both_loops_on_the_same_examples(tmp_path):
+    file = tmp_path / "figures.json"
+    more = ["--epochs", 2, "--steps", 1, "--json", file, "--output", tmp_path / "run"]
+    done = recommender("benchmark", "training", *more, *SMALL)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    found = json.loads(file.read_text())
+    assert found["movies"] == 300
+    ours, tutorial = found["examples_per_second"]["ours"], found["examples_per_second"]["TFRS tutorial"]
+    (ratio,) = found["ratios"].values()
+    assert abs(ratio - ours / tutorial) < 1e-6 and tutorial > 0
+
+
+def test_pipeline_tells_seconds_and_memory_of_every_component(tmp_path):
+    file = tmp_path / "figures.json"
+    more = ["--interactions", 2000, "--movies", 100, "--json", file, "--output", tmp_path]
+    few = ["--set=retrieval.batch_size=64", "--set=retrieval.epochs=1", "--set=ranking.epochs=1"]
+    done = recommender("benchmark", "pipeline", *more, *few)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    found = json.loads(file.read_text())
+    run, two = found["runs"]["2000"], found["two_workers"]
+    assert run["interactions"] == two["interactions"] and run["interactions"] > 1000
+    assert set(run["seconds"]) == set(two["seconds"]) <= set(run["peaks"])
+    assert run["peaks"]["Transform"] > 2**27, "more than an eighth of a GiB, with TensorFlow"
+    assert run["total"] > sum(run["seconds"].values())
+    assert found["ratios"]["time growth ÷ data growth"] == 1.0
