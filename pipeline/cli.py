@@ -217,10 +217,10 @@ def serving(model_dir, seconds, soak, candidates, json_file) -> None:
 
 
 def _numbers(option: str, text: str) -> list[int]:
-    try:
-        return [int(number) for number in text.split(",") if number]
-    except ValueError:
-        raise UserError(f"{option} {text}: expected numbers, as in 10000,100000") from None
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() and int(number) > 0 for number in numbers):
+        raise UserError(f"{option} {text}: expected numbers, as in 10000,100000")
+    return [int(number) for number in numbers]
 
 
 @benchmark.command("pipeline")

@@ -23,6 +23,7 @@ from benchmarks.scale.targets import Target, print_targets
 from components.recommender_builder.index import ScannIndex, build_index, true_neighbours
 from components.recommender_builder.tuning import Search, fastest, found_shares, median_milliseconds, rising
 from pipeline.config import Index
+from pipeline.errors import UserError
 
 _K = 100
 _QUERIES = 400  # To tune with, and as many more to measure with.
@@ -45,7 +46,12 @@ def run(candidates: int, dimensions: int, recall: float, json_file: str | None, 
       recall: share of the true 100 that every search has to find.
       json_file: where the figures go as well.
       console: for progress and tables.
+
+    Raises:
+      UserError: an odd number of dimensions.
     """
+    if dimensions % 2:
+        raise UserError(f"--dimensions {dimensions}: expected an even number, as hashes are of two dimensions each")
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(_CENTRES, dimensions)).astype(np.float32)
 

@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from tests.e2e.conftest import SMALL, recommender
 
 KS = (1, 5, 10, 50, 100)
@@ -85,3 +87,16 @@ def test_pipeline_tells_seconds_and_memory_of_every_component(tmp_path):
     assert run["peaks"]["Transform"] > 2**27, "more than an eighth of a GiB, with TensorFlow"
     assert run["total"] > sum(run["seconds"].values())
     assert found["ratios"]["time growth ÷ data growth"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["pipeline", "--interactions", ""], "--interactions : expected numbers, as in 10000,100000"),
+        (["pipeline", "--interactions", "1000,-5"], "--interactions 1000,-5: expected numbers"),
+        (["index", "--dimensions", "7"], "--dimensions 7: expected an even number"),
+    ],
+)
+def test_wrong_sizes_are_one_error(arguments, message):
+    done = recommender("benchmark", *arguments)
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {message}")
