@@ -120,8 +120,8 @@ def test_a_vocabulary_swapped_after_training(output, refused):
 
 
 def test_an_index_over_stale_embeddings(refused, monkeypatch):
-    def stale(config, vectors):
-        return fresh(config, np.random.default_rng(0).permutation(vectors))
+    def stale(config, vectors, queries):
+        return fresh(config, np.random.default_rng(0).permutation(vectors), queries)
 
     fresh = builder.build_index
     monkeypatch.setattr(builder, "build_index", stale)
