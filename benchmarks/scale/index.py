@@ -15,19 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.scale.targets import Target, print_targets
+from benchmarks.searches import K, clusters, in_servable
+from benchmarks.targets import Target, print_targets
 from components.recommender_builder.index import ScannIndex, build_index, true_neighbours
 from components.recommender_builder.tuning import Search, fastest, found_shares, median_milliseconds, rising
 from pipeline.config import Index
 from pipeline.errors import UserError
 
-_K = 100
 _QUERIES = 400  # To tune with, and as many more to measure with.
-_CENTRES = 1000  # Embeddings of real catalogues come in clusters.
 _REFINED = (2, 3, 5, 8, 12, 20, 40)  # Neighbours whose exact score FAISS computes, for each that is wanted.
 _SAMPLE = 250_000
 _SLACK = 0.01  # Of the recall on other queries than were tuned with.
@@ -52,15 +50,9 @@ def run(candidates: int, dimensions: int, recall: float, json_file: str | None, 
     """
     if dimensions % 2:
         raise UserError(f"--dimensions {dimensions}: expected an even number, as hashes are of two dimensions each")
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(_CENTRES, dimensions)).astype(np.float32)
-
-    def draw(rows: int) -> np.ndarray:
-        noise = rng.normal(size=(rows, dimensions)).astype(np.float32)
-        return centres[rng.integers(_CENTRES, size=rows)] + noise
-
+    draw = clusters(dimensions, noise=1.0)
     vectors, queries, others = draw(candidates), draw(_QUERIES), draw(_QUERIES)
-    truth, true_others = (true_neighbours(vectors, asked, _K) for asked in (queries, others))
+    truth, true_others = (true_neighbours(vectors, asked, K) for asked in (queries, others))
     console.print(f"{candidates:,} candidates of {dimensions} dimensions, {os.cpu_count()} processors")
     figures: dict[str, dict[str, Any]] = {}
 
@@ -70,14 +62,14 @@ def run(candidates: int, dimensions: int, recall: float, json_file: str | None, 
 
     with tempfile.TemporaryDirectory() as directory:
         exact = build_index(Index(kind="exact"), vectors, queries)
-        measure("exact, servable", _in_servable(exact, dimensions, f"{directory}/exact"))
+        measure("exact, servable", in_servable(exact, dimensions, f"{directory}/exact"))
         console.print("Building and tuning ScaNN …")
         started = time.perf_counter()
-        index = build_index(Index(candidates=_K, recall=recall), vectors, queries)
+        index = build_index(Index(candidates=K, recall=recall), vectors, queries)
         seconds = time.perf_counter() - started
         leaves = f"{index.settings.leaves} of {index.leaves} leaves, " if index.leaves else ""
         settings = f"{leaves}{index.settings.reordered:g} reordered"
-        measure("ScaNN, servable", _in_servable(index, dimensions, f"{directory}/scann"), settings, seconds)
+        measure("ScaNN, servable", in_servable(index, dimensions, f"{directory}/scann"), settings, seconds)
         measure("ScaNN, library", _scann(vectors, index), settings)
         for name, build in zip(_LIBRARIES, (_faiss, _hnswlib), strict=True):
             console.print(f"Building and tuning {name} …")
@@ -96,28 +88,18 @@ def run(candidates: int, dimensions: int, recall: float, json_file: str | None, 
         Path(json_file).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _in_servable(index: tf.Module, dimensions: int, path: str) -> Search:
-    """The index's search as a signature, saved and loaded."""
-    specs = [tf.TensorSpec([None, dimensions], tf.float32, name="query")]
-    search = tf.function(lambda query: {"row": index.search(query, _K)}, input_signature=specs, autograph=False)
-    options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
-    tf.saved_model.save(index, path, signatures={"serving_default": search}, options=options)
-    model = tf.saved_model.load(path)
-    return lambda queries: model.signatures["serving_default"](query=tf.constant(queries))["row"].numpy()
-
-
 def _scann(vectors: np.ndarray, index: ScannIndex) -> Search:
     """The same index with the same settings, without TensorFlow around it."""
     from scann import scann_ops_pybind
 
-    found = index.configured(scann_ops_pybind.builder(vectors, _K, "dot_product"), _K).build()
-    reordered = math.ceil(index.settings.reordered * _K)
+    found = index.configured(scann_ops_pybind.builder(vectors, K, "dot_product"), K).build()
+    reordered = math.ceil(index.settings.reordered * K)
 
     def search(queries: np.ndarray) -> np.ndarray:
         if len(queries) > 1:
             return np.concatenate([search(query[np.newaxis]) for query in queries])
         more = {"pre_reorder_num_neighbors": reordered, "leaves_to_search": index.settings.leaves}
-        return found.search(queries[0], _K, **more)[0][np.newaxis].astype(np.int64)
+        return found.search(queries[0], K, **more)[0][np.newaxis].astype(np.int64)
 
     return search
 
@@ -135,7 +117,7 @@ def _faiss(vectors, queries, truth, recall) -> tuple[str, Search]:
     def search(settings: tuple[int, int]) -> Search:
         def find(asked: np.ndarray) -> np.ndarray:
             faiss.ParameterSpace().set_index_parameters(index, "nprobe={},k_factor_rf={}".format(*settings))
-            return index.search(asked, _K)[1]
+            return index.search(asked, K)[1]
 
         return find
 
@@ -154,11 +136,11 @@ def _hnswlib(vectors, queries, truth, recall) -> tuple[str, Search]:
     def search(width: int) -> Search:
         def find(asked: np.ndarray) -> np.ndarray:
             index.set_ef(width)
-            return index.knn_query(asked, _K, num_threads=1)[0].astype(np.int64)
+            return index.knn_query(asked, K, num_threads=1)[0].astype(np.int64)
 
         return find
 
-    best = fastest([rising(_K, 5000, 1.15)], search, queries, truth, recall).settings
+    best = fastest([rising(K, 5000, 1.15)], search, queries, truth, recall).settings
     return f"M 16, ef {best}", search(best)
 
 

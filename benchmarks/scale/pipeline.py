@@ -16,7 +16,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.scale.targets import Target, print_targets
+from benchmarks.targets import Target, print_targets
 from pipeline.config import Generated
 from pipeline.errors import RunError
 from pipeline.generated import write_generated

@@ -14,7 +14,7 @@ import tensorflow_transform as tft
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.scale.targets import Target, print_targets
+from benchmarks.targets import Target, print_targets
 from pipeline import features as f
 from pipeline import inputs, local_runner, training
 from pipeline.catalogue import Catalogue, load_catalogue

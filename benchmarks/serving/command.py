@@ -18,6 +18,7 @@ from rich.table import Table
 
 from benchmarks.serving.in_process import index_in_a_servable, signature_calls
 from benchmarks.serving.load import run_load
+from benchmarks.targets import Target, print_targets
 from serving.errors import ServingError
 from serving.process import running_server
 from serving.server.versions import versions_below
@@ -25,14 +26,14 @@ from serving.server.versions import versions_below
 _USERS = [str(n) for n in range(1, 501)]
 _CLIENTS = (1, 8, 32)
 _PROTOCOLS = ("gRPC", "REST")
-_TARGETS = {  # Name -> what is compared with the limit; see `_ratios`.
-    "gRPC at 32 clients ÷ in-process, requests a second": ("at least", 2.0),
-    "REST at 32 clients ÷ in-process, requests a second": ("at least", 1.0),
-    "gRPC p99 at 8 clients ÷ in-process median": ("at most", 10.0),
-    "REST p99 at 8 clients ÷ in-process median": ("at most", 10.0),
-    "seconds until the server is ready": ("at most", 10.0),
-    "memory after all requests ÷ before": ("at most", 1.05),
-}
+_TARGETS = (  # Of the values of `_ratios`, in order.
+    Target("gRPC at 32 clients ÷ in-process, requests a second", True, 2.0),
+    Target("REST at 32 clients ÷ in-process, requests a second", True, 1.0),
+    Target("gRPC p99 at 8 clients ÷ in-process median", False, 10.0),
+    Target("REST p99 at 8 clients ÷ in-process median", False, 10.0),
+    Target("seconds until the server is ready", False, 10.0),
+    Target("memory after all requests ÷ before", False, 1.05),
+)
 
 
 def run(
@@ -70,7 +71,7 @@ def run(
             console.print(f"Index over {size:,} candidates …")
             figures["index"][size] = index_in_a_servable(size, seconds, os.path.join(directory, str(size)))
     _print_index(figures["index"], console)
-    _print_targets(figures, console)
+    print_targets(_ratios(figures), console)
     if json_file:
         Path(json_file).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
@@ -102,15 +103,15 @@ def _serve(path: str, seconds: float, soak: int, figures: dict[str, Any], consol
         figures["mean_batch"] = rows / batches
 
 
-def _ratios(figures: dict[str, Any]) -> dict[str, float]:
-    """The values that `_TARGETS` limits, those that were measured."""
+def _ratios(figures: dict[str, Any]) -> list[tuple[Target, float]]:
+    """What was measured of what has a target."""
     alone, served = figures["in_process"][1], figures["served"]
     values = [served[f"{name} 32"]["requests_per_second"] / alone["rows_per_second"] for name in _PROTOCOLS]
     values += [served[f"{name} 8"]["p99"] / alone["p50"] for name in _PROTOCOLS]
     values.append(figures["ready_seconds"])
     if "memory" in figures:
         values.append(figures["memory"]["after"] / figures["memory"]["before"])
-    return dict(zip(_TARGETS, values, strict=False))
+    return list(zip(_TARGETS, values, strict=False))
 
 
 def _print_requests(figures: dict[str, Any], console: Console) -> None:
@@ -143,13 +144,4 @@ def _print_index(figures: dict[int, dict], console: Console) -> None:
             f"{brute_force:.2f}",
         ]
         table.add_row(f"{size:,}", found["kind"], *numbers, f"{brute_force / index:.1f}")
-    console.print(table)
-
-
-def _print_targets(figures: dict[str, Any], console: Console) -> None:
-    table = Table("", "measured", "target", title="Ratios", title_justify="left")
-    for name, value in _ratios(figures).items():
-        bound, limit = _TARGETS[name]
-        met = value >= limit if bound == "at least" else value <= limit
-        table.add_row(name, f"{value:.2f}", f"{bound} {limit:g}" + ("" if met else ", missed"))
     console.print(table)

@@ -9,13 +9,13 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.searches import clusters, in_servable
 from components.recommender_builder.index import build_index
+from components.recommender_builder.tuning import found_shares
 from pipeline.config import Index
 
 _WARM_UP = 5
-_K = 100
 _DIMENSIONS = 64
-_CENTRES = 1000  # Embeddings of real catalogues come in clusters.
 
 
 def milliseconds(call: Callable[[], object], seconds: float) -> np.ndarray:
@@ -53,39 +53,20 @@ def index_in_a_servable(candidates: int, seconds: float, directory: str) -> dict
     Returns:
       `kind`, `build_seconds`, `recall_at_100` of the index against brute force, and milliseconds of one query for both.
     """
-    rng = np.random.default_rng(0)
-    centres = rng.normal(size=(_CENTRES, _DIMENSIONS)).astype(np.float32)
-
-    def draw(rows: int) -> np.ndarray:
-        noise = rng.normal(size=(rows, _DIMENSIONS)).astype(np.float32)
-        return centres[rng.integers(_CENTRES, size=rows)] + 0.5 * noise
-
+    draw = clusters(_DIMENSIONS, noise=0.5)
     vectors, queries = draw(candidates), draw(500)
     started = time.perf_counter()
     index = build_index(Index(), vectors, draw(200))
     built = time.perf_counter() - started
     found = {"index": index, "brute_force": build_index(Index(kind="exact"), vectors, queries)}
-    search = {name: _exported(module, os.path.join(directory, name)) for name, module in found.items()}
-    answers = {name: ask(tf.constant(queries)).numpy() for name, ask in search.items()}
-    recall = np.mean([len(np.intersect1d(a, b)) / _K for a, b in zip(*answers.values(), strict=True)])
+    search = {name: in_servable(module, _DIMENSIONS, os.path.join(directory, name)) for name, module in found.items()}
+    recall = float(found_shares(search["index"](queries), search["brute_force"](queries)).mean())
     timings = {}
     for name, ask in search.items():
         numbers = iter(range(1 << 60))
 
         def call(ask=ask, numbers=numbers) -> None:
-            ask(tf.constant(queries[next(numbers) % len(queries)][np.newaxis])).numpy()
+            ask(queries[next(numbers) % len(queries)][np.newaxis])
 
         timings[f"{name}_milliseconds"] = float(np.median(milliseconds(call, seconds)))
-    return {"kind": index.kind, "build_seconds": built, "recall_at_100": float(recall), **timings}
-
-
-def _exported(index: tf.Module, path: str) -> Callable:
-    """The index's search as a signature, saved and loaded."""
-    specs = [tf.TensorSpec([None, _DIMENSIONS], tf.float32, name="query")]
-    search = tf.function(lambda query: {"row": index.search(query, _K)}, input_signature=specs, autograph=False)
-    options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
-    tf.saved_model.save(index, path, signatures={"serving_default": search}, options=options)
-    loaded = tf.saved_model.load(path)
-    ask = loaded.signatures["serving_default"]
-    ask.model = loaded  # A function alone does not keep its variables.
-    return lambda query: ask(query=query)["row"]
+    return {"kind": index.kind, "build_seconds": built, "recall_at_100": recall, **timings}
