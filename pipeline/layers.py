@@ -10,7 +10,7 @@ from pipeline import features as f
 from pipeline import inputs
 
 _INITIAL_STDDEV = 0.05
-_NEVER = -1e9  # Logit of what is not there: finite, and of weight zero beside any other.
+NEVER = -1e9  # Logit of what is not there: finite, and of weight zero beside any other.
 
 
 def embedding(buckets: int, dim: int, name: str) -> tf.keras.layers.Embedding:
@@ -127,7 +127,7 @@ class TargetAttention(tf.keras.layers.Layer):
         decays = tf.stack([tf.exp(-seconds / tau) for tau in self._decay_seconds], axis=2)
         recency = tf.where(gaps >= 0, tf.tensordot(decays, self._time_mix, 1), 0.0)  # One product; matvec makes B * H.
         # The padding at the end is the entry that stands for none.
-        offsets = tf.pad(tf.where(present, recency, _NEVER), [[0, 0], [0, 1]])
+        offsets = tf.pad(tf.where(present, recency, NEVER), [[0, 0], [0, 1]])
         entries = tf.pad(self._movies(tf.maximum(movies, 0)), [[0, 0], [0, 1], [0, 0]])
         weights = tf.nn.softmax(tf.matmul(candidates, entries, transpose_b=True) + offsets[:, tf.newaxis])
         return tf.matmul(weights, entries)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import tensorflow as tf
 
 from pipeline.config import Retrieval
-
-_NEVER = -1e9  # Logit of what is left out: finite, and of weight zero beside any other.
+from pipeline.layers import NEVER
 
 
 def sampled_softmax(
@@ -30,11 +29,11 @@ def sampled_softmax(
     rows = tf.range(tf.shape(queries)[0])
     if config.remove_accidental_hits:
         hits = ids == tf.gather(ids, rows)[:, tf.newaxis]
-        logits = tf.where(tf.linalg.set_diag(hits, tf.zeros_like(rows, tf.bool)), _NEVER, logits)
+        logits = tf.where(tf.linalg.set_diag(hits, tf.zeros_like(rows, tf.bool)), NEVER, logits)
     if config.hard_negatives is None:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(rows, logits)
     own = tf.linalg.diag_part(logits)
-    others = tf.linalg.set_diag(logits, tf.fill(tf.shape(rows), _NEVER))
+    others = tf.linalg.set_diag(logits, tf.fill(tf.shape(rows), NEVER))
     hardest = tf.math.top_k(others, tf.minimum(config.hard_negatives, tf.shape(ids)[0] - 1)).values
     logits = tf.concat([own[:, tf.newaxis], hardest], axis=1)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.zeros_like(rows), logits)

@@ -82,7 +82,7 @@ def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: i
     batch_size, replicas = fitting_batch_size(config, rows), model.distribute_strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise UserError(f"batch_size: {batch_size} rows cannot be divided among {replicas} replicas")
-    steps = max(1, rows // config.batch_size) * config.epochs
+    steps = rows // batch_size * config.epochs
     if not steps:
         return {"train_seconds": 0.0, "losses": [], "epoch_seconds": []}
     schedule = tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)

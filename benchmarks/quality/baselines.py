@@ -65,32 +65,43 @@ def _fitted(model, data: Dataset) -> Scores:
     return lambda users: model.user_factors[users] @ model.item_factors.T
 
 
+class TutorialModel(tfrs.Model):
+    """The compiled two-tower of the TFRS tutorial "basic retrieval", on indices `user` and `movie`.
+
+    Args:
+      users, movies: how many there are.
+      metric_movies: what FactorizedTopK ranks in every step, as the tutorial has it; None: no metrics.
+    """
+
+    def __init__(self, users: int, movies: int, metric_movies: np.ndarray | None = None):
+        super().__init__()
+        self.user_tower = tf.keras.layers.Embedding(users, 32)
+        self.movie_tower = tf.keras.layers.Embedding(movies, 32)
+        self._with_metrics = metric_movies is not None
+        metrics = None
+        if self._with_metrics:
+            candidates = tf.data.Dataset.from_tensor_slices(metric_movies).batch(128).map(self.movie_tower)
+            metrics = tfrs.metrics.FactorizedTopK(candidates)
+        self.task = tfrs.tasks.Retrieval(metrics=metrics)
+        self.compile(tf.keras.optimizers.Adagrad(0.1))
+
+    def compute_loss(self, pairs, training=False):
+        users, movies = self.user_tower(pairs["user"]), self.movie_tower(pairs["movie"])
+        return self.task(users, movies, compute_metrics=self._with_metrics)
+
+
 def tfrs_tutorial(data: Dataset, seed: int) -> Scores:
     """The two-tower of the TensorFlow Recommenders tutorial "basic retrieval": ids only, 32 dimensions, Adagrad."""
     tf.keras.utils.set_random_seed(seed)
-    user_tower = tf.keras.layers.Embedding(len(data.users), 32)
-    movie_tower = tf.keras.layers.Embedding(len(data.movies), 32)
-
-    class Model(tfrs.Model):
-        def __init__(self):
-            super().__init__()
-            self.user_tower, self.movie_tower = user_tower, movie_tower
-            self.task = tfrs.tasks.Retrieval()
-
-        def compute_loss(self, pairs, training=False):
-            users, movies = self.user_tower(pairs["user"]), self.movie_tower(pairs["movie"])
-            return self.task(users, movies, compute_metrics=False)
-
-    model = Model()
-    model.compile(tf.keras.optimizers.Adagrad(0.1))
+    model = TutorialModel(len(data.users), len(data.movies))
     pairs = (
         tf.data.Dataset.from_tensor_slices({"user": data.train_pairs[0], "movie": data.train_pairs[1]})
         .shuffle(100_000, seed=seed)
         .batch(8192)
     )
     model.fit(pairs, epochs=3, verbose=0)
-    movies = movie_tower.embeddings.numpy()
-    return lambda users: user_tower(tf.constant(users)).numpy() @ movies.T
+    movies = model.movie_tower.embeddings.numpy()
+    return lambda users: model.user_tower(tf.constant(users)).numpy() @ movies.T
 
 
 BASELINES = {"popularity": popularity, "ease": ease, "ials": ials, "bpr": bpr, "tfrs_tutorial": tfrs_tutorial}

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Sequence
@@ -41,10 +42,10 @@ def run(
     """Measures and prints tables.
 
     Args:
-      sizes: interactions of the generated data sets, rising.
+      sizes: interactions of the generated data sets.
       movies: of each of them.
       overrides: `--set` of the runs.
-      output: where data and runs go; data that is there already is used again.
+      output: where data and runs go. Data that is there already is used again, runs are not.
       json_file: where the figures go as well.
       console: for progress and tables.
 
@@ -52,15 +53,14 @@ def run(
       RunError: a run failed.
     """
     found = {}
-    for size in sizes:
+    for size in sorted(set(sizes)):
         data = os.path.join(os.path.abspath(output), f"data-{size}-{movies}")
         console.print(f"Generating {size:,} interactions …")
         write_generated(Generated(users=max(2, size // _ROWS_PER_USER), movies=movies, interactions=size), data)
-        found[size] = _measured(data, os.path.join(output, f"run-{size}"), overrides, console)
-    largest = max(sizes)
+        found[size] = _measured(data, overrides, console)
     untrained = [*overrides, "retrieval.epochs=0", "ranking.epochs=0"]
-    two = _measured(data, os.path.join(output, f"two-workers-{largest}"), untrained, console, "--beam-workers=2")
-    _print(found, two, largest, console)
+    two = _measured(data, untrained, console, "--beam-workers=2")
+    _print(found, two, console)
     ratios = _ratios(found, two)
     print_targets(ratios, console)
     if json_file:
@@ -68,8 +68,9 @@ def run(
         Path(json_file).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
-def _measured(data: str, output: str, overrides: Sequence[str], console: Console, *more: str) -> dict[str, Any]:
-    """A run of its own process: its interactions, and seconds and peak bytes of each component."""
+def _measured(data: str, overrides: Sequence[str], console: Console, *more: str) -> dict[str, Any]:
+    """A run of its own process, with nothing cached: its interactions, and each component's seconds and peak bytes."""
+    output = tempfile.mkdtemp(prefix="run-", dir=os.path.dirname(data))
     console.print(f"Running on {data} {' '.join(more)}", soft_wrap=True)
     settings = [f"--set={override}" for override in overrides]
     command = [sys.executable, "-m", "pipeline.cli", "run", "--data", data, "--output", output, *settings, *more]
@@ -133,8 +134,8 @@ def _ratios(found: dict[int, dict[str, Any]], two: dict[str, Any]) -> list[tuple
     ]
 
 
-def _print(found: dict[int, dict[str, Any]], two: dict[str, Any], largest: int, console: Console) -> None:
-    runs = {f"{size:,}": run for size, run in found.items()} | {f"{largest:,}, 2 workers": two}
+def _print(found: dict[int, dict[str, Any]], two: dict[str, Any], console: Console) -> None:
+    runs = {f"{size:,}": run for size, run in found.items()} | {f"{max(found):,}, 2 workers": two}
     table = Table("component", title="Seconds, and peak GiB", title_justify="left")
     for name in runs:
         table.add_column(name, justify="right")

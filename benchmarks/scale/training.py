@@ -9,11 +9,11 @@ import time
 from pathlib import Path
 
 import tensorflow as tf
-import tensorflow_recommenders as tfrs
 import tensorflow_transform as tft
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.quality.baselines import TutorialModel
 from benchmarks.targets import Target, print_targets
 from pipeline import features as f
 from pipeline import inputs, local_runner, training
@@ -27,7 +27,7 @@ _RATIO = Target("ours ÷ TFRS tutorial, examples a second", True, 20.0)
 
 
 def run(config: Config, epochs: int, steps: int, output: str, json_file: str | None, console: Console) -> None:
-    """Runs the pipeline up to the trainers' input, measures both loops, and prints tables.
+    """Runs the pipeline for the trainers' input, without training; measures both loops, and prints tables.
 
     Args:
       config: the configuration.
@@ -40,16 +40,17 @@ def run(config: Config, epochs: int, steps: int, output: str, json_file: str | N
     untrained = config.model_copy(deep=True)
     untrained.retrieval.epochs = untrained.ranking.epochs = 0
     local_runner.run(untrained, output, console)
-    uris = {
-        key: local_runner.latest_artifact_uri(output, component, key)
-        for component, key in (("Transform", "transform_graph"), ("Transform", "transformed_examples"))
-    }
-    catalogue_uri = local_runner.latest_artifact_uri(output, "CatalogueGen", "examples")
-    transform = tft.TFTransformOutput(uris["transform_graph"])
-    catalogue = load_catalogue([os.path.join(catalogue_uri, "Split-catalogue", "*")], transform)
-    train, held_out = (
-        [os.path.join(uris["transformed_examples"], f"Split-{split}", "*")] for split in ("train", "eval")
+    graph, examples, catalogue_uri = (
+        local_runner.latest_artifact_uri(output, component, key)
+        for component, key in (
+            ("Transform", "transform_graph"),
+            ("Transform", "transformed_examples"),
+            ("CatalogueGen", "examples"),
+        )
     )
+    transform = tft.TFTransformOutput(graph)
+    catalogue = load_catalogue([os.path.join(catalogue_uri, "Split-catalogue", "*")], transform)
+    train, held_out = ([os.path.join(examples, f"Split-{split}", "*")] for split in ("train", "eval"))
     console.print("Our loop …")
     ours = _ours(config, epochs, train, held_out, transform, catalogue)
     console.print("The tutorial's loop …")
@@ -91,24 +92,11 @@ def _tutorial(steps: int, train: list[str], transform, catalogue: Catalogue) -> 
     indices = {name: tf.io.FixedLenFeature([], tf.int64) for name in (f.USER_ID.name, f.MOVIE_ID.name)}
     columns = inputs.read_columns(train, indices)
     buckets = inputs.bucket_counts(transform)
-    user_model = tf.keras.layers.Embedding(buckets[f.USER_ID.name], 32)
-    movie_model = tf.keras.Sequential([tf.keras.layers.Embedding(buckets[f.MOVIE_ID.name], 32)])
-    movies = tf.data.Dataset.from_tensor_slices(catalogue.features[f.MOVIE_ID.name])
-
-    class Model(tfrs.Model):
-        def __init__(self):
-            super().__init__()
-            self.user_model, self.movie_model = user_model, movie_model
-            metrics = tfrs.metrics.FactorizedTopK(candidates=movies.batch(128).map(movie_model))
-            self.task = tfrs.tasks.Retrieval(metrics=metrics)
-
-        def compute_loss(self, rows, training=False):
-            return self.task(self.user_model(rows[f.USER_ID.name]), self.movie_model(rows[f.MOVIE_ID.name]))
-
-    model = Model()
-    model.compile(tf.keras.optimizers.Adagrad(0.1))
+    movies = catalogue.features[f.MOVIE_ID.name]
+    model = TutorialModel(buckets[f.USER_ID.name], buckets[f.MOVIE_ID.name], movies)
     batch = min(_TUTORIAL_BATCH, len(columns[f.USER_ID.name]))
-    batches = tf.data.Dataset.from_tensor_slices(columns).shuffle(100_000).batch(batch, drop_remainder=True)
+    pairs = {"user": columns[f.USER_ID.name], "movie": columns[f.MOVIE_ID.name]}
+    batches = tf.data.Dataset.from_tensor_slices(pairs).shuffle(100_000).batch(batch, drop_remainder=True)
     batches = batches.repeat().take(steps + 1).cache()
     model.fit(batches.take(1), verbose=0)
     started = time.monotonic()
