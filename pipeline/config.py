@@ -81,6 +81,12 @@ class Training(_Strict):
     weight_decay: float = Field(1.0, ge=0)  # Share of a weight that a step takes away is this times the learning rate.
     seed: int = 42
 
+    @model_validator(mode="after")
+    def _weights_remain(self) -> Training:
+        if self.learning_rate * self.weight_decay >= 1:
+            raise ValueError("learning_rate times weight_decay has to be below 1, or nothing is left of the weights")
+        return self
+
 
 class Retrieval(Training):
     """The two-tower model."""
@@ -105,8 +111,8 @@ class Ranking(Training):
     """The model that orders the candidates and predicts ratings."""
 
     epochs: int = Field(5, ge=0)
-    learning_rate: float = Field(2e-3, gt=0)
-    weight_decay: float = Field(3.0, ge=0)
+    learning_rate: float = Field(3e-3, gt=0)
+    weight_decay: float = Field(1.5, ge=0)
     embedding_dim: int = Field(64, ge=1)
     layers: list[int] = [64, 32]
     dropout: float = Field(0.2, ge=0, lt=1)

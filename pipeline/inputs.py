@@ -38,7 +38,8 @@ def column_batches(files: Collection[str], spec: dict[str, Any]) -> Iterator[dic
       spec: the features to read, of fixed length, as for tf.io.parse_example.
     """
     rows = tf.data.TFRecordDataset(tf.io.gfile.glob(list(files)), compression_type="GZIP").batch(_READ_BATCH)
-    return rows.map(lambda batch: tf.io.parse_example(batch, spec)).as_numpy_iterator()
+    batches = rows.map(lambda batch: tf.io.parse_example(batch, spec))
+    return batches.with_options(_options()).as_numpy_iterator()
 
 
 def read_columns(files: Collection[str], spec: dict[str, Any]) -> dict[str, np.ndarray]:
@@ -64,9 +65,16 @@ def dataset(
         rows = rows.shuffle(_SHUFFLED_ROWS, seed=shuffle_seed)
     batches = rows.batch(batch_size, drop_remainder=shuffle_seed is not None)
     batches = batches.map(lambda batch: densify(tf.io.parse_example(batch, spec)), tf.data.AUTOTUNE).prefetch(2)
-    options = tf.data.Options()  # Several workers take their shares of the same batches.
+    return batches.with_options(_options())
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    # Several workers take their shares of the same batches.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-    return batches.with_options(options)
+    # The end of an iterator may have to wait ten seconds for the thread that tunes it; there is nothing to tune here.
+    options.autotune.enabled = False
+    return options
 
 
 def bucket_counts(transform: tft.TFTransformOutput) -> dict[str, int]:

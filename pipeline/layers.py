@@ -9,21 +9,22 @@ import tensorflow as tf
 from pipeline import features as f
 from pipeline import inputs
 
-_INITIAL_STDDEV = 0.05
 NEVER = -1e9  # Logit of what is not there: finite, and of weight zero beside any other.
 
 
-def embedding(buckets: int, dim: int, name: str) -> tf.keras.layers.Embedding:
-    return tf.keras.layers.Embedding(
-        buckets, dim, embeddings_initializer=tf.keras.initializers.RandomNormal(stddev=_INITIAL_STDDEV), name=name
-    )
+def embedding(buckets: int, dim: int, name: str, initial_stddev: float = 0.05) -> tf.keras.layers.Embedding:
+    """A table that has its variable from the start."""
+    initializer = tf.keras.initializers.RandomNormal(stddev=initial_stddev)
+    table = tf.keras.layers.Embedding(buckets, dim, embeddings_initializer=initializer, name=name)
+    table.build(None)
+    return table
 
 
 def mean_of_list(table: tf.keras.layers.Embedding, indices: tf.Tensor) -> tf.Tensor:
     """Mean embedding of a padded list: [B, L] indices to [B, D]; zeros for an empty list."""
-    present = tf.cast(indices >= 0, tf.float32)[:, :, tf.newaxis]
-    total = tf.reduce_sum(table(tf.maximum(indices, 0)) * present, axis=1)
-    return total / tf.maximum(tf.reduce_sum(present, axis=1), 1.0)
+    present = tf.where(indices >= 0)
+    lists = tf.SparseTensor(present, tf.gather_nd(indices, present), tf.shape(indices, tf.int64))
+    return tf.nn.safe_embedding_lookup_sparse(table.embeddings, lists, combiner="mean")
 
 
 def hide(indices: tf.Tensor, oov_index: int, share: float) -> tf.Tensor:
@@ -126,11 +127,11 @@ class TargetAttention(tf.keras.layers.Layer):
         seconds = tf.math.expm1(tf.maximum(gaps, 0.0))
         decays = tf.stack([tf.exp(-seconds / tau) for tau in self._decay_seconds], axis=2)
         recency = tf.where(gaps >= 0, tf.tensordot(decays, self._time_mix, 1), 0.0)  # One product; matvec makes B * H.
-        # The padding at the end is the entry that stands for none.
-        offsets = tf.pad(tf.where(present, recency, NEVER), [[0, 0], [0, 1]])
-        entries = tf.pad(self._movies(tf.maximum(movies, 0)), [[0, 0], [0, 1], [0, 0]])
-        weights = tf.nn.softmax(tf.matmul(candidates, entries, transpose_b=True) + offsets[:, tf.newaxis])
-        return tf.matmul(weights, entries)
+        entries = self._movies(tf.maximum(movies, 0))
+        agreement = tf.matmul(candidates, entries, transpose_b=True)
+        agreement += tf.where(present, recency, NEVER)[:, tf.newaxis]
+        weights = tf.nn.softmax(tf.pad(agreement, [[0, 0], [0, 0], [0, 1]]))  # The last is that of "none of them".
+        return tf.matmul(weights[:, :, :-1], entries)
 
 
 class UserEmbedding(tf.keras.layers.Layer):
@@ -143,6 +144,8 @@ class UserEmbedding(tf.keras.layers.Layer):
         self._tables = {name: embedding(buckets[name], dim, name) for name in self._names if name in buckets}
         self._numbers = [name for name in self._names if name not in buckets]
         self._project = tf.keras.layers.Dense(dim, use_bias=False, name="numbers")
+        if self._numbers:
+            self._project.build([None, len(self._numbers)])
         self._oov_index = oov_index
         self._user_dropout = user_dropout
 
@@ -158,9 +161,11 @@ class UserEmbedding(tf.keras.layers.Layer):
         return tf.add_n(parts)
 
 
-def hidden_layers(sizes: Sequence[int], output: int | None, name: str) -> tf.keras.Sequential:
-    """ReLU layers of these sizes and a linear one to `output`; the identity when there are no sizes."""
+def hidden_layers(width: int, sizes: Sequence[int], output: int | None, name: str) -> tf.keras.Sequential:
+    """ReLU layers of these sizes on `width` inputs, and a linear one to `output`; the identity when there are none."""
     layers = [tf.keras.layers.Dense(size, activation="relu") for size in sizes]
     if sizes and output:
         layers.append(tf.keras.layers.Dense(output))
-    return tf.keras.Sequential(layers or [tf.keras.layers.Activation("linear")], name=name)
+    model = tf.keras.Sequential(layers or [tf.keras.layers.Activation("linear")], name=name)
+    model.build([None, width])
+    return model

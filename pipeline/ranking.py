@@ -54,7 +54,7 @@ class RankingModel(training.TrainedModel):
         self._attention = layers.TargetAttention(buckets[f.MOVIE_ID.name], dim, _DECAY_SECONDS, config.dropout)
         # One draw for all candidates of a row: they are compared with each other, and drawing for each takes long.
         self._dropout = tf.keras.layers.Dropout(config.dropout, noise_shape=[None, 1, None])
-        self._layers = layers.hidden_layers(config.layers, 3, "layers")
+        self._layers = layers.hidden_layers(4 * dim, config.layers, 3, "layers")
         self._rating_bias = self.add_weight("rating_bias", [], initializer=_constant(rows.mean_rating))
         share = np.clip(rows.mean_preference, 0.01, 0.99)
         logit = np.log(share / (1 - share))
@@ -126,31 +126,27 @@ class RankingServable(tf.Module):
 
     def __init__(self, model: RankingModel, transform: tft.TFTransformOutput, config: Ranking):
         super().__init__()
-        self._model = model
-        self._config = config
+
+        def candidate(features: inputs.Batch) -> tf.Tensor:
+            return model.candidate_vectors(features)
+
+        def score(query: inputs.Batch, candidates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            """Ratings [B, M], and what to add to the retrieval scores [B, M] to order by.
+
+            That is a share of log P(liked | query, candidate), and one of the ranker's own log P(candidate | query).
+            """
+            found = model.predict_scores(query, candidates)
+            liked = tf.math.log_sigmoid(found.preference)
+            return found.rating, config.preference_share * liked + config.choice_share * found.choice
+
+        # Not the layers: each of them would be traced and saved with functions of its own.
+        self._weights = model.variables
+        query, movie = (
+            inputs.signature(transform, names(transform)) for names in (inputs.query_names, inputs.candidate_names)
+        )
         vectors = tf.TensorSpec([None, None, config.embedding_dim + 1], tf.float32)
-        self.candidate = tf.function(
-            self._candidate,
-            input_signature=[inputs.signature(transform, inputs.candidate_names(transform))],
-            autograph=False,
-        )
-        self.score = tf.function(
-            self._score,
-            input_signature=[inputs.signature(transform, inputs.query_names(transform)), vectors],
-            autograph=False,
-        )
-
-    def _candidate(self, features: inputs.Batch) -> tf.Tensor:
-        return self._model.candidate_vectors(features)
-
-    def _score(self, query: inputs.Batch, candidates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Ratings [B, M], and what to add to the retrieval scores [B, M] to order by.
-
-        That is a share of log P(liked | query, candidate), and one of the ranker's own log P(candidate | query).
-        """
-        found = self._model.predict_scores(query, candidates)
-        liked = tf.math.log_sigmoid(found.preference)
-        return found.rating, self._config.preference_share * liked + self._config.choice_share * found.choice
+        self.candidate = tf.function(candidate, input_signature=[movie], autograph=False)
+        self.score = tf.function(score, input_signature=[query, vectors], autograph=False)
 
 
 def validate(model: RankingModel, eval_batches: tf.data.Dataset) -> dict[str, float]:

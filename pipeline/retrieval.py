@@ -36,7 +36,7 @@ class QueryTower(tf.keras.Model):
         self._history = layers.HistoryEmbedding(
             buckets[f.MOVIE_ID.name], dim, config.history_decay_seconds, config.history_dropout
         )
-        self._layers = layers.hidden_layers(config.query_layers, dim, "query_layers")
+        self._layers = layers.hidden_layers(dim, config.query_layers, dim, "query_layers")
         self._oov_index = inputs.oov_index(transform, f.USER_ID.name)
         self._stranger_share = config.stranger_share
 
@@ -66,13 +66,11 @@ class CandidateTower(tf.keras.Model):
 
     def __init__(self, config: Retrieval, transform: tft.TFTransformOutput):
         super().__init__(name="candidate_tower")
-        buckets = inputs.bucket_counts(transform)
+        buckets, dim = inputs.bucket_counts(transform), config.embedding_dim
         oov_index = inputs.oov_index(transform, f.MOVIE_ID.name)
-        self._movie = layers.CandidateEmbedding(buckets, oov_index, config.embedding_dim, config.movie_dropout)
-        self._layers = layers.hidden_layers(config.candidate_layers, config.embedding_dim, "candidate_layers")
-        self._bias = tf.keras.layers.Embedding(
-            buckets[f.MOVIE_ID.name], 1, embeddings_initializer="zeros", name="movie_bias"
-        )
+        self._movie = layers.CandidateEmbedding(buckets, oov_index, dim, config.movie_dropout)
+        self._layers = layers.hidden_layers(dim, config.candidate_layers, dim, "candidate_layers")
+        self._bias = layers.embedding(buckets[f.MOVIE_ID.name], 1, "movie_bias", initial_stddev=0.0)
 
     def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
         output = self._layers(self._movie(features, training=training))
@@ -139,23 +137,22 @@ class RetrievalServable(tf.Module):
 
     def __init__(self, model: RetrievalModel, transform: tft.TFTransformOutput, temperature: float):
         super().__init__()
-        self._query_tower = model.query_tower
-        self._candidate_tower = model.candidate_tower
-        self._temperature = temperature
-        self.query = tf.function(
-            self._query, input_signature=[inputs.signature(transform, inputs.query_names(transform))], autograph=False
-        )
-        self.candidate = tf.function(
-            self._candidate,
-            input_signature=[inputs.signature(transform, inputs.candidate_names(transform))],
-            autograph=False,
-        )
 
-    def _query(self, features: inputs.Batch) -> tf.Tensor:
-        return self._query_tower(features) / self._temperature
+        def query(features: inputs.Batch) -> tf.Tensor:
+            return model.query_tower(features) / temperature
 
-    def _candidate(self, features: inputs.Batch) -> tf.Tensor:
-        return self._candidate_tower(features)
+        def candidate(features: inputs.Batch) -> tf.Tensor:
+            return model.candidate_tower(features)
+
+        # Not the layers: each of them would be traced and saved with functions of its own.
+        self._weights = [*model.query_tower.variables, *model.candidate_tower.variables]
+        self.query, self.candidate = (
+            tf.function(call, input_signature=[inputs.signature(transform, names)], autograph=False)
+            for call, names in (
+                (query, inputs.query_names(transform)),
+                (candidate, inputs.candidate_names(transform)),
+            )
+        )
 
 
 def validate(

@@ -20,11 +20,12 @@ from pipeline import features as f
 from pipeline import inputs
 from pipeline.config import Training
 from pipeline.errors import UserError
+from pipeline.optimizer import RowwiseAdamW
 
 VALIDATION_FILE = "validation.json"
 
 # Weights that zero is not a neutral value of.
-_KEPT = ["rating_bias", "preference_bias", "preference_scale", "mix"]
+_UNDECAYED = ["rating_bias", "preference_bias", "preference_scale", "mix"]
 
 progress = logging.getLogger("recommender.progress")
 
@@ -87,8 +88,8 @@ def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: i
         return {"train_seconds": 0.0, "losses": [], "epoch_seconds": []}
     schedule = tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
     with model.distribute_strategy.scope():
-        optimizer = tf.keras.optimizers.AdamW(schedule, weight_decay=config.weight_decay)
-        optimizer.exclude_from_weight_decay(var_names=_KEPT)
+        optimizer = RowwiseAdamW(schedule, config.weight_decay, _UNDECAYED)
+        optimizer.build(model.trainable_variables)  # Variables that a step creates make TensorFlow trace it twice.
         model.compile(optimizer)
     shown = _Progress(config.epochs)
     callbacks = [tf.keras.callbacks.TensorBoard(log_dir), shown]

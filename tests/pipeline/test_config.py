@@ -22,6 +22,7 @@ def test_overrides_are_read_as_yaml():
         ("retrieval.epoch=3", "retrieval.epoch: Extra inputs are not permitted"),
         ("retrieval.epochs=many", "retrieval.epochs: Input should be a valid integer"),
         ("split.test_share=2", "split.test_share: Input should be less than 1"),
+        ("retrieval.weight_decay=400", "retrieval: .*learning_rate times weight_decay has to be below 1"),
         ("retrieval.epochs", "expected section.key=value"),
         ("evaluation.thresholds.rating_error.at_least=1", "thresholds.rating_error: .*either at_least or at_most"),
         ("evaluation.thresholds.new={at_most: 1}", "evaluation.thresholds.new.metric: Field required"),
