@@ -16,7 +16,8 @@ def embedding(buckets: int, dim: int, name: str, initial_stddev: float = 0.05) -
     """A table that has its variable from the start."""
     initializer = tf.keras.initializers.RandomNormal(stddev=initial_stddev)
     table = tf.keras.layers.Embedding(buckets, dim, embeddings_initializer=initializer, name=name)
-    table.build(None)
+    with tf.name_scope(name):
+        table.build(None)
     return table
 
 

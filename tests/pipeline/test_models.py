@@ -146,9 +146,9 @@ def test_saved_towers_answer_as_before(batch, catalogue, tmp_path):
     query = {name: rows[name] for name in inputs.query_names(transform)}
     tf.saved_model.save(servable, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
-    np.testing.assert_allclose(loaded.query(query), model.query_tower(rows) / 0.5, rtol=1e-5)
+    np.testing.assert_allclose(loaded.query(query), model.query_tower(rows) / 0.5, rtol=1e-5, atol=1e-6)
     first = {name: values[:1] for name, values in query.items()}
-    np.testing.assert_allclose(loaded.query(first), loaded.query(query)[:1], rtol=1e-5)
+    np.testing.assert_allclose(loaded.query(first), loaded.query(query)[:1], rtol=1e-5, atol=1e-6)
 
 
 def test_validation_counts_hits_by_movie_id(batch, catalogue):
