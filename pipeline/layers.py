@@ -162,10 +162,10 @@ class UserEmbedding(tf.keras.layers.Layer):
         return tf.add_n(parts)
 
 
-def hidden_layers(width: int, sizes: Sequence[int], output: int | None, name: str) -> tf.keras.Sequential:
+def hidden_layers(width: int, sizes: Sequence[int], output: int, name: str) -> tf.keras.Sequential:
     """ReLU layers of these sizes on `width` inputs, and a linear one to `output`; the identity when there are none."""
     layers = [tf.keras.layers.Dense(size, activation="relu") for size in sizes]
-    if sizes and output:
+    if sizes:
         layers.append(tf.keras.layers.Dense(output))
     model = tf.keras.Sequential(layers or [tf.keras.layers.Activation("linear")], name=name)
     model.build([None, width])

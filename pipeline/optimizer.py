@@ -20,7 +20,7 @@ class RowwiseAdamW(tf.keras.optimizers.Optimizer):
 
     Args:
       learning_rate: of each step.
-      weight_decay: the share of a weight that a step takes away is this times the learning rate; at most all of it.
+      weight_decay: the share of a weight that a step takes away is this times the learning rate; less than all of it.
       undecayed: patterns of the names of variables that keep their weights.
     """
 
@@ -52,7 +52,7 @@ class RowwiseAdamW(tf.keras.optimizers.Optimizer):
 
     def update_step(self, gradient: tf.Tensor | tf.IndexedSlices, variable: tf.Variable) -> None:
         """One step of one variable; Keras has summed what a sparse gradient has for the same row."""
-        slots = self._slots[self._index_dict[self._var_key(variable)]]
+        slots = self._slots_of(variable)
         step = tf.cast(self.iterations + 1, variable.dtype)
         kept = 1.0 - self.learning_rate * self._decay_of(variable)
         rate = self.learning_rate * tf.sqrt(1.0 - _BETA_2**step)
@@ -63,10 +63,13 @@ class RowwiseAdamW(tf.keras.optimizers.Optimizer):
 
     def finalize_variable_values(self, var_list: Sequence[tf.Variable]) -> None:
         for variable in var_list:
-            slots = self._slots[self._index_dict[self._var_key(variable)]]
+            slots = self._slots_of(variable)
             if "due" in slots:
                 variable.assign(variable * tf.exp(slots["due"] - slots["taken"])[:, tf.newaxis])
                 slots["taken"].assign(tf.fill(variable.shape[:1], slots["due"]))
+
+    def _slots_of(self, variable: tf.Variable) -> dict[str, tf.Variable]:
+        return self._slots[self._index_dict[self._var_key(variable)]]
 
     def _decay_of(self, variable: tf.Variable) -> float:
         return 0.0 if any(re.search(name, variable.name) for name in self._undecayed) else self._decay

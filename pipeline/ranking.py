@@ -112,7 +112,7 @@ class RankingModel(training.TrainedModel):
         """[B] softmax cross-entropies of column 0 of [B, M], without further columns of the same movie."""
         corrected = logits - tf.math.log(tf.gather(self._share, ids))
         repeated = tf.concat([tf.zeros_like(ids[:, :1], tf.bool), ids[:, 1:] == ids[:, :1]], axis=1)
-        masked = tf.where(repeated, tf.float32.min, corrected)
+        masked = tf.where(repeated, layers.NEVER, corrected)
         first = tf.zeros_like(ids[:, 0], tf.int32)
         return tf.nn.sparse_softmax_cross_entropy_with_logits(first, masked)
 

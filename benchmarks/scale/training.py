@@ -79,7 +79,7 @@ def run(config: Config, epochs: int, steps: int, output: str, json_file: str | N
     ratio = per_second["ours"] / per_second["TFRS tutorial"]
     print_targets([(_RATIO, ratio)], console)
     if json_file:
-        content = {"examples_per_second": per_second, "ratios": {_RATIO.name: ratio}}
+        content = {"movies": len(rows.load()[1]), "examples_per_second": per_second, "ratios": {_RATIO.name: ratio}}
         Path(json_file).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 

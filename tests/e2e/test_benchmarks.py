@@ -68,6 +68,7 @@ def test_training_compares_both_loops_on_the_same_examples(tmp_path):
     done = recommender("benchmark", "training", *more, *SMALL)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     found = json.loads(file.read_text())
+    assert found["movies"] == 300
     ours, tutorial = found["examples_per_second"]["ours"], found["examples_per_second"]["TFRS tutorial"]
     (ratio,) = found["ratios"].values()
     assert abs(ratio - ours / tutorial) < 1e-6 and tutorial > 0
