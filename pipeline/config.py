@@ -12,6 +12,7 @@ from pipeline import storage
 from pipeline.errors import UserError
 
 CONFIG_DIR = Path(__file__).parent / "configs"
+IN_PROCESS = ("--direct_running_mode=in_memory", "--direct_num_workers=1")  # Beam's arguments for its simplest runner.
 
 
 class _Strict(BaseModel):
@@ -245,12 +246,6 @@ class Resources(_Strict):
     memory_gb: float = Field(4.0, gt=0)
 
 
-def direct_runner(processes: int = 1) -> list[str]:
-    """Beam's arguments to run on this machine, in this process or in several."""
-    mode = "in_memory" if processes == 1 else "multi_processing"
-    return [f"--direct_running_mode={mode}", f"--direct_num_workers={processes}"]
-
-
 class Kubeflow(_Strict):
     """How the steps run on Kubeflow Pipelines."""
 
@@ -265,7 +260,7 @@ class Kubeflow(_Strict):
     retries: int = Field(2, ge=0)
     backoff_seconds: int = Field(30, ge=1)  # Before the first retry; doubles with each.
     # For the components that use Beam: another runner's, as Flink's, Spark's or Dataflow's, run them on that engine.
-    beam_args: list[str] = Field(default_factory=direct_runner)
+    beam_args: list[str] = Field(default_factory=lambda: list(IN_PROCESS))
 
     @field_validator("resources", mode="before")
     @classmethod

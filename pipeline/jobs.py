@@ -11,7 +11,7 @@ import rich.progress
 from rich.console import Console
 
 from pipeline import datasets
-from pipeline.config import Config, Generated, direct_runner, load_config
+from pipeline.config import Config, Generated, load_config
 from pipeline.errors import UserError
 from pipeline.generated import write_generated
 from pipeline.report import print_summary
@@ -33,8 +33,7 @@ def run_pipeline(
     from pipeline import local_runner
 
     config = resolve_config(config_name, data, split, overrides)
-    beam_args = [*direct_runner(beam_workers), *beam_args]
-    report = local_runner.run(config, output or os.path.join(_RUNS, config.name), console, beam_args)
+    report = local_runner.run(config, output or os.path.join(_RUNS, config.name), console, beam_workers, beam_args)
     print_summary(report, console)
     return report
 

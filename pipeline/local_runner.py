@@ -1,4 +1,4 @@
-"""Runs the DAG on this machine: TFX's LocalDagRunner, with progress on the console and TFX's own log in a file."""
+"""Runs the pipeline on this machine, with progress on the console and TFX's own log in a file."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from typing import Any
 
 from rich.console import Console
 
-from pipeline import datasets, spans, storage
-from pipeline.config import Config, direct_runner
+from pipeline import datasets, processes, spans, storage
+from pipeline.config import IN_PROCESS, Config
 from pipeline.errors import RunError, UserError
 from pipeline.generated import write_generated
+from pipeline.progress import LOG_FORMAT, Progress
 from pipeline.report import write_report
 
 _PIPELINE_NAME = "recommender"
 
 
 def run(
-    config: Config, output: str, console: Console, beam_args: Sequence[str] = tuple(direct_runner())
+    config: Config, output: str, console: Console, beam_workers: int = 1, beam_args: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Runs the whole pipeline and writes report.json.
 
@@ -37,6 +38,7 @@ def run(
       config: the run's configuration.
       output: directory of artifacts, metadata, served versions and report.
       console: for progress.
+      beam_workers: processes of each Beam job, where Beam's arguments name no runner.
       beam_args: Beam's arguments.
 
     Returns:
@@ -63,20 +65,36 @@ def run(
         console.print(f"Running the pipeline into {output}", soft_wrap=True)
         console.print(f"Starting TFX, whose own log is {log}", soft_wrap=True)
         with _noise_in(log, console) as screen:
-            return _run(config, output, screen, beam_args, started)
+            processes.prepare()
+            with _beam(beam_workers, beam_args) as all_beam_args:
+                return _run(config, output, screen, all_beam_args, started)
+
+
+@contextlib.contextmanager
+def _beam(workers: int, arguments: Sequence[str]) -> Iterator[list[str]]:
+    """Beam's arguments, for as long as this is entered."""
+    if any(argument.startswith("--runner") for argument in arguments):
+        yield list(arguments)
+    elif workers == 1:
+        yield [*IN_PROCESS, *arguments]
+    else:
+        from pipeline.beam_workers import pool  # Imported here: Beam takes seconds.
+
+        with pool(workers) as pool_arguments:
+            yield [*pool_arguments, *arguments]
 
 
 def _run(config: Config, output: str, console: Console, beam_args: Sequence[str], started: float) -> dict[str, Any]:
     # Imported here: it takes many seconds, and prints.
+    import tensorflow as tf
     from tfx.orchestration import metadata
-    from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
     from components.canary.executor import REPORT_FILE as CANARY_FILE
     from components.evaluation.executor import REPORT_FILE as EVALUATION_FILE
     from components.live_model.executor import live_version
+    from pipeline.dag_runner import DagRunner
     from pipeline.data_summary import summarise
-    from pipeline.pipeline import Parameters, create_pipeline, model_origin
-    from pipeline.progress import Progress
+    from pipeline.pipeline import TRAINERS, Parameters, create_pipeline, model_origin
     from pipeline.training import VALIDATION_FILE
 
     connection = _connection(output)
@@ -105,23 +123,15 @@ def _run(config: Config, output: str, console: Console, beam_args: Sequence[str]
     )
     progress = Progress([component.id for component in pipeline.components], console)
     startup = time.monotonic() - started
-    with progress.following():
-        try:
-            LocalDagRunner().run(pipeline)
-        except UserError as error:  # Beam adds the name of its stage.
-            raise UserError(str(error).partition(" [while running")[0]) from error
-        except Exception as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            what = " … ".join(dict.fromkeys(lines[:1] + lines[-1:]))
-            raise RunError(f"{progress.running} failed: {type(error).__name__}: {what}") from error
+    # A Trainer takes all memory of a GPU, or the port that TF_CONFIG gives to this machine.
+    alone = tf.config.list_physical_devices("GPU") or "TF_CONFIG" in os.environ
+    DagRunner(progress, one_at_a_time=TRAINERS if alone else ()).run(pipeline)
     with metadata.Metadata(connection) as handle:
         outputs = _Outputs(_PIPELINE_NAME, handle)
         summary = outputs.json("InteractionGen", "summary", "summary.json")
         evaluation = outputs.json("Evaluator", "evaluation", EVALUATION_FILE)
         canary = outputs.json("Canary", "blessing", CANARY_FILE)
-        trained = {
-            name: outputs.json(f"Trainer.{name}", "model_run", VALIDATION_FILE) for name in ("retrieval", "ranking")
-        }
+        trained = {name.removeprefix("Trainer."): outputs.json(name, "model_run", VALIDATION_FILE) for name in TRAINERS}
         data = summarise(
             outputs.artifact("StatisticsGen", "statistics").uri,
             outputs.artifact("StrictExampleValidator", "anomalies").uri,
@@ -212,8 +222,7 @@ def _noise_in(log: Path, console: Console) -> Iterator[Console]:
     with log.open("w", encoding="utf-8") as file, os.fdopen(os.dup(1), "w", encoding="utf-8") as screen:
         os.dup2(file.fileno(), 1)
         os.dup2(file.fileno(), 2)
-        form = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-        logging.basicConfig(level=logging.INFO, format=form, force=True)
+        logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, force=True)
         try:
             yield Console(file=screen, width=console.width, force_terminal=console.is_terminal)
         except Exception as error:

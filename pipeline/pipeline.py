@@ -29,6 +29,8 @@ from pipeline.errors import UserError
 from pipeline.features import available
 from pipeline.schema import build_schema
 
+TRAINERS = ("Trainer.retrieval", "Trainer.ranking")
+
 _ROOT = Path(__file__).parent.parent
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from apache_beam.runners.worker.worker_pool_main import BeamFnExternalWorkerPoolServicer
 
-from pipeline.config import Generated, direct_runner
+from pipeline.beam_workers import pool
+from pipeline.config import Generated
 from pipeline.generated import write_generated
 from tests.components.test_example_gens import generate
 
@@ -56,7 +57,8 @@ def portable(tmp_path, monkeypatch):
 
 
 def test_two_processes(tables, in_memory, tmp_path):
-    assert generate(copied(tables, tmp_path), direct_runner(2)) == in_memory
+    with pool(workers=2) as beam_args:
+        assert generate(copied(tables, tmp_path), beam_args) == in_memory
 
 
 def test_a_job_service_with_workers_of_its_own(tables, in_memory, portable, tmp_path):

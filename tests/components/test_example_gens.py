@@ -11,7 +11,7 @@ from tfx.types import standard_artifacts
 from components.artifacts import DataSummary
 from components.catalogue_gen import executor as catalogue_gen
 from components.interaction_gen import executor as interaction_gen
-from pipeline.config import direct_runner, load_config
+from pipeline.config import IN_PROCESS, load_config
 from pipeline.errors import UserError
 
 MOVIES = 'movieId,title,genres\n1,"One, The (1999)",Drama|War\n2,Two,(no genres listed)\n2,Twice,Drama\n3,Three,War\n'
@@ -35,7 +35,7 @@ def generate(directory, beam_args=None, **overrides):
         "examples": artifact(standard_artifacts.Examples, directory / "examples"),
         "summary": artifact(DataSummary, directory / "summary"),
     }
-    context = interaction_gen.Executor.Context(beam_pipeline_args=beam_args or direct_runner())
+    context = interaction_gen.Executor.Context(beam_pipeline_args=beam_args or list(IN_PROCESS))
     interaction_gen.Executor(context).Do(
         {},
         outputs,
@@ -121,7 +121,7 @@ def test_the_catalogue_holds_every_movie_once_rated_or_not(tmp_path):
     write(tmp_path, RATINGS)
     config = load_config("movielens-csv", data__directory=str(tmp_path))
     outputs = {"examples": artifact(standard_artifacts.Examples, tmp_path / "catalogue")}
-    context = catalogue_gen.Executor.Context(beam_pipeline_args=direct_runner())
+    context = catalogue_gen.Executor.Context(beam_pipeline_args=list(IN_PROCESS))
     properties = {"data": config.data.model_dump_json(), "directory": str(tmp_path), "span": "latest"}
     catalogue_gen.Executor(context).Do({}, outputs, properties)
     files = tf.io.gfile.glob(str(tmp_path / "catalogue" / "Split-catalogue" / "*"))

@@ -1,0 +1,71 @@
+"""Processes that start at once: forked from one that has imported TFX, TensorFlow and Beam, and has run nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+_IMPORTED = [
+    "pipeline.pipeline",
+    "pipeline.preprocessing",
+    "pipeline.ranking",
+    "pipeline.retrieval",
+    "components.canary.executor",
+    "components.catalogue_gen.executor",
+    "components.evaluation.executor",
+    "components.interaction_gen.executor",
+    "components.recommender_builder.executor",
+    "apache_beam.runners.worker.sdk_worker_main",
+]
+_NAME_LENGTH = 15  # What Linux keeps of a process's name.
+_CONTEXT = multiprocessing.get_context("forkserver")
+
+
+def prepare() -> None:
+    """Has the imports made in the background, so that the first process starts sooner."""
+    _CONTEXT.set_forkserver_preload(_IMPORTED)
+    forkserver.ensure_running()
+
+
+def start(name: str, target: Callable[..., None], *arguments: Any) -> BaseProcess:
+    """Runs `target` in a process that writes where this one does, and ends when this one does, in whatever way.
+
+    Args:
+      name: the process's in lists of processes, where the system allows.
+      target: a function of a module.
+      arguments: its own; picklable.
+    """
+    outputs = [Connection(os.dup(descriptor), readable=False) for descriptor in (1, 2)]
+    process = _CONTEXT.Process(name=name, target=_run, args=(outputs, dict(os.environ), target, arguments), daemon=True)
+    process.start()
+    return process
+
+
+def shown_name(name: str) -> str:
+    """What lists of processes show for a process of that name."""
+    return name[:_NAME_LENGTH]
+
+
+def _run(
+    outputs: list[Connection], environment: dict[str, str], target: Callable[..., None], arguments: tuple[Any, ...]
+) -> None:
+    for descriptor, output in enumerate(outputs, start=1):
+        os.dup2(output.fileno(), descriptor)
+    os.environ.update(environment)
+    with contextlib.suppress(OSError):  # Not every system has it.
+        Path("/proc/self/comm").write_text(shown_name(multiprocessing.current_process().name), encoding="utf-8")
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    target(*arguments)
+
+
+def _end_with_parent() -> None:
+    multiprocessing.parent_process().join()
+    os._exit(1)
