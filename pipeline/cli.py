@@ -14,7 +14,6 @@ from pipeline.errors import RunError, UserError
 from serving.errors import ServingError
 
 _NOT_BLESSED = 3
-_MOST_WORKERS = 4  # Unless asked for: each has a few hundred MB of its own.
 _SPLITS = ["per_user_chronological", "random", "global_temporal"]
 
 
@@ -50,10 +49,9 @@ def cli() -> None:
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as in retrieval.epochs=3.")
 @click.option(
     "--beam-workers",
-    default=min(os.cpu_count(), _MOST_WORKERS),
-    show_default="one a processor, at most four",
     type=click.IntRange(min=1),
-    help="Processes of a Beam job, where no --runner is given.",
+    help="Processes of a Beam job. More than one write rows in another order each time, and so train another model; "
+    "by default only statistics and evaluation have more.",
 )
 @click.option(
     "--beam-arg",

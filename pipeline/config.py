@@ -12,7 +12,8 @@ from pipeline import storage
 from pipeline.errors import UserError
 
 CONFIG_DIR = Path(__file__).parent / "configs"
-IN_PROCESS = ("--direct_running_mode=in_memory", "--direct_num_workers=1")  # Beam's arguments for its simplest runner.
+# Beam's arguments for its simplest runner. Without an image TFX would pack itself up for every job's workers.
+IN_PROCESS = ("--direct_running_mode=in_memory", "--direct_num_workers=1", "--sdk_container_image=none")
 
 
 class _Strict(BaseModel):

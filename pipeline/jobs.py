@@ -26,7 +26,7 @@ def run_pipeline(
     split: str | None,
     overrides: Sequence[str],
     console: Console,
-    beam_workers: int = 1,
+    beam_workers: int | None = None,
     beam_args: Sequence[str] = (),
 ) -> dict[str, Any]:
     """`recommender run`: resolves the configuration, runs, and shows the summary. Returns the report."""

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 
@@ -23,11 +23,12 @@ from pipeline.generated import write_generated
 from pipeline.progress import LOG_FORMAT, Progress
 from pipeline.report import write_report
 
+_MOST_WORKERS = 4  # Unless asked for: each has a few hundred MB of its own.
 _PIPELINE_NAME = "recommender"
 
 
 def run(
-    config: Config, output: str, console: Console, beam_workers: int = 1, beam_args: Sequence[str] = ()
+    config: Config, output: str, console: Console, beam_workers: int | None = None, beam_args: Sequence[str] = ()
 ) -> dict[str, Any]:
     """Runs the whole pipeline and writes report.json.
 
@@ -38,7 +39,8 @@ def run(
       config: the run's configuration.
       output: directory of artifacts, metadata, served versions and report.
       console: for progress.
-      beam_workers: processes of each Beam job, where Beam's arguments name no runner.
+      beam_workers: processes of each Beam job, where Beam's arguments name no runner. With more than one the rows of
+        a file come in another order each time. None: one where that would make another model, several elsewhere.
       beam_args: Beam's arguments.
 
     Returns:
@@ -70,21 +72,29 @@ def run(
                 return _run(config, output, screen, all_beam_args, started)
 
 
+class _BeamArgs(NamedTuple):
+    all: list[str]
+    measuring: list[str]  # Added for the components that only measure.
+
+
 @contextlib.contextmanager
-def _beam(workers: int, arguments: Sequence[str]) -> Iterator[list[str]]:
-    """Beam's arguments, for as long as this is entered."""
+def _beam(workers: int | None, arguments: Sequence[str]) -> Iterator[_BeamArgs]:
+    """Beam's arguments, which are good for as long as this is entered."""
     if any(argument.startswith("--runner") for argument in arguments):
-        yield list(arguments)
+        yield _BeamArgs([*arguments], [])
     elif workers == 1:
-        yield [*IN_PROCESS, *arguments]
+        yield _BeamArgs([*IN_PROCESS, *arguments], [])
     else:
         from pipeline.beam_workers import pool  # Imported here: Beam takes seconds.
 
-        with pool(workers) as pool_arguments:
-            yield [*pool_arguments, *arguments]
+        with pool(workers or min(os.cpu_count(), _MOST_WORKERS)) as in_pool:
+            if workers:
+                yield _BeamArgs([*IN_PROCESS, *in_pool, *arguments], [])
+            else:
+                yield _BeamArgs([*IN_PROCESS, *arguments], in_pool)
 
 
-def _run(config: Config, output: str, console: Console, beam_args: Sequence[str], started: float) -> dict[str, Any]:
+def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, started: float) -> dict[str, Any]:
     # Imported here: it takes many seconds, and prints.
     import tensorflow as tf
     from tfx.orchestration import metadata
@@ -94,7 +104,7 @@ def _run(config: Config, output: str, console: Console, beam_args: Sequence[str]
     from components.live_model.executor import live_version
     from pipeline.dag_runner import DagRunner
     from pipeline.data_summary import summarise
-    from pipeline.pipeline import TRAINERS, Parameters, create_pipeline, model_origin
+    from pipeline.pipeline import MEASURING, TRAINERS, Parameters, create_pipeline, model_origin
     from pipeline.training import VALIDATION_FILE
 
     connection = _connection(output)
@@ -118,9 +128,12 @@ def _run(config: Config, output: str, console: Console, beam_args: Sequence[str]
         live_as_of=live_version(serving_dir, origin),
         pipeline_name=_PIPELINE_NAME,
         pipeline_root=os.path.join(output, "pipeline"),
-        beam_pipeline_args=beam_args,
+        beam_pipeline_args=beam_args.all,
         metadata_connection_config=connection,
     )
+    for component in pipeline.components:
+        if component.id in MEASURING:
+            component.with_beam_pipeline_args(beam_args.measuring)
     progress = Progress([component.id for component in pipeline.components], console)
     startup = time.monotonic() - started
     # A Trainer takes all memory of a GPU, or the port that TF_CONFIG gives to this machine.

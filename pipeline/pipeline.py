@@ -30,6 +30,7 @@ from pipeline.features import available
 from pipeline.schema import build_schema
 
 TRAINERS = ("Trainer.retrieval", "Trainer.ranking")
+MEASURING = ("StatisticsGen", "Evaluator")  # On Beam, and nothing is trained on what they write.
 
 _ROOT = Path(__file__).parent.parent
 
@@ -103,10 +104,9 @@ def create_pipeline(
         custom_config={"transform": config.transform.model_dump_json(), "code": code},
         disable_statistics=True,
     ).with_id("Transform")
-    transform.add_upstream_node(validator)
 
     def trainer(name: str, section: str, epochs: IntParameter) -> RecommenderTrainer:
-        return RecommenderTrainer(
+        trainer = RecommenderTrainer(
             run_fn=f"pipeline.{name}.run_fn",
             examples=transform.outputs["transformed_examples"],
             transform_graph=transform.outputs["transform_graph"],
@@ -114,6 +114,8 @@ def create_pipeline(
             custom_config={"model": section, "code": code},
             epochs=epochs,
         ).with_id(f"Trainer.{name}")
+        trainer.add_upstream_node(validator)
+        return trainer
 
     retrieval = trainer("retrieval", config.retrieval.model_dump_json(), parameters.retrieval_epochs)
     ranking = trainer("ranking", config.ranking.model_dump_json(), parameters.ranking_epochs)

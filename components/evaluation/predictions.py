@@ -75,7 +75,9 @@ class Predict(beam.DoFn):
 
     def process(self, element: tuple[bytes, dict[str, Any]], popularity: Popularity) -> Iterator[dict[str, Any]]:
         _, groups = element
-        examples = sorted(groups["eval"], key=lambda example: raw_ints(example, f.TIMESTAMP.name)[0])
+        examples = sorted(
+            map(tf.train.Example.FromString, groups["eval"]), key=lambda example: raw_ints(example, f.TIMESTAMP.name)[0]
+        )
         seen = frozenset(itertools.chain.from_iterable(groups["train"]))
         seen_counts = popularity.counts_of(seen)
         movies = [raw_bytes(example, f.MOVIE_ID.name)[0] for example in examples]
@@ -178,8 +180,8 @@ class Predictions(beam.PTransform):
         eval_examples = (
             pbegin
             | "ReadEval" >> beam.io.ReadFromTFRecord(self._eval_pattern)
-            | "Parse" >> beam.Map(tf.train.Example.FromString)
-            | "ByUser" >> beam.Map(lambda example: (raw_bytes(example, f.USER_ID.name)[0], example))
+            # As bytes: Beam would pickle each example.
+            | "ByUser" >> beam.Map(lambda raw: (raw_bytes(tf.train.Example.FromString(raw), f.USER_ID.name)[0], raw))
         )
         return (
             {"train": train.seen, "eval": eval_examples}
