@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator
 
 import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions, PortableOptions
+from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.portability.api import beam_fn_api_pb2
 from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 from apache_beam.runners.runner import PipelineResult
@@ -21,10 +21,13 @@ from google.protobuf import text_format
 from pipeline import processes
 
 _OPTIONS, _JOB = "options", "job"  # Parameters that the runner gives the pool.
+# Holds the pool's address, for all processes that this one starts. An argument of Beam's would be another one for every
+# run, and TFX reuses what was made with the same arguments only.
+_POOL = "RECOMMENDER_WORKER_POOL"
 
 
 class PoolRunner(FnApiRunner):
-    """Runs each stage on `--direct_num_workers` workers of the pool at `--environment_config`."""
+    """Runs each stage on `--direct_num_workers` workers of the pool that is there."""
 
     def run_pipeline(self, pipeline: beam.Pipeline, options: PipelineOptions) -> PipelineResult:
         """As the base class."""
@@ -32,22 +35,19 @@ class PoolRunner(FnApiRunner):
             _OPTIONS: json.dumps(options.get_all_options(drop_default=True)),
             _JOB: multiprocessing.current_process().name,
         }
-        pool = options.view_as(PortableOptions).environment_config
-        self._default_environment = ExternalEnvironment(pool, parameters)
+        self._default_environment = ExternalEnvironment(os.environ[_POOL], parameters)
         return super().run_pipeline(pipeline, options)
 
 
 @contextlib.contextmanager
 def pool(workers: int) -> Iterator[list[str]]:
-    """A pool for as long as this is entered; yields Beam's arguments to run each job on `workers` of its workers."""
+    """A pool for as long as this is entered; yields Beam's arguments to run a job on `workers` of it."""
     address, server = _Pool.start()
+    os.environ[_POOL] = address
     try:
-        yield [
-            f"--runner={PoolRunner.__module__}.{PoolRunner.__name__}",
-            f"--environment_config={address}",
-            f"--direct_num_workers={workers}",
-        ]
+        yield [f"--runner={PoolRunner.__module__}.{PoolRunner.__name__}", f"--direct_num_workers={workers}"]
     finally:
+        del os.environ[_POOL]
         server.stop(None)
 
 

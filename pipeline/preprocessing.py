@@ -87,7 +87,8 @@ def _rating(name, inputs, config):
 def _history_times(name, inputs, config):
     history = inputs[name]
     moment = tf.gather(inputs[f.TIMESTAMP.name], history.indices[:, 0])
-    gap = tf.math.log1p(tf.cast(tf.abs(moment - history.values), tf.float32))
+    # In double precision, as the last bit of a logarithm depends on where a value lies in memory.
+    gap = tf.cast(tf.math.log1p(tf.cast(tf.abs(moment - history.values), tf.float64)), tf.float32)
     gap = tf.where(history.values > 0, gap, f.UNKNOWN_GAP)
     return {f.HISTORY_GAP: tf.SparseTensor(history.indices, gap, history.dense_shape)}
 
