@@ -21,9 +21,9 @@ from google.protobuf import text_format
 from pipeline import processes
 
 _OPTIONS, _JOB = "options", "job"  # Parameters that the runner gives the pool.
-# Holds the pool's address, for all processes that this one starts. An argument of Beam's would be another one for every
-# run, and TFX reuses what was made with the same arguments only.
-_POOL = "RECOMMENDER_WORKER_POOL"
+# Environment variable with the pool's address, for all processes that this one starts. As an argument of Beam's it
+# would be another one for every run, and TFX reuses what was made with the same arguments only.
+ADDRESS = "RECOMMENDER_WORKER_POOL"
 
 
 class PoolRunner(FnApiRunner):
@@ -35,7 +35,7 @@ class PoolRunner(FnApiRunner):
             _OPTIONS: json.dumps(options.get_all_options(drop_default=True)),
             _JOB: multiprocessing.current_process().name,
         }
-        self._default_environment = ExternalEnvironment(os.environ[_POOL], parameters)
+        self._default_environment = ExternalEnvironment(os.environ[ADDRESS], parameters)
         return super().run_pipeline(pipeline, options)
 
 
@@ -43,11 +43,11 @@ class PoolRunner(FnApiRunner):
 def pool(workers: int) -> Iterator[list[str]]:
     """A pool for as long as this is entered; yields Beam's arguments to run a job on `workers` of it."""
     address, server = _Pool.start()
-    os.environ[_POOL] = address
+    os.environ[ADDRESS] = address
     try:
         yield [f"--runner={PoolRunner.__module__}.{PoolRunner.__name__}", f"--direct_num_workers={workers}"]
     finally:
-        del os.environ[_POOL]
+        del os.environ[ADDRESS]
         server.stop(None)
 
 
@@ -60,9 +60,9 @@ class _Pool(BeamFnExternalWorkerPoolServicer):
             "WORKER_ID": request.worker_id,
             "CONTROL_API_SERVICE_DESCRIPTOR": text_format.MessageToString(request.control_endpoint),
             "LOGGING_API_SERVICE_DESCRIPTOR": text_format.MessageToString(request.logging_endpoint),
-            "PIPELINE_OPTIONS": request.params[_OPTIONS],
+            "PIPELINE_OPTIONS": request.params[_OPTIONS] or "{}",  # Other runners give none.
         }
-        processes.start(request.params[_JOB], _work, environment)
+        processes.start(request.params[_JOB] or request.worker_id, _work, environment)
         return beam_fn_api_pb2.StartWorkerResponse()
 
 

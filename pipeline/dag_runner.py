@@ -122,7 +122,7 @@ def _run_one(pipeline: bytes, name: str, sender: connection.Connection) -> None:
         reused = _launch(pipeline_pb2.Pipeline.FromString(pipeline), name)
     except Exception as error:
         logging.exception("%s failed.", name)
-        sender.send(_told(error, name))
+        sender.send(told(error, name))
     else:
         sender.send(_Done(reused, time.monotonic() - started))
 
@@ -146,7 +146,7 @@ def _launch(pipeline: pipeline_pb2.Pipeline, name: str) -> bool:
     return execution.last_known_state == metadata_store_pb2.Execution.CACHED
 
 
-def _told(error: Exception, name: str) -> UserError | RunError:
+def told(error: Exception, name: str) -> UserError | RunError:
     """What to tell the user of a failure. Beam adds its stage to an error, and makes text of one in a worker."""
     text = str(error)
     wrong_input = re.search(rf"^{UserError.__module__}\.{UserError.__name__}: (.*)", text, re.MULTILINE)

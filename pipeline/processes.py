@@ -43,6 +43,7 @@ def start(name: str, target: Callable[..., None], *arguments: Any) -> BaseProces
       target: a function of a module.
       arguments: its own; picklable.
     """
+    prepare()
     outputs = [Connection(os.dup(descriptor), readable=False) for descriptor in (1, 2)]
     process = _CONTEXT.Process(name=name, target=_run, args=(outputs, dict(os.environ), target, arguments), daemon=True)
     process.start()

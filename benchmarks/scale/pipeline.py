@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.targets import Target, print_targets
+from pipeline import processes
 from pipeline.config import Generated
 from pipeline.errors import RunError
 from pipeline.generated import write_generated
@@ -27,8 +29,9 @@ from pipeline.report import read_report
 _HOLD_TABLES = ("Trainer.retrieval", "Trainer.ranking", "RecommenderBuilder", "Evaluator", "Canary")
 _ON_BEAM = ("CatalogueGen", "InteractionGen", "StatisticsGen", "Transform", "Evaluator")
 _ROWS_PER_USER = 100
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.5
 _GIB = 2**30
+_ALL = "all processes"
 
 _TIME = Target("time growth ÷ data growth", False, 1.1)
 _PEAK = Target("peak memory, GiB", False, 8.0)
@@ -57,9 +60,8 @@ def run(
         data = os.path.join(os.path.abspath(output), f"data-{size}-{movies}")
         console.print(f"Generating {size:,} interactions …")
         write_generated(Generated(users=max(2, size // _ROWS_PER_USER), movies=movies, interactions=size), data)
-        found[size] = _measured(data, overrides, console)
-    untrained = [*overrides, "retrieval.epochs=0", "ranking.epochs=0"]
-    two = _measured(data, untrained, console, "--beam-workers=2")
+        found[size] = _measured(data, overrides, 1, console)
+    two = _measured(data, [*overrides, "retrieval.epochs=0", "ranking.epochs=0"], 2, console)
     _print(found, two, console)
     ratios = _ratios(found, two)
     print_targets(ratios, console)
@@ -68,24 +70,22 @@ def run(
         Path(json_file).write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
 
 
-def _measured(data: str, overrides: Sequence[str], console: Console, *more: str) -> dict[str, Any]:
+def _measured(data: str, overrides: Sequence[str], beam_workers: int, console: Console) -> dict[str, Any]:
     """A run of its own process, with nothing cached: its interactions, and each component's seconds and peak bytes."""
     output = tempfile.mkdtemp(prefix="run-", dir=os.path.dirname(data))
-    console.print(f"Running on {data} {' '.join(more)}", soft_wrap=True)
-    settings = [f"--set={override}" for override in overrides]
-    command = [sys.executable, "-m", "pipeline.cli", "run", "--data", data, "--output", output, *settings, *more]
+    console.print(f"Running on {data}, Beam workers: {beam_workers}", soft_wrap=True)
+    options = [f"--beam-workers={beam_workers}", *(f"--set={override}" for override in overrides)]
+    command = [sys.executable, "-m", "pipeline.cli", "run", "--data", data, "--output", output, *options]
     started = time.monotonic()
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    peaks: dict[str, int] = {"startup": 0}
+    peaks: collections.Counter[str] = collections.Counter()
     lines: list[str] = []
     watcher = threading.Thread(target=_watch, args=(process.pid, peaks))
     watcher.start()
     for line in process.stdout:
         lines.append(line)
-        number, bracket, component = line.partition("] ")
-        if bracket and number.startswith("["):
-            peaks[component.strip()] = 0
-            console.print(f"  {line.rstrip()}", markup=False, highlight=False)
+        if "] " in line or ": done in" in line:
+            console.print(f"  {line.strip()}", markup=False, highlight=False)
     process.wait()
     watcher.join()
     if process.returncode not in (0, 3):  # 3: not blessed, as a model that was hardly trained may not be.
@@ -95,12 +95,16 @@ def _measured(data: str, overrides: Sequence[str], console: Console, *more: str)
         "interactions": report["dataset"]["interactions"],
         "total": time.monotonic() - started,
         "seconds": report["seconds"]["components"],
-        "peaks": peaks,
+        "peak": peaks[_ALL],
+        "peaks": {name: peaks[processes.shown_name(name)] for name in report["seconds"]["components"]},
     }
 
 
-def _watch(pid: int, peaks: dict[str, int]) -> None:
-    """Keeps the peak memory of a process and its children, under the component that started last."""
+def _watch(pid: int, peaks: collections.Counter[str]) -> None:
+    """Keeps the peak memory of each component's processes, by their name, and of all processes of the run.
+
+    Memory that processes share counts in proportion.
+    """
     while True:
         try:
             process = psutil.Process(pid)
@@ -109,14 +113,16 @@ def _watch(pid: int, peaks: dict[str, int]) -> None:
             family = [process, *process.children(recursive=True)]
         except psutil.NoSuchProcess:
             return
-        used = 0
+        used: collections.Counter[str] = collections.Counter()
         for one in family:
             try:
-                used += one.memory_info().rss
+                name, memory = one.name(), one.memory_full_info().pss
             except psutil.NoSuchProcess:
                 continue
-        running = list(peaks)[-1]
-        peaks[running] = max(peaks[running], used)
+            used[name] += memory
+            used[_ALL] += memory
+        for name, memory in used.items():
+            peaks[name] = max(peaks[name], memory)
         time.sleep(_POLL_SECONDS)
 
 
@@ -128,7 +134,7 @@ def _ratios(found: dict[int, dict[str, Any]], two: dict[str, Any]) -> list[tuple
     one, both = (sum(run["seconds"][name] for name in _ON_BEAM) for run in (largest, two))
     return [
         (_TIME, largest["total"] / smallest["total"] / of_data),
-        (_PEAK, max(largest["peaks"].values()) / _GIB),
+        (_PEAK, largest["peak"] / _GIB),
         (_GROWTH, max(largest["peaks"][name] / smallest["peaks"][name] for name in without_tables)),
         (_WORKERS, one / both),
     ]
@@ -142,5 +148,5 @@ def _print(found: dict[int, dict[str, Any]], two: dict[str, Any], console: Conso
     for component in two["seconds"]:
         cells = [f"{run['seconds'][component]:.1f}  {run['peaks'][component] / _GIB:.2f}" for run in runs.values()]
         table.add_row(component, *cells)
-    table.add_row("total", *(f"{run['total']:.1f}  {max(run['peaks'].values()) / _GIB:.2f}" for run in runs.values()))
+    table.add_row("total", *(f"{run['total']:.1f}  {run['peak'] / _GIB:.2f}" for run in runs.values()))
     console.print(table)

@@ -15,18 +15,16 @@ import tensorflow as tf
 from rich.console import Console
 
 from components.canary.executor import ask
-from components.evaluation import executor as evaluator
-from components.recommender_builder import executor as builder
-from components.recommender_builder import recommender
-from pipeline import local_runner, training
+from pipeline import local_runner, processes
 from pipeline.config import Canary, load_config
+from pipeline.errors import RunError
+from tests.e2e import faults
 
-SIZE = "data.generated={users: 200, movies: 300, interactions: 10000}"
+SMALL = ["data.generated={users: 200, movies: 300, interactions: 10000}", "retrieval.batch_size=256"]
 
 
 def run(output, *overrides, config=None):
-    config = config or load_config("demo", [SIZE, "retrieval.batch_size=256", *overrides])
-    return local_runner.run(config, str(output), Console(quiet=True))
+    return local_runner.run(config or load_config("demo", [*SMALL, *overrides]), str(output), Console(quiet=True))
 
 
 def versions(report):
@@ -43,6 +41,17 @@ def honest(output):
     """Reports of a first run and of three retrainings."""
     seeds = [[f"{model}.seed={seed}" for model in ("retrieval", "ranking")] for seed in (1, 2, 3, 42)]
     return [run(output, *seed) for seed in seeds]
+
+
+@pytest.fixture
+def broken(monkeypatch):
+    """Lets every process that is started from now on have one of `faults`."""
+
+    def broken(fault):
+        monkeypatch.setattr(processes, "start", lambda name, *what: start(name, faults.run_with, fault, *what))
+
+    start = processes.start
+    return broken
 
 
 @pytest.fixture
@@ -97,13 +106,8 @@ def test_training_cut_to_nothing(refused):
     assert {"better_than_popularity", "retrieval_kept"} <= names(reasons)
 
 
-def test_timestamps_in_milliseconds_at_serving_time(refused, monkeypatch):
-    features = recommender.Recommender._features
-
-    def in_milliseconds(self, user_id, timestamp, history_movie_id, history_timestamp):
-        return features(self, user_id, timestamp * 1000, history_movie_id, history_timestamp * 1000)
-
-    monkeypatch.setattr(recommender.Recommender, "_features", in_milliseconds)
+def test_timestamps_in_milliseconds_at_serving_time(refused, broken):
+    broken("timestamps_in_milliseconds")
     assert "train_serve_parity" in names(refused("index.candidates=101"))
 
 
@@ -119,51 +123,36 @@ def test_a_vocabulary_swapped_after_training(output, refused):
     assert "train_serve_parity" in names(reasons)
 
 
-def test_an_index_over_stale_embeddings(refused, monkeypatch):
-    def stale(config, vectors, queries):
-        return fresh(config, np.random.default_rng(0).permutation(vectors), queries)
-
-    fresh = builder.build_index
-    monkeypatch.setattr(builder, "build_index", stale)
+def test_an_index_over_stale_embeddings(refused, broken):
+    broken("stale_index")
     assert "index_recall" in names(refused("index.candidates=103"))
 
 
-def test_a_model_that_is_fine_overall_and_worse_on_the_tail(refused, monkeypatch):
-    def fit_without_tail(model, *rest):
-        seconds = fit(model, *rest)
-        (bias,) = (weight for weight in model.trainable_weights if "movie_bias" in weight.name)
-        tail = np.arange(bias.shape[0]) >= 150  # Vocabularies are ordered by frequency.
-        bias.assign_sub(1.25 * tail[:, np.newaxis].astype(np.float32))
-        return seconds
-
-    fit = training.fit
-    monkeypatch.setattr(training, "fit", fit_without_tail)
+def test_a_model_that_is_fine_overall_and_worse_on_the_tail(refused, broken):
+    broken("worse_on_the_tail")
     reasons = refused("retrieval.seed=5")
     assert names(reasons) == {"tail_kept"}
     assert "for movie=tail is " in reasons[0] and "of the live model" in reasons[0]
 
 
-def test_a_model_that_recommends_what_was_seen(output, refused, monkeypatch):
-    seen = recommender.Recommender._seen
-
-    def nothing_seen(self, user_id, history_movie_id):
-        return seen(self, tf.zeros_like(user_id), history_movie_id[:, :0])
-
-    monkeypatch.setattr(recommender.Recommender, "_seen", nothing_seen)
+def test_a_model_that_recommends_what_was_seen(refused, broken):
+    broken("nothing_seen")
     assert "nothing_seen" in names(refused("index.candidates=104"))
 
 
-def test_a_model_whose_server_cannot_start(refused, monkeypatch):
-    bless = evaluator._bless
-
-    def bless_and_damage(blessing, model, blessed):
-        bless(blessing, model, blessed)
-        (weights,) = Path(model.uri).rglob("variables.data-*")
-        weights.write_bytes(weights.read_bytes()[: 1 << 10])
-
-    monkeypatch.setattr(evaluator, "_bless", bless_and_damage)
+def test_a_model_whose_server_cannot_start(refused, broken):
+    broken("damaged_after_blessing")
     (reason,) = refused("index.candidates=105")
     assert reason.startswith("canary: the model does not load: ")
+
+
+def test_a_component_that_is_killed_stops_the_run_and_the_next_run_goes_on(output, honest, broken, monkeypatch):
+    broken("killed_trainer")
+    with pytest.raises(RunError, match=r"Trainer\.retrieval failed: its process was killed by signal 9"):
+        run(output, "retrieval.seed=6")
+    monkeypatch.undo()
+    report = run(output, "retrieval.seed=6")
+    assert report["blessed"] and {"InteractionGen", "Transform"} <= set(report["cached"])
 
 
 def test_the_canary_alone_notices_what_was_seen(honest):

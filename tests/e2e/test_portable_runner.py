@@ -1,0 +1,60 @@
+"""Every Beam job of the pipeline on a job service in its own process, with workers in others, as Flink has them."""
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+import tensorflow as tf
+from rich.console import Console
+
+from pipeline import beam_workers, local_runner
+from pipeline.config import load_config
+
+SMALL = ["data.generated={users: 100, movies: 150, interactions: 3000}", "retrieval.epochs=1", "ranking.epochs=1"]
+
+
+@pytest.fixture
+def on_job_service(tmp_path):
+    """Beam's arguments."""
+    port_file = tmp_path / "port"
+    module = "apache_beam.runners.portability.local_job_service_main"
+    command = [sys.executable, "-m", module, "-p", "0", "--port_file", port_file, "--staging_dir", tmp_path / "staging"]
+    service = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not port_file.exists():
+        assert service.poll() is None, "the job service did not start"
+        time.sleep(0.1)
+    with beam_workers.pool(workers=1):
+        yield [
+            "--runner=PortableRunner",
+            f"--job_endpoint=localhost:{port_file.read_text()}",
+            "--environment_type=EXTERNAL",
+            f"--environment_config={os.environ[beam_workers.ADDRESS]}",
+            "--job_server_timeout=120",
+            "--sdk_container_image=none",
+        ]
+    service.terminate()
+    service.wait()
+
+
+def examples(output, component, key):
+    """All that a component wrote, split by split; how an example's features are ordered as bytes does not matter."""
+    uri = local_runner.latest_artifact_uri(str(output), component, key)
+    found = {}
+    for split in ("train", "eval"):
+        records = tf.data.TFRecordDataset(tf.io.gfile.glob(f"{uri}/Split-{split}/*"), "GZIP").as_numpy_iterator()
+        found[split] = sorted(map(tf.train.Example.FromString, records), key=str)
+    return found
+
+
+def test_the_result_is_that_of_one_process(on_job_service, tmp_path):
+    config, quiet = load_config("demo", SMALL), Console(quiet=True)
+    one, other = tmp_path / "one", tmp_path / "other"
+    expected = local_runner.run(config, str(one), quiet, beam_workers=1)
+    found = local_runner.run(config, str(other), quiet, beam_args=on_job_service)
+    for written in (("InteractionGen", "examples"), ("Transform", "transformed_examples")):
+        assert examples(other, *written) == examples(one, *written), written
+    assert found["data"] == expected["data"], "statistics and anomalies"
+    for section in ("retrieval", "ranking", "two_stage", "recommended", "baselines"):
+        assert found["metrics"][section] == expected["metrics"][section], section
