@@ -45,7 +45,11 @@ def pool(workers: int) -> Iterator[list[str]]:
     address, server = _Pool.start()
     os.environ[ADDRESS] = address
     try:
-        yield [f"--runner={PoolRunner.__module__}.{PoolRunner.__name__}", f"--direct_num_workers={workers}"]
+        yield [
+            f"--runner={PoolRunner.__module__}.{PoolRunner.__name__}",
+            f"--direct_num_workers={workers}",
+            "--sdk_container_image=none",
+        ]
     finally:
         del os.environ[ADDRESS]
         server.stop(None)

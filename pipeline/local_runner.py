@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from pipeline import datasets, processes, spans, storage
-from pipeline.config import IN_PROCESS, Config
+from pipeline.config import Config
 from pipeline.errors import RunError, UserError
 from pipeline.generated import write_generated
 from pipeline.progress import LOG_FORMAT, Progress
@@ -82,16 +82,12 @@ def _beam(workers: int | None, arguments: Sequence[str]) -> Iterator[_BeamArgs]:
     """Beam's arguments, which are good for as long as this is entered."""
     if any(argument.startswith("--runner") for argument in arguments):
         yield _BeamArgs([*arguments], [])
-    elif workers == 1:
-        yield _BeamArgs([*IN_PROCESS, *arguments], [])
-    else:
-        from pipeline.beam_workers import pool  # Imported here: Beam takes seconds.
+        return
+    from pipeline.beam_workers import pool  # Imported here: Beam takes seconds.
 
-        with pool(workers or min(os.cpu_count(), _MOST_WORKERS)) as in_pool:
-            if workers:
-                yield _BeamArgs([*IN_PROCESS, *in_pool, *arguments], [])
-            else:
-                yield _BeamArgs([*IN_PROCESS, *arguments], in_pool)
+    with pool(workers or 1) as in_pool:
+        several = min(os.cpu_count(), _MOST_WORKERS)
+        yield _BeamArgs([*in_pool, *arguments], [] if workers else [f"--direct_num_workers={several}"])
 
 
 def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, started: float) -> dict[str, Any]:

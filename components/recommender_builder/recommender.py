@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from components.recommender_builder.users import Users
 from pipeline import features as f
@@ -59,7 +60,9 @@ class Recommender(tf.Module):
         self._config = config
         self._history_length = history_length
         self._query_names = inputs.query_names(transform)
-        self._transform = transform.transform_features_layer()
+        # What is inside TFT's Keras layer, whose export would trace and convert it once more.
+        loader = SavedModelLoader(transform.transform_savedmodel_dir)
+        self._transform, self._transform_resources = loader.apply_transform_model, vars(loader)
         self._retrieval, self._ranking = retrieval, ranking
         self._index, self._similar_index = index, similar_index
         self._vectors = vectors
