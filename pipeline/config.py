@@ -116,7 +116,7 @@ class Ranking(Training):
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(1.5, ge=0)
     embedding_dim: int = Field(64, ge=1)
-    layers: list[int] = [64, 32]
+    layers: list[Annotated[int, Field(ge=1)]] = Field([64, 32], min_length=1)
     dropout: float = Field(0.2, ge=0, lt=1)
     rating_weight: float = Field(1.0, ge=0)
     preference_weight: float = Field(0.5, ge=0)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import re
+import signal
+import sys
 import time
 from collections.abc import Collection
 from datetime import datetime
@@ -59,8 +61,7 @@ class DagRunner(tfx_runner.IrBasedRunner):
                     self._receive(receiver)
         finally:
             for process in self._running.values():
-                process.kill()
-                process.join()
+                processes.stop(process)
 
     def _ready(self, waiting: dict[str, pipeline_pb2.PipelineNode]) -> list[str]:
         """The components to start now, no more than there are processors for."""
@@ -86,15 +87,14 @@ class DagRunner(tfx_runner.IrBasedRunner):
         try:
             message = receiver.recv()
         except EOFError:
-            process.join()
-            code = process.exitcode
+            code = processes.exit_code(process)
             how = f"was killed by signal {-code}, as when memory runs out" if code < 0 else f"ended with status {code}"
             raise RunError(f"{process.name} failed: its process {how}") from None
         if isinstance(message, Exception):
             raise message
         if isinstance(message, _Done):
             del self._running[receiver]
-            process.join()
+            processes.exit_code(process)
             self._progress.finish(process.name, *message)
         else:
             self._progress.tell(process.name, message)
@@ -117,6 +117,7 @@ def _run_one(pipeline: bytes, name: str, sender: connection.Connection) -> None:
     messages = logging.getLogger("recommender.progress")
     messages.setLevel(logging.INFO)
     messages.addHandler(_Sender(sender))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # Unwinds the stack: Canary's server is not to stay behind.
     started = time.monotonic()
     try:
         reused = _launch(pipeline_pb2.Pipeline.FromString(pipeline), name)

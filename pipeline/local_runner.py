@@ -23,7 +23,6 @@ from pipeline.generated import write_generated
 from pipeline.progress import LOG_FORMAT, Progress
 from pipeline.report import write_report
 
-_MOST_WORKERS = 4  # Unless asked for: each has a few hundred MB of its own.
 _PIPELINE_NAME = "recommender"
 
 
@@ -67,6 +66,7 @@ def run(
         console.print(f"Running the pipeline into {output}", soft_wrap=True)
         console.print(f"Starting TFX, whose own log is {log}", soft_wrap=True)
         with _noise_in(log, console) as screen:
+            os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # Several processes use it.
             processes.prepare()
             with _beam(beam_workers, beam_args) as all_beam_args:
                 return _run(config, output, screen, all_beam_args, started)
@@ -85,9 +85,9 @@ def _beam(workers: int | None, arguments: Sequence[str]) -> Iterator[_BeamArgs]:
         return
     from pipeline.beam_workers import pool  # Imported here: Beam takes seconds.
 
+    named = workers or any(argument.startswith("--direct_num_workers") for argument in arguments)
     with pool(workers or 1) as in_pool:
-        several = min(os.cpu_count(), _MOST_WORKERS)
-        yield _BeamArgs([*in_pool, *arguments], [] if workers else [f"--direct_num_workers={several}"])
+        yield _BeamArgs([*in_pool, *arguments], [] if named else ["--direct_num_workers=0"])
 
 
 def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, started: float) -> dict[str, Any]:
@@ -132,7 +132,7 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
             component.with_beam_pipeline_args(beam_args.measuring)
     progress = Progress([component.id for component in pipeline.components], console)
     startup = time.monotonic() - started
-    # A Trainer takes all memory of a GPU, or the port that TF_CONFIG gives to this machine.
+    # A Trainer needs the memory of a GPU, or the port that TF_CONFIG gives to this machine.
     alone = tf.config.list_physical_devices("GPU") or "TF_CONFIG" in os.environ
     DagRunner(progress, one_at_a_time=TRAINERS if alone else ()).run(pipeline)
     with metadata.Metadata(connection) as handle:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import signal
 import threading
+import time
 from collections.abc import Callable
-from multiprocessing import forkserver
-from multiprocessing.connection import Connection
+from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ _IMPORTED = [
     "apache_beam.runners.worker.sdk_worker_main",
 ]
 _NAME_LENGTH = 15  # What Linux keeps of a process's name.
+_GRACE_SECONDS = 10.0  # From a SIGTERM on, for a process to stop what it has started, as Canary its server.
 _CONTEXT = multiprocessing.get_context("forkserver")
+_LOCK = threading.Lock()  # Starting a process also asks how others ended, which can be asked once only.
 
 
 def prepare() -> None:
@@ -44,10 +47,27 @@ def start(name: str, target: Callable[..., None], *arguments: Any) -> BaseProces
       arguments: its own; picklable.
     """
     prepare()
-    outputs = [Connection(os.dup(descriptor), readable=False) for descriptor in (1, 2)]
+    outputs = [connection.Connection(os.dup(descriptor), readable=False) for descriptor in (1, 2)]
     process = _CONTEXT.Process(name=name, target=_run, args=(outputs, dict(os.environ), target, arguments), daemon=True)
-    process.start()
+    with _LOCK:
+        process.start()
     return process
+
+
+def exit_code(process: BaseProcess) -> int:
+    """Waits for the end of a process: 0 or another status, or the negative number of the signal that killed it."""
+    connection.wait([process.sentinel])
+    with _LOCK:
+        process.join()
+        return process.exitcode
+
+
+def stop(process: BaseProcess) -> None:
+    """Ends a process, by force if it takes long."""
+    process.terminate()
+    if not connection.wait([process.sentinel], _GRACE_SECONDS):
+        process.kill()
+    exit_code(process)
 
 
 def shown_name(name: str) -> str:
@@ -56,10 +76,14 @@ def shown_name(name: str) -> str:
 
 
 def _run(
-    outputs: list[Connection], environment: dict[str, str], target: Callable[..., None], arguments: tuple[Any, ...]
+    outputs: list[connection.Connection],
+    environment: dict[str, str],
+    target: Callable[..., None],
+    arguments: tuple[Any, ...],
 ) -> None:
     for descriptor, output in enumerate(outputs, start=1):
         os.dup2(output.fileno(), descriptor)
+    os.environ.clear()
     os.environ.update(environment)
     with contextlib.suppress(OSError):  # Not every system has it.
         Path("/proc/self/comm").write_text(shown_name(multiprocessing.current_process().name), encoding="utf-8")
@@ -69,4 +93,6 @@ def _run(
 
 def _end_with_parent() -> None:
     multiprocessing.parent_process().join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_GRACE_SECONDS)
     os._exit(1)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.evaluation import executor as evaluator
+from components.evaluation import predictions
 from components.recommender_builder import executor as builder
 from components.recommender_builder import recommender
 from pipeline import training
@@ -66,6 +67,10 @@ def damaged_after_blessing():
 def killed_trainer():
     """As the system does where memory runs out."""
     training.fit = lambda *_: signal.raise_signal(signal.SIGKILL)
+
+
+def killed_beam_worker():
+    predictions.Predict.process = lambda self, element, popularity: signal.raise_signal(signal.SIGKILL)
 
 
 def run_with(fault, target, *arguments):

@@ -146,12 +146,21 @@ def test_a_model_whose_server_cannot_start(refused, broken):
     assert reason.startswith("canary: the model does not load: ")
 
 
-def test_a_component_that_is_killed_stops_the_run_and_the_next_run_goes_on(output, honest, broken, monkeypatch):
-    broken("killed_trainer")
-    with pytest.raises(RunError, match=r"Trainer\.retrieval failed: its process was killed by signal 9"):
-        run(output, "retrieval.seed=6")
+@pytest.mark.parametrize(
+    ("fault", "component", "change"),
+    [
+        ("killed_trainer", "Trainer.retrieval", "retrieval.seed=6"),
+        ("killed_beam_worker", "Evaluator", "index.candidates=106"),
+    ],
+)
+def test_a_killed_process_stops_the_run_and_the_next_one_goes_on(
+    fault, component, change, output, honest, broken, monkeypatch
+):
+    broken(fault)
+    with pytest.raises(RunError, match=rf"{component} failed: its process was killed by signal 9"):
+        run(output, change)
     monkeypatch.undo()
-    report = run(output, "retrieval.seed=6")
+    report = run(output, change)
     assert report["blessed"] and {"InteractionGen", "Transform"} <= set(report["cached"])
 
 

@@ -131,8 +131,8 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     command = [sys.executable, "-m", "pipeline.cli", "run", "--output", str(tmp_path), *SMALL]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         for line in process.stdout:
-            if "Trainer.retrieval" in line:
-                time.sleep(3)
+            if "] Trainer.retrieval" in line:
+                time.sleep(2)
                 os.killpg(process.pid, signal.SIGKILL)
                 break
     assert not (tmp_path / "report.json").exists()
@@ -140,7 +140,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     finished = report(tmp_path)
     assert finished["blessed"]
-    again = ["Trainer.retrieval", "RecommenderBuilder", "Evaluator", "Canary", "Pusher"]
+    again = ["Trainer.ranking", "Trainer.retrieval", "RecommenderBuilder", "Evaluator", "Canary", "Pusher"]
     assert sorted(set(COMPONENTS) - set(finished["cached"])) == sorted(again)
 
 

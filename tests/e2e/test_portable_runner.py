@@ -1,5 +1,6 @@
 """Every Beam job of the pipeline on a job service in its own process, with workers in others, as Flink has them."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -16,16 +17,25 @@ SMALL = ["data.generated={users: 100, movies: 150, interactions: 3000}", "retrie
 
 
 @pytest.fixture
+def in_one_process(tmp_path):
+    """The output directory of a run, and its report."""
+    output = tmp_path / "one"
+    return output, local_runner.run(load_config("demo", SMALL), str(output), Console(quiet=True), beam_workers=1)
+
+
+@pytest.fixture
 def on_job_service(tmp_path):
     """Beam's arguments."""
     port_file = tmp_path / "port"
     module = "apache_beam.runners.portability.local_job_service_main"
     command = [sys.executable, "-m", module, "-p", "0", "--port_file", port_file, "--staging_dir", tmp_path / "staging"]
-    service = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not port_file.exists():
-        assert service.poll() is None, "the job service did not start"
-        time.sleep(0.1)
-    with beam_workers.pool(workers=1):
+    with contextlib.ExitStack() as stack:
+        service = stack.enter_context(subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        stack.callback(service.terminate)
+        while not port_file.exists():
+            assert service.poll() is None, "the job service did not start"
+            time.sleep(0.1)
+        stack.enter_context(beam_workers.pool(workers=1))
         yield [
             "--runner=PortableRunner",
             f"--job_endpoint=localhost:{port_file.read_text()}",
@@ -34,8 +44,6 @@ def on_job_service(tmp_path):
             "--job_server_timeout=120",
             "--sdk_container_image=none",
         ]
-    service.terminate()
-    service.wait()
 
 
 def examples(output, component, key):
@@ -48,11 +56,9 @@ def examples(output, component, key):
     return found
 
 
-def test_the_result_is_that_of_one_process(on_job_service, tmp_path):
-    config, quiet = load_config("demo", SMALL), Console(quiet=True)
-    one, other = tmp_path / "one", tmp_path / "other"
-    expected = local_runner.run(config, str(one), quiet, beam_workers=1)
-    found = local_runner.run(config, str(other), quiet, beam_args=on_job_service)
+def test_the_result_is_that_of_one_process(in_one_process, on_job_service, tmp_path):
+    (one, expected), other = in_one_process, tmp_path / "other"
+    found = local_runner.run(load_config("demo", SMALL), str(other), Console(quiet=True), beam_args=on_job_service)
     for written in (("InteractionGen", "examples"), ("Transform", "transformed_examples")):
         assert examples(other, *written) == examples(one, *written), written
     assert found["data"] == expected["data"], "statistics and anomalies"
