@@ -27,7 +27,7 @@ from pipeline.report import read_report
 
 # The Trainers' tables and the index grow with users and movies, and so may the memory of these.
 _HOLD_TABLES = ("Trainer.retrieval", "Trainer.ranking", "RecommenderBuilder", "Evaluator", "Canary")
-_ON_BEAM = ("CatalogueGen", "InteractionGen", "StatisticsGen", "Transform", "Evaluator")
+_ON_BEAM = ("InteractionGen", "Transform", "Evaluator")  # CatalogueGen and StatisticsGen run beside the first two.
 _ROWS_PER_USER = 100
 _POLL_SECONDS = 0.5
 _GIB = 2**30
