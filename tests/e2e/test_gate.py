@@ -4,6 +4,7 @@ The runs share an output directory, so that each repeats only what its fault tou
 """
 
 import csv
+import importlib
 import json
 import os
 import shutil
@@ -18,7 +19,6 @@ from components.canary.executor import ask
 from pipeline import local_runner, processes
 from pipeline.config import Canary, load_config
 from pipeline.errors import RunError
-from tests.e2e import faults
 
 SMALL = ["data.generated={users: 200, movies: 300, interactions: 10000}", "retrieval.batch_size=256"]
 
@@ -50,6 +50,8 @@ def broken(monkeypatch):
     def broken(fault):
         monkeypatch.setattr(processes, "start", lambda name, *what: start(name, faults.run_with, fault, *what))
 
+    monkeypatch.syspath_prepend(Path(__file__).parent)  # For the processes; `tests` may be some other package there.
+    faults = importlib.import_module("faults")
     start = processes.start
     return broken
 
