@@ -61,6 +61,10 @@ def test_the_result_is_that_of_one_process(in_one_process, on_job_service, tmp_p
     found = local_runner.run(load_config("demo", SMALL), str(other), Console(quiet=True), beam_args=on_job_service)
     for written in (("InteractionGen", "examples"), ("Transform", "transformed_examples")):
         assert examples(other, *written) == examples(one, *written), written
-    assert found["data"] == expected["data"], "statistics and anomalies"
+    statistics, expected_statistics = found["data"]["features"], expected["data"]["features"]
+    assert statistics.keys() == expected_statistics.keys()
+    for name, values in statistics.items():  # TFDV's batches, and so its sums, depend on how busy the machine is.
+        assert values == pytest.approx(expected_statistics[name], rel=1e-12), name
+    assert found["data"]["anomalies"] == expected["data"]["anomalies"]
     for section in ("retrieval", "ranking", "two_stage", "recommended", "baselines"):
         assert found["metrics"][section] == expected["metrics"][section], section
