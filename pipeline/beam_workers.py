@@ -24,6 +24,7 @@ from apache_beam.transforms.environments import ExternalEnvironment
 from google.protobuf import text_format
 
 from pipeline import processes
+from pipeline.config import NOT_PACKED
 
 _OPTIONS, _JOB, _PID = "options", "job", "pid"  # What the runner tells the pool.
 _MOST_WORKERS = 4  # Unless asked for: each has a few hundred MB of its own.
@@ -68,8 +69,7 @@ def pool(workers: int) -> Iterator[list[str]]:
     server.start()
     try:
         runner = f"--runner={PoolRunner.__module__}.{PoolRunner.__name__}"
-        # Without an image TFX would pack itself up for every job's workers.
-        yield [runner, f"--direct_num_workers={workers}", "--sdk_container_image=none"]
+        yield [runner, f"--direct_num_workers={workers}", NOT_PACKED]
     finally:
         del os.environ[ADDRESS]
         server.stop(None)

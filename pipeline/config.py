@@ -12,8 +12,10 @@ from pipeline import storage
 from pipeline.errors import UserError
 
 CONFIG_DIR = Path(__file__).parent / "configs"
-# Beam's arguments for its simplest runner. Without an image TFX would pack itself up for every job's workers.
-IN_PROCESS = ("--direct_running_mode=in_memory", "--direct_num_workers=1", "--sdk_container_image=none")
+# An argument of Beam's, without which TFX would pack itself up for every job's workers; they have it.
+NOT_PACKED = "--sdk_container_image=none"
+# Beam's arguments for its simplest runner.
+IN_PROCESS = ("--direct_running_mode=in_memory", "--direct_num_workers=1", NOT_PACKED)
 
 
 class _Strict(BaseModel):

@@ -106,7 +106,7 @@ def create_pipeline(
     ).with_id("Transform")
 
     def trainer(name: str, section: str, epochs: IntParameter) -> RecommenderTrainer:
-        trainer = RecommenderTrainer(
+        return RecommenderTrainer(
             run_fn=f"pipeline.{name}.run_fn",
             examples=transform.outputs["transformed_examples"],
             transform_graph=transform.outputs["transform_graph"],
@@ -114,11 +114,11 @@ def create_pipeline(
             custom_config={"model": section, "code": code},
             epochs=epochs,
         ).with_id(f"Trainer.{name}")
-        trainer.add_upstream_node(validator)
-        return trainer
 
     retrieval = trainer("retrieval", config.retrieval.model_dump_json(), parameters.retrieval_epochs)
     ranking = trainer("ranking", config.ranking.model_dump_json(), parameters.ranking_epochs)
+    for one in (retrieval, ranking):
+        one.add_upstream_node(validator)
     builder = RecommenderBuilder(
         examples=interactions.outputs["examples"],
         transformed_examples=transform.outputs["transformed_examples"],

@@ -14,18 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-_IMPORTED = [
-    "pipeline.pipeline",
-    "pipeline.preprocessing",
-    "pipeline.ranking",
-    "pipeline.retrieval",
-    "components.canary.executor",
-    "components.catalogue_gen.executor",
-    "components.evaluation.executor",
-    "components.interaction_gen.executor",
-    "components.recommender_builder.executor",
-    "apache_beam.runners.worker.sdk_worker_main",
-]
+_IMPORTED = ["pipeline.pipeline", "pipeline.ranking", "pipeline.beam_workers"]  # With all that these import.
 _NAME_LENGTH = 15  # What Linux keeps of a process's name.
 _GRACE_SECONDS = 10.0  # From a SIGTERM on, for a process to stop what it has started, as Canary its server.
 _CONTEXT = multiprocessing.get_context("forkserver")

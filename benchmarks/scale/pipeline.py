@@ -121,8 +121,7 @@ def _watch(pid: int, peaks: collections.Counter[str]) -> None:
                 continue
             used[name] += memory
             used[_ALL] += memory
-        for name, memory in used.items():
-            peaks[name] = max(peaks[name], memory)
+        peaks |= used  # The larger of both.
         time.sleep(_POLL_SECONDS)
 
 
