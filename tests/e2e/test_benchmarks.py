@@ -85,7 +85,7 @@ def test_pipeline_tells_seconds_and_memory_of_every_component(tmp_path):
     assert run["interactions"] == two["interactions"] and run["interactions"] > 1000
     assert set(run["seconds"]) == set(two["seconds"]) <= set(run["peaks"])
     assert run["peaks"]["Transform"] > 2**27, "more than an eighth of a GiB, with TensorFlow"
-    assert run["total"] > sum(run["seconds"].values())
+    assert max(run["seconds"].values()) < run["total"]
     assert found["ratios"]["time growth ÷ data growth"] == 1.0
 
 
