@@ -74,7 +74,7 @@ def run(
 
 class _BeamArgs(NamedTuple):
     all: list[str]
-    measuring: list[str]  # Added for the components that only measure.
+    parallel: list[str]  # Added for the components that may have several workers.
 
 
 @contextlib.contextmanager
@@ -100,7 +100,7 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
     from components.live_model.executor import live_version
     from pipeline.dag_runner import DagRunner
     from pipeline.data_summary import summarise
-    from pipeline.pipeline import MEASURING, TRAINERS, Parameters, create_pipeline, model_origin
+    from pipeline.pipeline import PARALLEL, TRAINERS, Parameters, create_pipeline, model_origin
     from pipeline.training import VALIDATION_FILE
 
     connection = _connection(output)
@@ -128,8 +128,8 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
         metadata_connection_config=connection,
     )
     for component in pipeline.components:
-        if component.id in MEASURING:
-            component.with_beam_pipeline_args(beam_args.measuring)
+        if component.id in PARALLEL:
+            component.with_beam_pipeline_args(beam_args.parallel)
     progress = Progress([component.id for component in pipeline.components], console)
     startup = time.monotonic() - started
     # A Trainer needs the memory of a GPU, or the port that TF_CONFIG gives to this machine.

@@ -30,7 +30,8 @@ from pipeline.features import available
 from pipeline.schema import build_schema
 
 TRAINERS = ("Trainer.retrieval", "Trainer.ranking")
-MEASURING = ("StatisticsGen", "Evaluator")  # On Beam, and nothing is trained on what they write.
+# On Beam, where several workers either write the same as one, or nothing that is trained on.
+PARALLEL = ("InteractionGen", "CatalogueGen", "StatisticsGen", "Evaluator")
 
 _ROOT = Path(__file__).parent.parent
 

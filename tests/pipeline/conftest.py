@@ -7,7 +7,7 @@ import tensorflow_transform as tft
 import tensorflow_transform.beam as tft_beam
 from tfx_bsl.public import tfxio
 
-from components.interaction_gen.records import to_example
+from components.interaction_gen.records import to_examples
 from pipeline import features
 from pipeline.config import Transform
 from pipeline.preprocessing import preprocessing_fn
@@ -48,8 +48,8 @@ def transformed(tmp_path_factory):
     schema = build_schema(features.available(["raw_user_age"]))
     source = tfxio.TFExampleRecord(file_pattern=str(directory / "raw.gz"), schema=schema)
     with tf.io.TFRecordWriter(str(directory / "raw.gz"), "GZIP") as writer:
-        for row in ROWS:
-            writer.write(to_example(row).SerializeToString())
+        for example in to_examples(ROWS):
+            writer.write(example)
     config = {"transform": Transform(min_word_count=1, timestamp_buckets=2).model_dump_json()}
     with (
         tft_beam.Context(temp_dir=str(directory / "tmp")),

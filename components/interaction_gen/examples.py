@@ -1,0 +1,87 @@
+"""The users of a shard to its examples."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import apache_beam as beam
+
+from components.interaction_gen import histories, shards
+from components.interaction_gen.records import REJECTED, Rejected
+from pipeline.config import Split
+
+SPLITS = ("train", "eval")
+
+
+class _Row(NamedTuple):
+    """What an example is made of."""
+
+    user_id: str
+    fields: dict[str, Any]
+    interaction: histories.Interaction
+    history: list[histories.Interaction]
+
+
+class ToExamples(beam.DoFn):
+    """Joins a shard's interactions with the catalogue and writes the examples of both splits.
+
+    Yields what the writer has to commit, and to outputs of these names the REJECTED rows and each shard's `summary`.
+    """
+
+    def __init__(self, split: Split, files: Sequence[str], delimiter: str, writer: shards.Writer):
+        self._split = split
+        self._files = files
+        self._delimiter = delimiter
+        self._writer = writer
+
+    def process(
+        self, element: tuple[int, dict[str, Any]], movies: dict[str, tuple], cut: int | None = None
+    ) -> Iterator[tuple[str, str] | beam.pvalue.TaggedOutput]:
+        shard, groups = element
+        fields = dict(sorted(groups.get("users", ()), key=repr))
+        by_user = collections.defaultdict(list)
+        for user_id, *row in groups["rows"]:
+            by_user[user_id].append(row)
+        rows = {split: [] for split in SPLITS}
+        users = 0
+        for user_id in sorted(by_user):
+            known = []
+            for timestamp, file, line, movie_id, rating in by_user.pop(user_id):
+                _, _, (_, title, genres) = movies.get(movie_id, (None, None, ("", "", [])))
+                row = histories.Interaction(timestamp, self._files[file], line, movie_id, rating, title, genres)
+                if movie_id in movies:
+                    known.append(row)
+                else:
+                    yield self._rejected(user_id, row, f"movie {movie_id!r} is not in the catalogue")
+            accepted, duplicates = histories.without_duplicates(known)
+            for row, first in duplicates:
+                yield self._rejected(user_id, row, f"duplicate of line {first}")
+            test = histories.is_test(user_id, accepted, self._split, cut)
+            for row, held_out, history in histories.with_history(accepted, test, self._split):
+                rows[SPLITS[held_out]].append(_Row(user_id, fields.get(user_id, {}), row, history))
+            users += bool(accepted)
+        for split in SPLITS:
+            yield from self._writer.write(split, shard, rows[split], _values)
+        counts = {split: len(rows[split]) for split in SPLITS}
+        summary = {"users": users, "interactions": sum(counts.values())} | counts
+        yield beam.pvalue.TaggedOutput("summary", summary)
+
+    def _rejected(self, user_id: str, row: histories.Interaction, reason: str) -> beam.pvalue.TaggedOutput:
+        text = self._delimiter.join(map(str, (user_id, row.movie_id, row.rating, row.timestamp)))
+        return beam.pvalue.TaggedOutput(REJECTED, Rejected(row.file, row.line, reason, text))
+
+
+def _values(row: _Row) -> dict[str, Any]:
+    interaction = row.interaction
+    return row.fields | {
+        "user_id": row.user_id,
+        "movie_id": interaction.movie_id,
+        "movie_title": interaction.movie_title,
+        "movie_genres": interaction.movie_genres,
+        "user_rating": interaction.rating,
+        "timestamp": interaction.timestamp,
+        "history_movie_id": [other.movie_id for other in row.history],
+        "history_timestamp": [other.timestamp for other in row.history],
+    }

@@ -1,0 +1,86 @@
+"""Writing examples in shards of bounded size, of which each is made by one worker from the rows that fall to it."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import uuid
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+import tensorflow as tf
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils, standard_artifacts
+
+from components.interaction_gen.records import to_examples
+from pipeline import storage
+
+_SOURCE_BYTES = 2**21  # Of the source for each shard: 80,000 rows of a rating as text.
+_LEAST = 4  # So that small data, too, keeps a few workers busy.
+_BATCH = 1000  # Examples encoded at once.
+
+
+def count(files: Sequence[str]) -> int:
+    """How many shards these source files make: by their size alone, so that the same data gives the same files."""
+    return max(_LEAST, sum(map(storage.size, files)) // _SOURCE_BYTES)
+
+
+def of(key: str, shards: int) -> int:
+    """The shard of a key: the same in every process and run."""
+    return zlib.crc32(key.encode()) % shards
+
+
+class Writer:
+    """Writes shards of an Examples artifact, whose splits it names.
+
+    A shard is written under another name and gets its own when all are there. So a try that Beam gave up leaves no rows
+    behind, and the order in which a directory lists the files does not depend on which worker was the first.
+    """
+
+    def __init__(self, artifacts: list[standard_artifacts.Examples], splits: Sequence[str], shards: int):
+        examples = artifact_utils.get_single_instance(artifacts)
+        examples.split_names = artifact_utils.encode_split_names(list(splits))
+        self._splits = {split: artifact_utils.get_split_uri(artifacts, split) for split in splits}
+        self._unfinished = os.path.join(examples.uri, "unfinished")
+        self._shards = shards
+
+    def write(self, split: str, shard: int, rows: Sequence[Any], values) -> Iterator[tuple[str, str]]:
+        """Writes a shard's rows, in an order that only the shard decides.
+
+        Args:
+          split: one of the splits.
+          shard: its number.
+          rows: what it holds; an empty shard makes no file.
+          values: makes the features' values, as `to_examples` takes them, of a row.
+
+        Yields:
+          for `Commit`, the file's name and the one that it is to have.
+        """
+        if not rows:
+            return
+        rows = list(rows)
+        random.Random(shard).shuffle(rows)
+        name = f"data_tfrecord-{shard:05d}-of-{self._shards:05d}.gz"
+        path = os.path.join(self._unfinished, f"{uuid.uuid4()}-{name}")
+        fileio.makedirs(self._unfinished)
+        with tf.io.TFRecordWriter(path, "GZIP") as file:
+            source = iter(rows)
+            while batch := list(itertools.islice(source, _BATCH)):
+                for example in to_examples([values(row) for row in batch]):
+                    file.write(example)
+        yield path, os.path.join(self._splits[split], name)
+
+    def commit(self, written: beam.PCollection) -> None:
+        """Gives the files that `write` yielded their names."""
+        written | "Written" >> beam.combiners.ToList() | "Commit" >> beam.Map(self._commit)
+
+    def _commit(self, written: Iterable[tuple[str, str]]) -> None:
+        for directory in self._splits.values():
+            fileio.makedirs(directory)
+        for path, final in sorted(written, key=lambda pair: pair[1]):
+            fileio.rename(path, final, overwrite=True)
+        if fileio.exists(self._unfinished):
+            fileio.rmtree(self._unfinished)
