@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -15,30 +14,42 @@ from apache_beam.utils import shared
 
 from components.evaluation import outputs as o
 from components.evaluation import slices
-from components.evaluation.queries import Queries, raw_bytes, raw_ints
+from components.evaluation.queries import Queries
 from components.evaluation.ranks import Popularity, list_ranks
+from components.interaction_gen import shards
 from pipeline import features as f
 from pipeline import inputs
 
-_BATCH = 2048
+_BATCH = 512
 
 
-class _ReadSeen(beam.DoFn):
-    """A file of train examples to each user's movies, and to the movies' counts, batch by batch.
+_SEEN = {name: tf.io.FixedLenFeature([], tf.string) for name in (f.USER_ID.name, f.MOVIE_ID.name)}
+_ASKED = _SEEN | {f.TIMESTAMP.name: tf.io.FixedLenFeature([], tf.int64)}
 
-    By column and not by example: all that is wanted is two ids, and Beam's work for an element is that for a batch.
-    """
 
-    def process(self, path: str) -> Iterator[Any]:
-        spec = {name: tf.io.FixedLenFeature([], tf.string) for name in (f.USER_ID.name, f.MOVIE_ID.name)}
-        for batch in inputs.column_batches([path], spec):
-            users, movies = batch[f.USER_ID.name], batch[f.MOVIE_ID.name]
-            order = np.argsort(users, kind="stable")
-            names, starts = np.unique(users[order], return_index=True)
-            for user, seen in zip(names, np.split(movies[order], starts[1:]), strict=True):
-                yield user, seen.tolist()
-            for movie, count in zip(*np.unique(movies, return_counts=True), strict=True):
-                yield beam.pvalue.TaggedOutput("counts", (movie, int(count)))
+class _Shard(NamedTuple):
+    """The files of some users."""
+
+    train: str | None
+    eval: str
+
+
+def _count(path: str) -> Iterator[tuple[bytes, int]]:
+    """A file of train examples to the movies' counts, batch by batch, as Beam's work for an element costs as much."""
+    for batch in inputs.column_batches([path], {f.MOVIE_ID.name: _SEEN[f.MOVIE_ID.name]}):
+        for movie, count in zip(*np.unique(batch[f.MOVIE_ID.name], return_counts=True), strict=True):
+            yield movie, int(count)
+
+
+def _seen_by(path: str | None, users: Collection[bytes]) -> dict[bytes, frozenset[bytes]]:
+    """The train movies of these users, from the file that all of theirs are in."""
+    if not path:
+        return {}
+    columns = inputs.read_columns([path], _SEEN)
+    order = np.argsort(columns[f.USER_ID.name], kind="stable")
+    names, starts = np.unique(columns[f.USER_ID.name][order], return_index=True)
+    movies = np.split(columns[f.MOVIE_ID.name][order], starts[1:])
+    return {name: frozenset(seen) for name, seen in zip(names, movies, strict=True) if name in users}
 
 
 class _Row(NamedTuple):
@@ -52,7 +63,7 @@ class _Row(NamedTuple):
 
 
 class Predict(beam.DoFn):
-    """A user's train movies and eval examples to TFMA extracts of up to `_BATCH` queries.
+    """A shard's eval examples to TFMA extracts of up to `_BATCH` queries.
 
     Args:
       model_dirs: the servable's directory by the prefix of its outputs' names.
@@ -70,33 +81,32 @@ class Predict(beam.DoFn):
             for prefix, handle in self._handles.items()
         }
 
-    def start_bundle(self) -> None:
-        self._pending: list[_Row] = []
-
-    def process(self, element: tuple[bytes, dict[str, Any]], popularity: Popularity) -> Iterator[dict[str, Any]]:
-        _, groups = element
-        examples = sorted(
-            map(tf.train.Example.FromString, groups["eval"]), key=lambda example: raw_ints(example, f.TIMESTAMP.name)[0]
-        )
-        seen = frozenset(itertools.chain.from_iterable(groups["train"]))
-        seen_counts = popularity.counts_of(seen)
-        movies = [raw_bytes(example, f.MOVIE_ID.name)[0] for example in examples]
-        for number, (example, movie) in enumerate(zip(examples, movies, strict=True)):
-            # A movie that was seen is filtered out, so that it cannot be found again.
-            filtered = np.inf if movie in seen else popularity.rank(movie, seen_counts)
-            popular = popularity.rank(movie, np.array([])), filtered
-            cut = slices.of_example(example, bool(seen), popularity.level(movie))
-            self._pending.append(_Row(example, seen, [] if number else movies, popular, cut))
-        while len(self._pending) >= _BATCH:
-            yield self._measure(self._pending[:_BATCH], popularity)
-            self._pending = self._pending[_BATCH:]
-        self._popularity = popularity
-
-    def finish_bundle(self) -> Iterator[Any]:
-        if self._pending:
-            extracts = self._measure(self._pending, self._popularity)
-            yield beam.transforms.window.GlobalWindows.windowed_value(extracts)
-        self._pending = []
+    def process(self, shard: _Shard, popularity: Popularity) -> Iterator[dict[str, Any]]:
+        asked = inputs.read_columns([shard.eval], _ASKED)
+        users, movies, times = (asked[name] for name in (f.USER_ID.name, f.MOVIE_ID.name, f.TIMESTAMP.name))
+        records = list(tf.data.TFRecordDataset(shard.eval, "GZIP").as_numpy_iterator())
+        seen_by = _seen_by(shard.train, set(users))
+        # By the length of what they have seen, as the longest in a batch decides what the batch costs.
+        order = sorted(range(len(users)), key=lambda n: (len(seen_by.get(users[n], ())), users[n], times[n]))
+        pending: list[_Row] = []
+        for user, numbers in itertools.groupby(order, key=lambda n: users[n]):
+            mine = list(numbers)
+            seen = seen_by.get(user, frozenset())
+            seen_counts = popularity.counts_of(seen)
+            for number in mine:
+                movie, example = movies[number], tf.train.Example.FromString(records[number])
+                # A movie that was seen is filtered out, so that it cannot be found again.
+                filtered = np.inf if movie in seen else popularity.rank(movie, seen_counts)
+                popular = popularity.rank(movie, np.array([])), filtered
+                cut = slices.of_example(example, bool(seen), popularity.level(movie))
+                pending.append(
+                    _Row(example, seen, [movies[n] for n in mine] if number == mine[0] else [], popular, cut)
+                )
+                if len(pending) == _BATCH:
+                    yield self._measure(pending, popularity)
+                    pending = []
+        if pending:
+            yield self._measure(pending, popularity)
 
     def _measure(self, rows: list[_Row], popularity: Popularity) -> dict[str, Any]:
         queries = Queries([row.example for row in rows])
@@ -166,28 +176,21 @@ class Predictions(beam.PTransform):
     ):
         super().__init__()
         self._predict = Predict(model_dirs, preference_threshold)
-        self._train_pattern, self._eval_pattern = (os.path.join(uri, "*") for uri in (train_uri, eval_uri))
+        self._train_uri, self._eval_uri = train_uri, eval_uri
         self._catalogue_size = catalogue_size
 
     def expand(self, pbegin: beam.Pipeline) -> beam.PCollection:
-        train = (
+        train, held_out = map(shards.paths, (self._train_uri, self._eval_uri))
+        counts = (
             pbegin
-            | "TrainFiles" >> beam.Create(tf.io.gfile.glob(self._train_pattern), reshuffle=False)
-            | "Seen" >> beam.ParDo(_ReadSeen()).with_outputs("counts", main="seen")
+            | "TrainFiles" >> beam.Create([*train.values()])
+            | "Count" >> beam.FlatMap(_count)
+            | beam.CombinePerKey(sum)
+            | beam.combiners.ToDict()
         )
-        counts = train.counts | beam.CombinePerKey(sum) | beam.combiners.ToDict()
         popularity = counts | "Popularity" >> beam.Map(Popularity, self._catalogue_size)
-        eval_examples = (
-            pbegin
-            | "ReadEval" >> beam.io.ReadFromTFRecord(self._eval_pattern)
-            # As bytes: Beam would pickle each example.
-            | "ByUser" >> beam.Map(lambda raw: (raw_bytes(tf.train.Example.FromString(raw), f.USER_ID.name)[0], raw))
-        )
-        return (
-            {"train": train.seen, "eval": eval_examples}
-            | beam.CoGroupByKey()
-            | beam.ParDo(self._predict, beam.pvalue.AsSingleton(popularity))
-        )
+        pairs = [_Shard(train.get(name), path) for name, path in held_out.items()]
+        return pbegin | "Shards" >> beam.Create(pairs) | beam.ParDo(self._predict, beam.pvalue.AsSingleton(popularity))
 
 
 def load(model_dir: str):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import tensorflow as tf
 
 from pipeline import features as f
+
+_SPEC = {
+    f.USER_ID.name: tf.io.FixedLenFeature([], tf.string),
+    f.TIMESTAMP.name: tf.io.FixedLenFeature([], tf.int64),
+    f.HISTORY_MOVIE_ID.name: tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64),
+    f.HISTORY_TIMESTAMP.name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64),
+    f.MOVIE_ID.name: tf.io.FixedLenFeature([], tf.string),
+    f.USER_RATING.name: tf.io.FixedLenFeature([], tf.float32),
+}
 
 
 class Queries:
@@ -19,16 +26,13 @@ class Queries:
     """
 
     def __init__(self, examples: list[tf.train.Example]):
-        histories = [raw_bytes(example, f.HISTORY_MOVIE_ID.name) for example in examples]
-        times = [raw_ints(example, f.HISTORY_TIMESTAMP.name) for example in examples]
-        self.movies = np.array([raw_bytes(example, f.MOVIE_ID.name)[0] for example in examples], object)
-        rated = [example.features.feature[f.USER_RATING.name].float_list.value[0] for example in examples]
-        self.ratings = np.array(rated, float)
+        raw = tf.io.parse_example([example.SerializeToString() for example in examples], _SPEC)
+        self.movies = raw[f.MOVIE_ID.name].numpy()
+        self.ratings = raw[f.USER_RATING.name].numpy().astype(float)
         self.inputs = {
-            f.USER_ID.name: tf.constant([raw_bytes(example, f.USER_ID.name)[0] for example in examples]),
-            f.TIMESTAMP.name: tf.constant([raw_ints(e, f.TIMESTAMP.name)[0] for e in examples], tf.int64),
-            f.HISTORY_MOVIE_ID.name: _padded(histories, b"", tf.string),
-            f.HISTORY_TIMESTAMP.name: _padded(times, 0, tf.int64),
+            name: value.to_tensor() if isinstance(value, tf.RaggedTensor) else value
+            for name, value in raw.items()
+            if name not in (f.MOVIE_ID.name, f.USER_RATING.name)
         }
 
     def ask(self, model, signature: str, **more: tf.Tensor) -> dict[str, np.ndarray]:
@@ -44,8 +48,3 @@ def raw_bytes(example: tf.train.Example, name: str) -> list[bytes]:
 def raw_ints(example: tf.train.Example, name: str) -> list[int]:
     """The values of an int64 feature."""
     return list(example.features.feature[name].int64_list.value)
-
-
-def _padded(lists: list[list], filler: Any, dtype: tf.DType) -> tf.Tensor:
-    width = max(map(len, lists))
-    return tf.constant([row + [filler] * (width - len(row)) for row in lists], dtype, [len(lists), width])

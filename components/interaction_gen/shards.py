@@ -33,6 +33,11 @@ def of(key: str, shards: int) -> int:
     return zlib.crc32(key.encode()) % shards
 
 
+def paths(uri: str) -> dict[str, str]:
+    """The files of a split by their names: what falls to one shard has the same name in every split."""
+    return {os.path.basename(path): path for path in sorted(tf.io.gfile.glob(os.path.join(uri, "*")))}
+
+
 class Writer:
     """Writes shards of an Examples artifact, whose splits it names.
 
