@@ -48,6 +48,12 @@ def read_columns(files: Collection[str], spec: dict[str, Any]) -> dict[str, np.n
     return {name: np.concatenate([batch[name] for batch in batches]) for name in spec}
 
 
+def read_records(path: str) -> list[bytes]:
+    """The records of a gzipped TFRecord file, as they are."""
+    batches = tf.data.TFRecordDataset(path, compression_type="GZIP").batch(_READ_BATCH).as_numpy_iterator()
+    return [record for batch in batches for record in batch]
+
+
 def dataset(
     files: Collection[str], transform: tft.TFTransformOutput, batch_size: int, shuffle_seed: int | None = None
 ) -> tf.data.Dataset:

@@ -63,19 +63,15 @@ def build_eval_config(catalogue_size: int, with_live: bool) -> tfma.EvalConfig:
         metrics_of(o.LISTS, lists),
         {"output_names": [o.POPULARITY, o.POPULARITY_UNFILTERED], "metrics": [lists]},
         metrics_of([o.RATING], _ours("RatingErrors")),
-        metrics_of([o.PREFERENCE], _metric("AUC", name="auc"), _ours("Accuracy", name="binary_accuracy")),
+        metrics_of([o.PREFERENCE], _ours("Auc", name="auc"), _ours("Accuracy", name="binary_accuracy")),
         metrics_of([o.RECOMMENDED], _ours("CatalogueCoverage", catalogue_size=catalogue_size)),
         *(metrics_of([name], _ours("MeanOfQueries", name=name)) for name in (o.AVERAGE_POPULARITY, o.SEEN_SHARE)),
     ]
     return json_format.ParseDict({"model_specs": [{}], "metrics_specs": specs}, tfma.EvalConfig())
 
 
-def _metric(class_name: str, **config: Any) -> dict[str, str]:
-    return {"class_name": class_name, "config": json.dumps(config)}
-
-
 def _ours(class_name: str, **config: Any) -> dict[str, str]:
-    return _metric(class_name, **config) | {"module": metrics.__name__}
+    return {"class_name": class_name, "module": metrics.__name__, "config": json.dumps(config)}
 
 
 class Measured:

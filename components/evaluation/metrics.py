@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
+_AUC_BINS = 1000
+
 
 def recall(ranks: np.ndarray, k: int) -> np.ndarray:
     """[n] shares of each query's relevant movies within the first k; with one relevant movie, top-k accuracy.
@@ -64,6 +66,17 @@ class RatingErrors(tfma.metrics.Metric):
         super().__init__(metric_util.merge_per_key_computations(_rating_errors), name=name)
 
 
+class Auc(tfma.metrics.Metric):
+    """Share of the pairs of a positive and a negative query that the predicted probability, [n], orders rightly.
+
+    Mann and Whitney, 1947. Probabilities that agree to a thousandth are ties, which count half. TFMA's own AUC is
+    the same, but looks at one query at a time, which took a third of the evaluation's time.
+    """
+
+    def __init__(self, name: str):
+        super().__init__(metric_util.merge_per_key_computations(_auc), name=name)
+
+
 class Accuracy(tfma.metrics.Metric):
     """Share of the queries whose predicted probability, [n], is on the side of one half that the label says."""
 
@@ -85,7 +98,7 @@ class CatalogueCoverage(tfma.metrics.Metric):
         super().__init__(metric_util.merge_per_key_computations(_coverage), catalogue_size=catalogue_size, name=name)
 
 
-for _metric in (ListQuality, RatingErrors, MeanOfQueries, CatalogueCoverage):
+for _metric in (ListQuality, RatingErrors, Auc, Accuracy, MeanOfQueries, CatalogueCoverage):
     metric_types.register_metric(_metric)
 
 
@@ -156,6 +169,21 @@ def _rating_errors(name, model_name="", output_name="", **_):
 
     names = ["rmse", "mae", "calibration", "rmse_over_constant"]
     return _computation(_Sums(names, 6, add, finish, model_name, output_name))
+
+
+def _auc(name, model_name="", output_name="", **_):
+    def add(predicted, labels):
+        bins = np.minimum((predicted * _AUC_BINS).astype(int), _AUC_BINS - 1)
+        return np.concatenate(
+            [np.bincount(bins[(labels > 0.5) == side], minlength=_AUC_BINS) for side in (True, False)]
+        )
+
+    def finish(sums):
+        positive, negative = np.split(sums, 2)
+        below = np.cumsum(negative) - negative / 2
+        return [(positive * below).sum() / (positive.sum() * negative.sum())]
+
+    return _computation(_Sums([name], 2 * _AUC_BINS, add, finish, model_name, output_name))
 
 
 def _accuracy(name, model_name="", output_name="", **_):

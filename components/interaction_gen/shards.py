@@ -19,7 +19,7 @@ from components.interaction_gen.records import to_examples
 from pipeline import storage
 
 _SOURCE_BYTES = 2**21  # Of the source for each shard: 80,000 rows of a rating as text.
-_LEAST = 4  # So that small data, too, keeps a few workers busy.
+_LEAST = 8  # So that a few workers have shares of small data that are alike.
 _BATCH = 1000  # Examples encoded at once.
 
 
