@@ -17,6 +17,7 @@ setup(
         "gcsfs",  # gs:// and s3:// wherever neither TensorFlow nor Beam reads: the source tables, the push, the mirror.
         "grpcio-health-checking<1.49",  # Later ones need protobuf 4, and TFX 1.16 has 3.20.
         "jinja2",
+        "jsonschema<4.25",  # Later ones build a grammar, for which every process that imports TFX waits a second.
         "matplotlib",
         "ml-metadata==1.16.0",
         "prometheus-client",

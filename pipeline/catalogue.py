@@ -39,8 +39,7 @@ class Catalogue:
 
 def load_catalogue(files: Collection[str], transform: tft.TFTransformOutput) -> Catalogue:
     """Reads CatalogueGen's examples and applies Transform's graph to them."""
-    records = list(tf.data.TFRecordDataset(tf.io.gfile.glob(list(files)), compression_type="GZIP").as_numpy_iterator())
-    raw = tf.io.parse_example(records, _RAW_SPEC)
+    raw = tf.io.parse_example(inputs.read_records(files), _RAW_SPEC)
     ids = raw[f.MOVIE_ID.name].numpy()
     order = np.array(sorted(range(len(ids)), key=lambda row: _natural(ids[row])))
     features = model_features(raw, transform)

@@ -48,10 +48,10 @@ def read_columns(files: Collection[str], spec: dict[str, Any]) -> dict[str, np.n
     return {name: np.concatenate([batch[name] for batch in batches]) for name in spec}
 
 
-def read_records(path: str) -> list[bytes]:
-    """The records of a gzipped TFRecord file, as they are."""
-    batches = tf.data.TFRecordDataset(path, compression_type="GZIP").batch(_READ_BATCH).as_numpy_iterator()
-    return [record for batch in batches for record in batch]
+def read_records(files: Collection[str], most: int = -1) -> list[bytes]:
+    """The records of gzipped TFRecord files, given as patterns, as they are: at most so many, from the first."""
+    records = tf.data.TFRecordDataset(tf.io.gfile.glob(list(files)), compression_type="GZIP").take(most)
+    return [record for batch in records.batch(_READ_BATCH).as_numpy_iterator() for record in batch]
 
 
 def dataset(

@@ -30,8 +30,9 @@ from pipeline.features import available
 from pipeline.schema import build_schema
 
 TRAINERS = ("Trainer.retrieval", "Trainer.ranking")
-# On Beam, where several workers either write the same as one, or nothing that is trained on.
-PARALLEL = ("InteractionGen", "CatalogueGen", "StatisticsGen", "Evaluator")
+# On Beam, where several workers write the same as one, or nothing that is trained on. StatisticsGen, too, would be one,
+# but has time enough beside Transform, which waits for a processor then.
+PARALLEL = ("InteractionGen", "CatalogueGen", "Evaluator")
 
 _ROOT = Path(__file__).parent.parent
 

@@ -18,12 +18,14 @@ from components.canary.warm_up import write_warm_up
 from components.catalogue_gen.executor import SPLIT as CATALOGUE_SPLIT
 from components.evaluation.queries import Queries, raw_bytes
 from pipeline import features as f
+from pipeline import inputs
 from pipeline.config import Canary
 from serving.client import Client
 from serving.errors import ServingError
 from serving.process import running_server
 
 REPORT_FILE = "canary.json"
+_LOOKED_AT = 10_000  # Eval examples, to find enough users.
 _REFUSED_BEFORE = "not asked, as the Evaluator refused the model"
 
 
@@ -81,8 +83,7 @@ def ask(model_dir: str, config: Canary, examples: list[tf.train.Example], movies
 def _examples(uri: str, count: int) -> list[tf.train.Example]:
     """The first eval examples, of different users, with a known one first where there is any."""
     by_user: dict[bytes, tf.train.Example] = {}
-    for record in _records(uri):
-        example = tf.train.Example.FromString(record)
+    for example in map(tf.train.Example.FromString, inputs.read_records([os.path.join(uri, "*")], _LOOKED_AT)):
         by_user.setdefault(raw_bytes(example, f.USER_ID.name)[0], example)
         if len(by_user) == count:
             break
@@ -90,10 +91,5 @@ def _examples(uri: str, count: int) -> list[tf.train.Example]:
 
 
 def _movies(uri: str) -> set[str]:
-    parsed = (tf.train.Example.FromString(record) for record in _records(uri))
-    return {raw_bytes(example, f.MOVIE_ID.name)[0].decode() for example in parsed}
-
-
-def _records(uri: str):
-    files = tf.io.gfile.glob(os.path.join(uri, "*"))
-    return tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
+    spec = {f.MOVIE_ID.name: tf.io.FixedLenFeature([], tf.string)}
+    return {movie.decode() for movie in inputs.read_columns([os.path.join(uri, "*")], spec)[f.MOVIE_ID.name]}

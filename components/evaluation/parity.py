@@ -44,8 +44,7 @@ class Parity:
         self._model, self._retrieval, self._ranking, self._transform = model, retrieval, ranking, transform
         self._names = inputs.query_names(transform)
         self._optional = [feature.name for feature in f.FEATURES if feature.optional]
-        records = tf.data.TFRecordDataset(tf.io.gfile.glob(list(examples)), compression_type="GZIP")
-        some = map(tf.train.Example.FromString, records.take(_READ_BATCH).as_numpy_iterator())
+        some = map(tf.train.Example.FromString, inputs.read_records(examples, _READ_BATCH))
         # Of a user without a train row the servable does not know the optional features, as no request could.
         self.examples = [example for example in some if not self._fields(example) or _history(example)][:rows]
 

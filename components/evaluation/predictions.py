@@ -84,7 +84,7 @@ class Predict(beam.DoFn):
     def process(self, shard: _Shard, popularity: Popularity) -> Iterator[dict[str, Any]]:
         asked = inputs.read_columns([shard.eval], _ASKED)
         users, movies, times = (asked[name] for name in (f.USER_ID.name, f.MOVIE_ID.name, f.TIMESTAMP.name))
-        records = inputs.read_records(shard.eval)
+        records = inputs.read_records([shard.eval])
         seen_by = _seen_by(shard.train, set(users))
         # By the length of what they have seen, as the longest in a batch decides what the batch costs.
         order = sorted(range(len(users)), key=lambda n: (len(seen_by.get(users[n], ())), users[n], times[n]))
