@@ -132,7 +132,8 @@ class TargetAttention(tf.keras.layers.Layer):
         agreement = tf.matmul(candidates, entries, transpose_b=True)
         agreement += tf.where(present, recency, NEVER)[:, tf.newaxis]
         weights = tf.nn.softmax(tf.pad(agreement, [[0, 0], [0, 0], [0, 1]]))  # The last is that of "none of them".
-        return tf.matmul(weights[:, :, :-1], entries)
+        # By tf.slice, as the gradient of weights[:, :, :-1] takes as long as both products.
+        return tf.matmul(tf.slice(weights, [0, 0, 0], tf.shape(agreement)), entries)
 
 
 class UserEmbedding(tf.keras.layers.Layer):

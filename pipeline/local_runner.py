@@ -134,7 +134,7 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
     startup = time.monotonic() - started
     # A Trainer needs the memory of a GPU, or the port that TF_CONFIG gives to this machine.
     alone = tf.config.list_physical_devices("GPU") or "TF_CONFIG" in os.environ
-    DagRunner(progress, one_at_a_time=TRAINERS if alone else ()).run(pipeline)
+    DagRunner(progress, TRAINERS, side_by_side=not alone).run(pipeline)
     with metadata.Metadata(connection) as handle:
         outputs = _Outputs(_PIPELINE_NAME, handle)
         summary = outputs.json("InteractionGen", "summary", "summary.json")
