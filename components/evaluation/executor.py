@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import tensorflow as tf
@@ -51,40 +52,46 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             model_dirs, train_uri, eval_uri, len(catalogue), exec_properties["preference_threshold"]
         )
         eval_config = build_eval_config(len(catalogue), with_live=bool(live))
-        with self._make_beam_pipeline() as pipeline:
-            (
-                pipeline
-                | "Predictions" >> predictions
-                | "Evaluate"
-                >> tfma.ExtractEvaluateAndWriteResults(
-                    eval_config=eval_config, extractors=[slices.by_slice()], output_path=output
+        parity = _parity(input_dict, model_dirs[""], transform, limits)
+        transformed = artifact_utils.get_split_uri(input_dict["transformed_examples"], "eval")
+        # The Beam job leaves a processor idle while it is built and while its workers load the servable.
+        with ThreadPoolExecutor() as beside:
+            checks = {
+                INDEX_RECALL: beside.submit(parity.index_recall, catalogue),
+                PARITY: beside.submit(parity.score_difference, [os.path.join(transformed, "*")]),
+            }
+            with self._make_beam_pipeline() as pipeline:
+                (
+                    pipeline
+                    | "Predictions" >> predictions
+                    | "Evaluate"
+                    >> tfma.ExtractEvaluateAndWriteResults(
+                        eval_config=eval_config, extractors=[slices.by_slice()], output_path=output
+                    )
                 )
-            )
+            checks = {name: check.result() for name, check in checks.items()}
         measured = Measured(tfma.load_eval_result(output), with_live=bool(live))
 
         index = json.loads(io_utils.read_string_file(os.path.join(model_dirs[""], BUILD_FILE)))["index"]
-        retrieval, ranking = (
-            tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
-            for name in ("retrieval_model", "ranking_model")
-        )
-        eval_files = [os.path.join(eval_uri, "*")]
-        servable = load(model_dirs[""])
-        parity = Parity(servable, retrieval, ranking, transform, eval_files, limits.parity_rows)
-        transformed = artifact_utils.get_split_uri(input_dict["transformed_examples"], "eval")
-        checks = {
-            INDEX_RECALL: parity.index_recall(catalogue),
-            PARITY: parity.score_difference([os.path.join(transformed, "*")]),
-        }
         run_uri = artifact_utils.get_single_uri(input_dict["retrieval_run"])
         validation = json.loads(io_utils.read_string_file(os.path.join(run_uri, VALIDATION_FILE)))
         unfiltered = {name: value for name, value in validation.items() if name.startswith("top_")}
         report = {
             "metrics": _metrics(measured, unfiltered, index, checks, limits, live),
             "not_blessed_because": refusals(measured, checks, limits),
-            "samples": sample_users(servable, parity.examples, catalogue),
+            "samples": sample_users(parity.model, parity.examples, catalogue),
         }
         io_utils.write_string_file(os.path.join(output, REPORT_FILE), json.dumps(report, indent=2))
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), model, not report["not_blessed_because"])
+
+
+def _parity(input_dict: dict, model_dir: str, transform: tft.TFTransformOutput, limits: Evaluation) -> Parity:
+    retrieval, ranking = (
+        tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
+        for name in ("retrieval_model", "ranking_model")
+    )
+    eval_files = [os.path.join(artifact_utils.get_split_uri(input_dict["examples"], "eval"), "*")]
+    return Parity(load(model_dir), retrieval, ranking, transform, eval_files, limits.parity_rows)
 
 
 def _limits(section: str, changes: str) -> Evaluation:

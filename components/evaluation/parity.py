@@ -29,6 +29,7 @@ class Parity:
       rows: how many of them to look at.
 
     Attributes:
+      model: the servable.
       examples: those that are looked at.
     """
 
@@ -41,7 +42,7 @@ class Parity:
         examples: Collection[str],
         rows: int,
     ):
-        self._model, self._retrieval, self._ranking, self._transform = model, retrieval, ranking, transform
+        self.model, self._retrieval, self._ranking, self._transform = model, retrieval, ranking, transform
         self._names = inputs.query_names(transform)
         self._optional = [feature.name for feature in f.FEATURES if feature.optional]
         some = map(tf.train.Example.FromString, inputs.read_records(examples, _READ_BATCH))
@@ -59,7 +60,7 @@ class Parity:
         if not self.examples:
             return None
         queries = Queries(self.examples)
-        served = queries.ask(self._model, "rank", movie_id=tf.constant(queries.movies)[:, tf.newaxis])
+        served = queries.ask(self.model, "rank", movie_id=tf.constant(queries.movies)[:, tf.newaxis])
         keys = row_key(queries.inputs[f.USER_ID.name], queries.movies, queries.inputs[f.TIMESTAMP.name]).numpy()
         place = {key: number for number, key in enumerate(keys)}
         differences = np.full(len(keys), np.inf)  # Where a row is not found.
@@ -97,7 +98,7 @@ class Parity:
         movies = self._retrieval.candidate({name: tf.constant(values) for name, values in catalogue.features.items()})
         scores = tf.matmul(query, movies, transpose_b=True).numpy()
         row_of = {movie: row for row, movie in enumerate(catalogue.ids)}
-        served = Queries(strangers).ask(self._model, "retrieve")["movie_id"]
+        served = Queries(strangers).ask(self.model, "retrieve")["movie_id"]
         k = min(_RECALL_K, served.shape[1])
         recalls = []
         for example, row, found in zip(strangers, scores, served, strict=True):
