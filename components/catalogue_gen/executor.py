@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import apache_beam as beam
@@ -29,11 +30,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             written = (
                 read.rows
                 | FirstRows()
-                | "ByShard" >> beam.Map(lambda movie: (shards.of(movie[0], number), movie[1][2]))
+                | beam.Map(lambda movie: movie[1][2])
+                | "ByShard" >> beam.ParDo(shards.ByShard(number))
                 | "GroupByShard" >> beam.GroupByKey()
-                | "Examples" >> beam.FlatMapTuple(lambda shard, rows: writer.write(SPLIT, shard, sorted(rows), _values))
+                | "Examples" >> beam.FlatMapTuple(lambda shard, packs: _write(writer, shard, packs))
             )
             writer.commit(written)
+
+
+def _write(writer: shards.Writer, shard: int, packs: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    return writer.write(SPLIT, shard, sorted(shards.unpacked(packs)), _values)
 
 
 def _values(movie: tuple[str, str, list[str]]) -> dict[str, Any]:

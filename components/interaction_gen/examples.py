@@ -40,9 +40,9 @@ class ToExamples(beam.DoFn):
         self, element: tuple[int, dict[str, Any]], movies: dict[str, tuple], cut: int | None = None
     ) -> Iterator[tuple[str, str] | beam.pvalue.TaggedOutput]:
         shard, groups = element
-        fields = dict(sorted(groups.get("users", ()), key=repr))
+        fields = dict(sorted(shards.unpacked(groups.get("users", ())), key=repr))
         by_user = collections.defaultdict(list)
-        for user_id, *row in groups["rows"]:
+        for user_id, *row in shards.unpacked(groups["rows"]):
             by_user[user_id].append(row)
         rows = {split: [] for split in SPLITS}
         users = 0

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
 import os
+import pickle
 import random
 import uuid
 import zlib
@@ -21,6 +23,8 @@ from pipeline import storage
 _SOURCE_BYTES = 2**21  # Of the source for each shard: 80,000 rows of a rating as text.
 _LEAST = 8  # So that a few workers have shares of small data that are alike.
 _BATCH = 1000  # Examples encoded at once.
+_PACKED = 1000  # Rows in a pack.
+_PENDING = 200_000  # Rows that wait for their pack to be full, at most, of all shards.
 
 
 def count(files: Sequence[str]) -> int:
@@ -36,6 +40,41 @@ def of(key: str, shards: int) -> int:
 def paths(uri: str) -> dict[str, str]:
     """The files of a split by their names: what falls to one shard has the same name in every split."""
     return {os.path.basename(path): path for path in sorted(tf.io.gfile.glob(os.path.join(uri, "*")))}
+
+
+class ByShard(beam.DoFn):
+    """Rows to the shards of their first values, as `(shard, rows)` with many rows packed into bytes, for `unpacked`.
+
+    Runners may hold what is grouped in memory: packed, a row takes a few dozen bytes, and not a few hundred.
+    """
+
+    def __init__(self, shards: int):
+        self._shards = shards
+        self._most = min(_PACKED, max(1, _PENDING // shards))
+
+    def start_bundle(self) -> None:
+        self._pending: dict[int, list[tuple]] = collections.defaultdict(list)
+
+    def process(self, row: tuple) -> Iterator[tuple[int, bytes]]:
+        shard = of(row[0], self._shards)
+        rows = self._pending[shard]
+        rows.append(row)
+        if len(rows) == self._most:
+            yield shard, _pack(self._pending.pop(shard))
+
+    def finish_bundle(self) -> Iterator[Any]:
+        for shard, rows in self._pending.items():
+            yield beam.transforms.window.GlobalWindows.windowed_value((shard, _pack(rows)))
+
+
+def _pack(rows: list[tuple]) -> bytes:
+    return zlib.compress(pickle.dumps(rows), 1)
+
+
+def unpacked(packs: Iterable[bytes]) -> Iterator[tuple]:
+    """The rows of packs of a shard, in no particular order."""
+    for pack in packs:
+        yield from pickle.loads(zlib.decompress(pack))
 
 
 class Writer:
