@@ -1,14 +1,17 @@
 """InteractionGen's Beam job on several workers of the pool."""
 
+import collections
 import shutil
 
 import pytest
+import tensorflow as tf
 
 from pipeline.beam_workers import pool
 from pipeline.config import Generated
 from pipeline.dag_runner import told
 from pipeline.errors import UserError
 from pipeline.generated import write_generated
+from pipeline.inputs import read_records
 from tests.components.test_example_gens import generate
 
 
@@ -19,10 +22,34 @@ def tables(tmp_path):
     return directory
 
 
-def test_two_workers_give_the_same_examples(tables):
-    in_this_process = generate(shutil.copytree(tables, tables.parent / "copy"))
+def records(examples):
+    """Each file's records in order, parsed, as the bytes of equal examples may differ."""
+    return {
+        str(path.relative_to(examples)): [tf.train.Example.FromString(record) for record in read_records([str(path)])]
+        for path in sorted(examples.glob("**/*"))
+        if path.is_file()
+    }
+
+
+def test_two_workers_write_the_same_files(tables):
+    copy = shutil.copytree(tables, tables.parent / "copy")
+    generate(copy)
     with pool(workers=2) as beam_args:
-        assert generate(tables, beam_args) == in_this_process
+        generate(tables, beam_args)
+    found = records(tables / "examples")
+    assert found == records(copy / "examples")
+    assert len(found) > 8, "shards of two splits"
+    assert {name.split("/")[0] for name in found} == {"Split-train", "Split-eval"}
+
+
+def test_a_user_has_the_same_shard_in_both_splits_and_no_other(tables):
+    generate(tables)
+    shards = collections.defaultdict(set)
+    for name, examples in records(tables / "examples").items():
+        for example in examples:
+            shards[example.features.feature["user_id"].bytes_list.value[0]].add(name.split("/")[1])
+    assert len(shards) == 50
+    assert {len(names) for names in shards.values()} == {1}
 
 
 def test_wrong_input_that_a_worker_finds_is_told_as_such(tables):
