@@ -101,7 +101,7 @@ class Writer:
           values: makes the features' values, as `to_examples` takes them, of a row.
 
         Yields:
-          for `Commit`, the file's name and the one that it is to have.
+          for `commit`, the file's path and the one that it is to have.
         """
         if not rows:
             return
@@ -125,6 +125,7 @@ class Writer:
         for directory in self._splits.values():
             fileio.makedirs(directory)
         for path, final in sorted(written, key=lambda pair: pair[1]):
-            fileio.rename(path, final, overwrite=True)
+            if fileio.exists(path):  # Else a try that was given up has done it.
+                fileio.rename(path, final, overwrite=True)
         if fileio.exists(self._unfinished):
             fileio.rmtree(self._unfinished)
