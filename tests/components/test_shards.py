@@ -1,7 +1,6 @@
 """Shards by what is known of them: numbers, bounds, order."""
 
 import apache_beam as beam
-from apache_beam.testing.test_pipeline import TestPipeline
 from apache_beam.testing.util import assert_that
 
 from components.interaction_gen import shards
@@ -30,5 +29,5 @@ def test_packs_hold_every_row_once_in_its_shard_a_thousand_at_most():
         assert all(shards.of(row[0], 4) == shard for shard, pack in unpacked for row in pack)
         assert sum(len(pack) for _, pack in found) < 20 * len(rows), "bytes"
 
-    with TestPipeline() as pipeline:
+    with beam.Pipeline() as pipeline:
         assert_that(pipeline | beam.Create(rows) | beam.ParDo(shards.ByShard(4)), right)
