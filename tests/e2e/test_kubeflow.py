@@ -112,7 +112,9 @@ def test_the_figures_are_those_of_a_local_run(finished, data, tmp_path, monkeypa
     for section in ("retrieval", "ranking", "two_stage", "recommended"):
         # Not quite equal: the last bit of TensorFlow's log1p depends on where a value lies in memory.
         assert executed[section] == pytest.approx(local["metrics"][section], rel=1e-6), section
-    assert executed["baselines"] == local["metrics"]["baselines"]
+    baselines = local["metrics"]["baselines"]
+    assert executed["baselines"].keys() == baselines.keys() == {"popularity"}
+    assert executed["baselines"]["popularity"] == pytest.approx(baselines["popularity"], rel=1e-6)
 
 
 def test_the_latest_span_was_read_and_its_rejected_rows_are_with_the_summary(finished):
