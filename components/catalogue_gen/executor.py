@@ -30,7 +30,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             written = (
                 read.rows
                 | FirstRows()
-                | beam.Map(lambda movie: movie[1][2])
+                | beam.Values()
                 | "ByShard" >> beam.ParDo(shards.ByShard(number))
                 | "GroupByShard" >> beam.GroupByKey()
                 | "Examples" >> beam.FlatMapTuple(lambda shard, packs: _write(writer, shard, packs))

@@ -21,8 +21,6 @@ from pipeline import features as f
 from pipeline import inputs
 
 _BATCH = 512
-
-
 _SEEN = {name: tf.io.FixedLenFeature([], tf.string) for name in (f.USER_ID.name, f.MOVIE_ID.name)}
 _ASKED = _SEEN | {f.TIMESTAMP.name: tf.io.FixedLenFeature([], tf.int64)}
 

@@ -49,7 +49,7 @@ class ToExamples(beam.DoFn):
         for user_id in sorted(by_user):
             known = []
             for timestamp, file, line, movie_id, rating in by_user.pop(user_id):
-                _, _, (_, title, genres) = movies.get(movie_id, (None, None, ("", "", [])))
+                _, title, genres = movies.get(movie_id, (movie_id, "", []))
                 row = histories.Interaction(timestamp, self._files[file], line, movie_id, rating, title, genres)
                 if movie_id in movies:
                     known.append(row)

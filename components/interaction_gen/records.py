@@ -79,10 +79,11 @@ class _ReadRows(beam.DoFn):
 
 
 class FirstRows(beam.PTransform):
-    """Of rows with the same first value, the first; as `(first value, row)`."""
+    """Of a table's rows with the same first value, the first; as `(first value, what was parsed)`."""
 
     def expand(self, rows: beam.PCollection) -> beam.PCollection:
-        return rows | "Key" >> beam.Map(lambda row: (row[2][0], row)) | "First" >> beam.CombinePerKey(min)
+        first = rows | "Key" >> beam.Map(lambda row: (row[2][0], row)) | "First" >> beam.CombinePerKey(min)
+        return first | "Parsed" >> beam.MapTuple(lambda key, row: (key, row[2]))
 
 
 def to_examples(rows: Sequence[dict[str, Any]]) -> list[bytes]:

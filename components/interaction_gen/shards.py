@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import itertools
 import os
 import pickle
 import random
@@ -111,9 +110,8 @@ class Writer:
         path = os.path.join(self._unfinished, f"{uuid.uuid4()}-{name}")
         fileio.makedirs(self._unfinished)
         with tf.io.TFRecordWriter(path, "GZIP") as file:
-            source = iter(rows)
-            while batch := list(itertools.islice(source, _BATCH)):
-                for example in to_examples([values(row) for row in batch]):
+            for start in range(0, len(rows), _BATCH):
+                for example in to_examples([values(row) for row in rows[start : start + _BATCH]]):
                     file.write(example)
         yield path, os.path.join(self._splits[split], name)
 
