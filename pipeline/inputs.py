@@ -37,8 +37,7 @@ def column_batches(files: Collection[str], spec: dict[str, Any]) -> Iterator[dic
       files: patterns.
       spec: the features to read, of fixed length, as for tf.io.parse_example.
     """
-    rows = tf.data.TFRecordDataset(tf.io.gfile.glob(list(files)), compression_type="GZIP").batch(_READ_BATCH)
-    batches = rows.map(lambda batch: tf.io.parse_example(batch, spec))
+    batches = _records(files).batch(_READ_BATCH).map(lambda batch: tf.io.parse_example(batch, spec))
     return batches.with_options(_options()).as_numpy_iterator()
 
 
@@ -48,10 +47,14 @@ def read_columns(files: Collection[str], spec: dict[str, Any]) -> dict[str, np.n
     return {name: np.concatenate([batch[name] for batch in batches]) for name in spec}
 
 
-def read_records(files: Collection[str], most: int = -1) -> list[bytes]:
+def record_batches(files: Collection[str], rows: int = _READ_BATCH, most: int = -1) -> Iterator[np.ndarray]:
     """The records of gzipped TFRecord files, given as patterns, as they are: at most so many, from the first."""
-    records = tf.data.TFRecordDataset(tf.io.gfile.glob(list(files)), compression_type="GZIP").take(most)
-    return [record for batch in records.batch(_READ_BATCH).as_numpy_iterator() for record in batch]
+    return _records(files).take(most).batch(rows).as_numpy_iterator()
+
+
+def read_records(files: Collection[str], most: int = -1) -> list[bytes]:
+    """As `record_batches`, all at once."""
+    return [record for batch in record_batches(files, most=most) for record in batch]
 
 
 def dataset(
@@ -66,12 +69,16 @@ def dataset(
       shuffle_seed: None reads in order.
     """
     spec = transform.transformed_feature_spec()
-    rows = tf.data.TFRecordDataset(tf.io.gfile.glob(list(files)), compression_type="GZIP")
+    rows = _records(files)
     if shuffle_seed is not None:
         rows = rows.shuffle(_SHUFFLED_ROWS, seed=shuffle_seed)
     batches = rows.batch(batch_size, drop_remainder=shuffle_seed is not None)
     batches = batches.map(lambda batch: densify(tf.io.parse_example(batch, spec)), tf.data.AUTOTUNE).prefetch(2)
     return batches.with_options(_options())
+
+
+def _records(files: Collection[str]) -> tf.data.Dataset:
+    return tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(list(files))), compression_type="GZIP")
 
 
 def _options() -> tf.data.Options:

@@ -32,7 +32,7 @@ from pipeline.schema import build_schema
 TRAINERS = ("Trainer.retrieval", "Trainer.ranking")
 # On Beam, where several workers write the same as one, or nothing that is trained on. StatisticsGen, too, would be one,
 # but has time enough beside Transform, which waits for a processor then.
-PARALLEL = ("InteractionGen", "CatalogueGen", "Evaluator")
+PARALLEL = ("InteractionGen", "CatalogueGen", "Transform", "Evaluator")
 
 _ROOT = Path(__file__).parent.parent
 
@@ -105,6 +105,7 @@ def create_pipeline(
         preprocessing_fn="pipeline.preprocessing.preprocessing_fn",
         custom_config={"transform": config.transform.model_dump_json(), "code": code},
         disable_statistics=True,
+        disable_analyzer_cache=True,
     ).with_id("Transform")
 
     def trainer(name: str, section: str, epochs: IntParameter) -> RecommenderTrainer:

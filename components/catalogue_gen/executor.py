@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
 from tfx.dsl.components.base import base_beam_executor
 
-from components.interaction_gen import shards
-from components.interaction_gen.records import FirstRows, ReadTable
+from components import shards
+from components.interaction_gen.records import FirstRows, ReadTable, shuffled_examples
 from pipeline import spans, tables
 from pipeline.config import Data
 
@@ -24,22 +24,23 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         directory, _ = spans.resolve(exec_properties["directory"], exec_properties["span"])
         catalogue = ReadTable(directory, data.catalogue, lambda values: tables.movie(values, data.catalogue))
         number = shards.count(catalogue.files)
-        writer = shards.Writer(output_dict["examples"], [SPLIT], number)
+        writer = shards.Writer(output_dict["examples"], [SPLIT])
         with self._make_beam_pipeline() as pipeline:
             read = pipeline | catalogue
             written = (
                 read.rows
                 | FirstRows()
-                | beam.Values()
-                | "ByShard" >> beam.ParDo(shards.ByShard(number))
+                | "ByShard" >> beam.MapTuple(lambda movie_id, movie: (shards.of(movie_id, number), movie))
+                | "Pack" >> beam.ParDo(shards.Pack(number))
                 | "GroupByShard" >> beam.GroupByKey()
-                | "Examples" >> beam.FlatMapTuple(lambda shard, packs: _write(writer, shard, packs))
+                | "Examples" >> beam.MapTuple(lambda shard, packs: _write(writer, number, shard, packs))
             )
             writer.commit(written)
 
 
-def _write(writer: shards.Writer, shard: int, packs: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-    return writer.write(SPLIT, shard, sorted(shards.unpacked(packs)), _values)
+def _write(writer: shards.Writer, number: int, shard: int, packs: Iterable[bytes]) -> tuple[str, str]:
+    examples = shuffled_examples(sorted(shards.unpacked(packs)), shard, _values)
+    return writer.write(SPLIT, shards.name(shard, number), examples)
 
 
 def _values(movie: tuple[str, str, list[str]]) -> dict[str, Any]:

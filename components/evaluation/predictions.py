@@ -12,11 +12,11 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from apache_beam.utils import shared
 
+from components import shards
 from components.evaluation import outputs as o
 from components.evaluation import slices
 from components.evaluation.queries import Queries
 from components.evaluation.ranks import Popularity, list_ranks
-from components.interaction_gen import shards
 from pipeline import features as f
 from pipeline import inputs
 

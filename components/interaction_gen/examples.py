@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from components.interaction_gen import histories, shards
-from components.interaction_gen.records import REJECTED, Rejected
+from components import shards
+from components.interaction_gen import histories
+from components.interaction_gen.records import REJECTED, Rejected, shuffled_examples
 from pipeline.config import Split
 
 SPLITS = ("train", "eval")
@@ -25,21 +26,24 @@ class _Row(NamedTuple):
 
 
 class ToExamples(beam.DoFn):
-    """Joins a shard's interactions with the catalogue and writes the examples of both splits.
+    """Joins a shard's interactions with its movies and users, and writes the examples of both splits.
 
     Yields what the writer has to commit, and to outputs of these names the REJECTED rows and each shard's `summary`.
     """
 
-    def __init__(self, split: Split, files: Sequence[str], delimiter: str, writer: shards.Writer):
+    def __init__(self, split: Split, files: Sequence[str], delimiter: str, number: int, writer: shards.Writer):
+        """As InteractionGen has them; `number` is that of all shards."""
         self._split = split
         self._files = files
         self._delimiter = delimiter
+        self._number = number
         self._writer = writer
 
     def process(
-        self, element: tuple[int, dict[str, Any]], movies: dict[str, tuple], cut: int | None = None
+        self, element: tuple[int, dict[str, Any]], cut: int | None = None
     ) -> Iterator[tuple[str, str] | beam.pvalue.TaggedOutput]:
         shard, groups = element
+        movies = {movie[0]: movie for movie in shards.unpacked(groups["movies"])}
         fields = dict(sorted(shards.unpacked(groups.get("users", ())), key=repr))
         by_user = collections.defaultdict(list)
         for user_id, *row in shards.unpacked(groups["rows"]):
@@ -62,8 +66,9 @@ class ToExamples(beam.DoFn):
             for row, held_out, history in histories.with_history(accepted, test, self._split):
                 rows[SPLITS[held_out]].append(_Row(user_id, fields.get(user_id, {}), row, history))
             users += bool(accepted)
-        for split in SPLITS:
-            yield from self._writer.write(split, shard, rows[split], _values)
+        for split in filter(rows.get, SPLITS):
+            examples = shuffled_examples(rows[split], shard, _values)
+            yield self._writer.write(split, shards.name(shard, self._number), examples)
         counts = {split: len(rows[split]) for split in SPLITS}
         summary = {"users": users, "interactions": sum(counts.values())} | counts
         yield beam.pvalue.TaggedOutput("summary", summary)

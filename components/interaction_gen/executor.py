@@ -12,7 +12,8 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components.interaction_gen import shards
+from components import shards
+from components.interaction_gen.catalogue_join import MoviesByShard
 from components.interaction_gen.examples import SPLITS, ToExamples
 from components.interaction_gen.records import REJECTED, FirstRows, ReadTable, Rejected, to_csv_line
 from pipeline import spans, tables
@@ -42,25 +43,28 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         interactions = ReadTable(directory, data.interactions, tables.interaction)
         number = shards.count(interactions.files)
-        writer = shards.Writer(output_dict["examples"], SPLITS, number)
+        writer = shards.Writer(output_dict["examples"], SPLITS)
         with self._make_beam_pipeline() as pipeline:
             read = pipeline | "Interactions" >> interactions
             catalogue = pipeline | "Catalogue" >> ReadTable(
                 directory, data.catalogue, lambda values: tables.movie(values, data.catalogue)
             )
             movies = catalogue.rows | "Movies" >> FirstRows()
-            groups = {"rows": read.rows | beam.Map(_flat) | "ByShard" >> beam.ParDo(shards.ByShard(number))}
+            rows = read.rows | "ByShard" >> beam.Map(_by_shard, number)
+            groups = {
+                "rows": rows | "Pack" >> beam.ParDo(shards.Pack(number)),
+                "movies": (rows, movies) | MoviesByShard(number),
+            }
             if data.users and tables.table_files(directory, data.users):
                 users = pipeline | "Users" >> ReadTable(directory, data.users, _user)
-                groups["users"] = users.rows | beam.Map(lambda row: row[2]) | beam.ParDo(shards.ByShard(number))
-            # The catalogue is a side input, and not joined by key: popular movies make no hot keys. Every worker holds
-            # it, as every server does.
-            sides = [beam.pvalue.AsDict(movies)]
+                fields = users.rows | "UsersByShard" >> beam.Map(lambda row: (shards.of(row[2][0], number), row[2]))
+                groups["users"] = fields | "PackUsers" >> beam.ParDo(shards.Pack(number))
+            sides = []
             if split.kind == "global_temporal":
                 hours = read.rows | beam.Map(lambda row: row[2][3] // _HOUR) | beam.combiners.Count.PerElement()
                 cut = hours | beam.combiners.ToList() | beam.Map(_cut, split.test_share)
                 sides.append(beam.pvalue.AsSingleton(cut))
-            to_examples = ToExamples(split, interactions.files, data.interactions.delimiter, writer)
+            to_examples = ToExamples(split, interactions.files, data.interactions.delimiter, number, writer)
             examples = (
                 groups
                 | "GroupByShard" >> beam.CoGroupByKey()
@@ -73,10 +77,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         _check(data, directory, summary_uri, rejected_file)
 
 
-def _flat(row: tuple[int, int, tuple]) -> tuple[str, int, int, int, str, float]:
-    """A read row with the user first."""
+def _by_shard(row: tuple[int, int, tuple], number: int) -> tuple[int, tuple[str, int, int, int, str, float]]:
+    """A read row with the user first, and the user's shard."""
     file, line, (user_id, movie_id, rating, timestamp) = row
-    return user_id, timestamp, file, line, movie_id, rating
+    return shards.of(user_id, number), (user_id, timestamp, file, line, movie_id, rating)
 
 
 def _user(values: dict[str, str]) -> tuple[str, dict[str, Any]]:

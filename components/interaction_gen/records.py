@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import os
+import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +21,7 @@ from pipeline.errors import UserError
 from pipeline.features import FEATURES, Kind
 
 REJECTED = "rejected"
+_BATCH = 1000  # Examples encoded at once.
 _TYPES = {
     Kind.NUMBER: pyarrow.float32(),
     Kind.RATING: pyarrow.float32(),
@@ -84,6 +86,20 @@ class FirstRows(beam.PTransform):
     def expand(self, rows: beam.PCollection) -> beam.PCollection:
         first = rows | "Key" >> beam.Map(lambda row: (row[2][0], row)) | "First" >> beam.CombinePerKey(min)
         return first | "Parsed" >> beam.MapTuple(lambda key, row: (key, row[2]))
+
+
+def shuffled_examples(rows: Sequence[Any], shard: int, values: Callable[[Any], dict[str, Any]]) -> Iterator[bytes]:
+    """A shard's rows as serialized tf.Examples, in an order that only the shard decides.
+
+    Args:
+      rows: what the shard holds.
+      shard: its number.
+      values: makes what `to_examples` takes of a row.
+    """
+    rows = list(rows)
+    random.Random(shard).shuffle(rows)
+    for start in range(0, len(rows), _BATCH):
+        yield from to_examples([values(row) for row in rows[start : start + _BATCH]])
 
 
 def to_examples(rows: Sequence[dict[str, Any]]) -> list[bytes]:

@@ -3,7 +3,7 @@
 import apache_beam as beam
 from apache_beam.testing.util import assert_that
 
-from components.interaction_gen import shards
+from components import shards
 
 
 def test_the_size_of_the_source_alone_decides_how_many_there_are(tmp_path):
@@ -30,4 +30,5 @@ def test_packs_hold_every_row_once_in_its_shard_a_thousand_at_most():
         assert sum(len(pack) for _, pack in found) < 20 * len(rows), "bytes"
 
     with beam.Pipeline() as pipeline:
-        assert_that(pipeline | beam.Create(rows) | beam.ParDo(shards.ByShard(4)), right)
+        by_shard = pipeline | beam.Create(rows) | beam.Map(lambda row: (shards.of(row[0], 4), row))
+        assert_that(by_shard | beam.ParDo(shards.Pack(4)), right)

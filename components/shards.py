@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import os
 import pickle
-import random
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,12 +15,10 @@ import tensorflow as tf
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.interaction_gen.records import to_examples
 from pipeline import storage
 
 _SOURCE_BYTES = 2**21  # Of the source for each shard: 80,000 rows of a rating as text.
 _LEAST = 8  # So that a few workers have shares of small data that are alike.
-_BATCH = 1000  # Examples encoded at once.
 _PACKED = 1000  # Rows in a pack.
 _PENDING = 200_000  # Rows that wait for their pack to be full, at most, of all shards.
 
@@ -36,26 +33,30 @@ def of(key: str, shards: int) -> int:
     return zlib.crc32(key.encode()) % shards
 
 
+def name(shard: int, shards: int) -> str:
+    """The name of a shard's file."""
+    return f"data_tfrecord-{shard:05d}-of-{shards:05d}.gz"
+
+
 def paths(uri: str) -> dict[str, str]:
     """The files of a split by their names: what falls to one shard has the same name in every split."""
     return {os.path.basename(path): path for path in sorted(tf.io.gfile.glob(os.path.join(uri, "*")))}
 
 
-class ByShard(beam.DoFn):
-    """Rows to the shards of their first values, as `(shard, rows)` with many rows packed into bytes, for `unpacked`.
+class Pack(beam.DoFn):
+    """Rows by their shards, `(shard, row)`, as `(shard, rows)` with many rows packed into bytes, for `unpacked`.
 
     Runners may hold what is grouped in memory: packed, a row takes a few dozen bytes, and not a few hundred.
     """
 
     def __init__(self, shards: int):
-        self._shards = shards
         self._most = min(_PACKED, max(1, _PENDING // shards))
 
     def start_bundle(self) -> None:
         self._pending: dict[int, list[tuple]] = collections.defaultdict(list)
 
-    def process(self, row: tuple) -> Iterator[tuple[int, bytes]]:
-        shard = of(row[0], self._shards)
+    def process(self, element: tuple[int, tuple]) -> Iterator[tuple[int, bytes]]:
+        shard, row = element
         rows = self._pending[shard]
         rows.append(row)
         if len(rows) == self._most:
@@ -77,46 +78,29 @@ def unpacked(packs: Iterable[bytes]) -> Iterator[tuple]:
 
 
 class Writer:
-    """Writes shards of an Examples artifact, whose splits it names.
+    """Writes files of an Examples artifact, whose splits it names.
 
-    A shard is written under another name and gets its own when all are there. So a try that Beam gave up leaves no rows
+    A file is written under another name and gets its own when all are there. So a try that Beam gave up leaves no rows
     behind, and the order in which a directory lists the files does not depend on which worker was the first.
     """
 
-    def __init__(self, artifacts: list[standard_artifacts.Examples], splits: Sequence[str], shards: int):
+    def __init__(self, artifacts: list[standard_artifacts.Examples], splits: Sequence[str]):
         examples = artifact_utils.get_single_instance(artifacts)
         examples.split_names = artifact_utils.encode_split_names(list(splits))
         self._splits = {split: artifact_utils.get_split_uri(artifacts, split) for split in splits}
         self._unfinished = os.path.join(examples.uri, "unfinished")
-        self._shards = shards
 
-    def write(self, split: str, shard: int, rows: Sequence[Any], values) -> Iterator[tuple[str, str]]:
-        """Writes a shard's rows, in an order that only the shard decides.
-
-        Args:
-          split: one of the splits.
-          shard: its number.
-          rows: what it holds; an empty shard makes no file.
-          values: makes the features' values, as `to_examples` takes them, of a row.
-
-        Yields:
-          for `commit`, the file's path and the one that it is to have.
-        """
-        if not rows:
-            return
-        rows = list(rows)
-        random.Random(shard).shuffle(rows)
-        name = f"data_tfrecord-{shard:05d}-of-{self._shards:05d}.gz"
+    def write(self, split: str, name: str, examples: Iterable[bytes]) -> tuple[str, str]:
+        """Writes a file of serialized examples; returns for `commit` its path and the one that it is to have."""
         path = os.path.join(self._unfinished, f"{uuid.uuid4()}-{name}")
         fileio.makedirs(self._unfinished)
         with tf.io.TFRecordWriter(path, "GZIP") as file:
-            for start in range(0, len(rows), _BATCH):
-                for example in to_examples([values(row) for row in rows[start : start + _BATCH]]):
-                    file.write(example)
-        yield path, os.path.join(self._splits[split], name)
+            for example in examples:
+                file.write(example)
+        return path, os.path.join(self._splits[split], name)
 
     def commit(self, written: beam.PCollection) -> None:
-        """Gives the files that `write` yielded their names."""
+        """Gives the files of which `write` returned the paths their names."""
         written | "Written" >> beam.combiners.ToList() | "Commit" >> beam.Map(self._commit)
 
     def _commit(self, written: Iterable[tuple[str, str]]) -> None:
