@@ -19,6 +19,7 @@ from pipeline import storage
 
 _SOURCE_BYTES = 2**21  # Of the source for each shard: 80,000 rows of a rating as text.
 _LEAST = 8  # So that a few workers have shares of small data that are alike.
+_COMPRESSION = tf.io.TFRecordOptions("GZIP", compression_level=1)  # A third of the default's time, an eighth larger.
 _PACKED = 1000  # Rows in a pack.
 _PENDING = 200_000  # Rows that wait for their pack to be full, at most, of all shards.
 
@@ -94,7 +95,7 @@ class Writer:
         """Writes a file of serialized examples; returns for `commit` its path and the one that it is to have."""
         path = os.path.join(self._unfinished, f"{uuid.uuid4()}-{name}")
         fileio.makedirs(self._unfinished)
-        with tf.io.TFRecordWriter(path, "GZIP") as file:
+        with tf.io.TFRecordWriter(path, _COMPRESSION) as file:
             for example in examples:
                 file.write(example)
         return path, os.path.join(self._splits[split], name)

@@ -38,7 +38,7 @@ class Checks:
 
     def __init__(self, client: Client, config: Canary, examples: list[tf.train.Example], movies: set[str]):
         self._client, self._config, self._movies = client, config, movies
-        inputs = {name: tensor.numpy().tolist() for name, tensor in Queries(examples).inputs.items()}
+        inputs = {name: tensor.numpy().tolist() for name, tensor in Queries.of(examples).inputs.items()}
         self._known = {name: _decoded(values) for name, values in inputs.items()}
         self._problems: list[str] = []
 

@@ -45,7 +45,7 @@ class Executor(base_executor.BaseExecutor):
             with tempfile.TemporaryDirectory() as scratch:  # The artifacts may be in an object store.
                 model_dir = os.path.join(scratch, "model")
                 io_utils.copy_dir(source, model_dir)
-                write_warm_up(model_dir, Queries(examples[:1]))
+                write_warm_up(model_dir, Queries.of(examples[:1]))
                 report |= ask(model_dir, config, examples, movies)
                 if not report["refused_because"]:
                     io_utils.copy_dir(model_dir, path_utils.stamped_model_path(blessing.uri))

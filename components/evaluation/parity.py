@@ -59,7 +59,7 @@ class Parity:
         """
         if not self.examples:
             return None
-        queries = Queries(self.examples)
+        queries = Queries.of(self.examples)
         served = queries.ask(self.model, "rank", movie_id=tf.constant(queries.movies)[:, tf.newaxis])
         keys = row_key(queries.inputs[f.USER_ID.name], queries.movies, queries.inputs[f.TIMESTAMP.name]).numpy()
         place = {key: number for number, key in enumerate(keys)}
@@ -98,7 +98,7 @@ class Parity:
         movies = self._retrieval.candidate({name: tf.constant(values) for name, values in catalogue.features.items()})
         scores = tf.matmul(query, movies, transpose_b=True).numpy()
         row_of = {movie: row for row, movie in enumerate(catalogue.ids)}
-        served = Queries(strangers).ask(self.model, "retrieve")["movie_id"]
+        served = Queries.of(strangers).ask(self.model, "retrieve")["movie_id"]
         k = min(_RECALL_K, served.shape[1])
         recalls = []
         for example, row, found in zip(strangers, scores, served, strict=True):

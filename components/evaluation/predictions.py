@@ -51,9 +51,9 @@ def _seen_by(path: str | None, users: Collection[bytes]) -> dict[bytes, frozense
 
 
 class _Row(NamedTuple):
-    """An eval example with what is known of its user."""
+    """A serialized eval example with what is known of its user."""
 
-    example: tf.train.Example
+    record: bytes
     seen: frozenset[bytes]  # In train.
     movies: list[bytes]  # All the user's eval movies, with the user's first eval example; else none.
     popular: tuple[float, float]  # The true movie's rank under popularity: all movies, and without what was seen.
@@ -90,16 +90,15 @@ class Predict(beam.DoFn):
         for user, numbers in itertools.groupby(order, key=lambda n: users[n]):
             mine = list(numbers)
             seen = seen_by.get(user, frozenset())
-            seen_counts = popularity.counts_of(seen)
-            for number in mine:
-                movie, example = movies[number], tf.train.Example.FromString(records[number])
+            relevant = [movies[number] for number in mine]
+            unfiltered = popularity.ranks(relevant, np.array([]))
+            filtered = popularity.ranks(relevant, popularity.counts_of(seen))
+            for place, (number, movie) in enumerate(zip(mine, relevant, strict=True)):
                 # A movie that was seen is filtered out, so that it cannot be found again.
-                filtered = np.inf if movie in seen else popularity.rank(movie, seen_counts)
-                popular = popularity.rank(movie, np.array([])), filtered
+                popular = unfiltered[place], np.inf if movie in seen else filtered[place]
+                example = tf.train.Example.FromString(records[number])
                 cut = slices.of_example(example, bool(seen), popularity.level(movie))
-                pending.append(
-                    _Row(example, seen, [movies[n] for n in mine] if number == mine[0] else [], popular, cut)
-                )
+                pending.append(_Row(records[number], seen, [] if place else relevant, popular, cut))
                 if len(pending) == _BATCH:
                     yield self._measure(pending, popularity)
                     pending = []
@@ -107,7 +106,7 @@ class Predict(beam.DoFn):
             yield self._measure(pending, popularity)
 
     def _measure(self, rows: list[_Row], popularity: Popularity) -> dict[str, Any]:
-        queries = Queries([row.example for row in rows])
+        queries = Queries([row.record for row in rows])
         liked = queries.ratings >= self._preference_threshold
         popular = np.array([row.popular for row in rows])
         predictions = {o.POPULARITY_UNFILTERED: popular[:, :1], o.POPULARITY: popular[:, 1:]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 import numpy as np
 import tensorflow as tf
 
@@ -18,15 +20,15 @@ _SPEC = {
 
 
 class Queries:
-    """A batch of examples as inputs of `recommend`, `retrieve` and `rank`.
+    """A batch of serialized examples as inputs of `recommend`, `retrieve` and `rank`.
 
     Attributes:
       movies: [n] ids of the true movies.
       ratings: [n] float.
     """
 
-    def __init__(self, examples: list[tf.train.Example]):
-        raw = tf.io.parse_example([example.SerializeToString() for example in examples], _SPEC)
+    def __init__(self, records: Sequence[bytes]):
+        raw = tf.io.parse_example(records, _SPEC)
         self.movies = raw[f.MOVIE_ID.name].numpy()
         self.ratings = raw[f.USER_RATING.name].numpy().astype(float)
         self.inputs = {
@@ -34,6 +36,11 @@ class Queries:
             for name, value in raw.items()
             if name not in (f.MOVIE_ID.name, f.USER_RATING.name)
         }
+
+    @classmethod
+    def of(cls, examples: Iterable[tf.train.Example]) -> Queries:
+        """As the constructor, of examples that are not serialized."""
+        return cls([example.SerializeToString() for example in examples])
 
     def ask(self, model, signature: str, **more: tf.Tensor) -> dict[str, np.ndarray]:
         """A signature's answers to these queries."""
@@ -43,8 +50,3 @@ class Queries:
 def raw_bytes(example: tf.train.Example, name: str) -> list[bytes]:
     """The values of a bytes feature."""
     return list(example.features.feature[name].bytes_list.value)
-
-
-def raw_ints(example: tf.train.Example, name: str) -> list[int]:
-    """The values of an int64 feature."""
-    return list(example.features.feature[name].int64_list.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class Popularity:
         self._falling = np.sort(np.array(list(counts.values()), np.int64))[::-1]
 
     def counts_of(self, movies: Collection[bytes]) -> np.ndarray:
-        """The counts of these movies, rising: what `rank` takes as excluded."""
+        """The counts of these movies, rising: what `ranks` takes as excluded."""
         return np.sort(np.array([self._counts.get(movie, 0) for movie in movies], np.int64))
 
     def mean_count(self, movies: Collection[bytes]) -> float:
@@ -64,12 +64,12 @@ class Popularity:
             return "head"
         return "tail" if count <= self._falling[int(rated * (1 - _TAIL_SHARE))] else "middle"
 
-    def rank(self, movie: bytes, excluded_counts: np.ndarray) -> float:
-        """The middle rank of a movie, from 1, when others with these (rising) counts are left out."""
-        count = self._counts.get(movie, 0)
-        above = np.searchsorted(-self._falling, -count, side="left")
-        not_below = np.searchsorted(-self._falling, -count, side="right") if count else self._movies
-        excluded_above = len(excluded_counts) - np.searchsorted(excluded_counts, count, side="right")
-        excluded_not_below = len(excluded_counts) - np.searchsorted(excluded_counts, count, side="left")
+    def ranks(self, movies: Sequence[bytes], excluded_counts: np.ndarray) -> np.ndarray:
+        """[n] middle ranks of movies, from 1, when others with these (rising) counts are left out."""
+        counts = np.array([self._counts.get(movie, 0) for movie in movies], np.int64)
+        above = np.searchsorted(-self._falling, -counts, side="left")
+        not_below = np.where(counts, np.searchsorted(-self._falling, -counts, side="right"), self._movies)
+        excluded_above = len(excluded_counts) - np.searchsorted(excluded_counts, counts, side="right")
+        excluded_not_below = len(excluded_counts) - np.searchsorted(excluded_counts, counts, side="left")
         first, last = above - excluded_above + 1, not_below - excluded_not_below
-        return float(first + last) / 2
+        return (first + last) / 2

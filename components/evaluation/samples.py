@@ -21,7 +21,7 @@ def sample_users(model, examples: list[tf.train.Example], catalogue: Catalogue) 
     if not chosen:
         return []
     titles = dict(zip(catalogue.ids, catalogue.titles, strict=True)) | {b"": b""}
-    recommended = Queries(chosen).ask(model, "recommend")
+    recommended = Queries.of(chosen).ask(model, "recommend")
     return [
         {
             "user_id": raw_bytes(example, f.USER_ID.name)[0].decode(),

@@ -12,7 +12,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.extractors import slice_key_extractor
 
 from components.evaluation import outputs as o
-from components.evaluation.queries import raw_bytes, raw_ints
+from components.evaluation.queries import raw_bytes
 from pipeline import features as f
 from pipeline.features import Kind
 
@@ -23,7 +23,7 @@ _BAND = 10  # Width of the bands that numbers are sliced into.
 
 def of_example(example: tf.train.Example, warm: bool, popularity_level: str) -> list[str]:
     """The slices of a query, as `feature=value`: its user, its history, its movie, and the features to slice by."""
-    length = len(raw_ints(example, f.HISTORY_TIMESTAMP.name))
+    length = len(example.features.feature[f.HISTORY_TIMESTAMP.name].int64_list.value)
     history = "none" if not length else "short" if length < _SHORT_HISTORY else "long"
     found = [f"user={'warm' if warm else 'cold'}", f"history={history}", f"movie={popularity_level}"]
     for feature in f.SLICED:

@@ -171,10 +171,13 @@ class Recommender(tf.Module):
     def _candidates(self, query, user_id, history_movie_id) -> tuple[tf.Tensor, tf.Tensor]:
         """[B, N] catalogue rows of the best movies that were not seen, and their retrieval scores."""
         wanted = min(self._config.candidates, self._size)
+        width = tf.cast(self._size + 1, tf.int64)
         seen = self._seen(user_id, history_movie_id)
-        longest = tf.cast(tf.reduce_max(seen.row_lengths()), tf.int32)
-        found = self._index.search(query, tf.minimum(wanted + longest, self._size))
-        movies = self._kept(found, ~self._is_in(found, seen), wanted)
+        keys = _distinct(seen.value_rowids() * width + tf.cast(seen.flat_values, tf.int64))
+        most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(keys), keys // width, seen.nrows()))
+        found = self._index.search(query, tf.minimum(wanted + tf.cast(most, tf.int32), self._size))
+        rows = tf.range(seen.nrows())[:, tf.newaxis]
+        movies = self._kept(found, ~_is_in(rows * width + tf.cast(found, tf.int64), keys), wanted)
         scores = self._retrieval_scores(query, movies)
         # An approximate search may order by other scores than the exact ones.
         best = tf.math.top_k(tf.where(movies == self._size, _NO_SCORE, scores), wanted)
@@ -186,16 +189,6 @@ class Recommender(tf.Module):
         trained = tf.ragged.range(tf.gather(self._starts, users), tf.gather(self._starts, users + 1))
         given = tf.RaggedTensor.from_tensor(self._rows(history_movie_id))
         return tf.concat([tf.gather(self._seen_rows, trained), given], axis=1)
-
-    def _is_in(self, movies: tf.Tensor, lists: tf.RaggedTensor) -> tf.Tensor:
-        """Whether each of [B, k] movies is in its row's list, in time that grows with the lists alone."""
-        width = tf.cast(self._size + 1, tf.int64)
-        keys = tf.sort(lists.value_rowids() * width + tf.cast(lists.flat_values, tf.int64))
-        keys = tf.concat([keys, [tf.int64.max]], axis=0)
-        rows = tf.range(tf.shape(movies, tf.int64)[0])[:, tf.newaxis]
-        wanted = tf.reshape(rows * width + tf.cast(movies, tf.int64), [-1])
-        found = tf.gather(keys, tf.searchsorted(keys, wanted)) == wanted
-        return tf.reshape(found, tf.shape(movies))
 
     def _kept(self, movies: tf.Tensor, keep: tf.Tensor, length: int) -> tf.Tensor:
         """The first `length` of each row's movies that are to be kept, in order, filled up with row n."""
@@ -233,6 +226,19 @@ class _Lookup(tf.Module):
 
     def __call__(self, strings: tf.Tensor) -> tf.Tensor:
         return self._table.lookup(strings)
+
+
+def _distinct(keys: tf.Tensor) -> tf.Tensor:
+    """The different ones of [n] keys, rising."""
+    keys = tf.sort(keys)
+    return tf.boolean_mask(keys, tf.concat([keys[1:] != keys[:-1], [True]], 0)[: tf.size(keys)])
+
+
+def _is_in(wanted: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+    """Whether each of the wanted is among the rising keys, in time that grows with neither but by a logarithm."""
+    keys = tf.concat([keys, [tf.int64.max]], 0)
+    flat = tf.reshape(wanted, [-1])
+    return tf.reshape(tf.gather(keys, tf.searchsorted(keys, flat)) == flat, tf.shape(wanted))
 
 
 def _table(values) -> tf.Variable:

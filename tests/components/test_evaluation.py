@@ -58,10 +58,12 @@ def test_popularity_agrees_with_a_full_sort():
     baseline = Popularity({name: int(n) for name, n in zip(names, counts, strict=True) if n}, movies=50)
     seen = set(rng.choice(50, 12, replace=False).tolist())
     excluded = baseline.counts_of([names[i] for i in seen])
-    for i in set(range(50)) - seen:
-        others = [counts[j] for j in range(50) if j not in seen and j != i]
-        expected = 1 + sum(n > counts[i] for n in others) + sum(n == counts[i] for n in others) / 2
-        assert baseline.rank(names[i], excluded) == expected
+    unseen = sorted(set(range(50)) - seen)
+    expected = []
+    for i in unseen:
+        others = [counts[j] for j in unseen if j != i]
+        expected.append(1 + sum(n > counts[i] for n in others) + sum(n == counts[i] for n in others) / 2)
+    assert baseline.ranks([names[i] for i in unseen], excluded).tolist() == expected
 
 
 def test_levels_of_popularity_divide_the_rated_movies():
