@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +17,7 @@ from pipeline.config import Retrieval
 CATALOGUE_FILES = "catalogue_files"  # Key of custom_config, set by RecommenderTrainer.
 TOP_KS = (1, 5, 10, 50, 100)
 _EVAL_BATCH = 1024
+_EVAL_BATCHES = 20  # Every movie is scored for each query: enough to tell how it went. The Evaluator takes all.
 
 
 class QueryTower(tf.keras.Model):
@@ -155,10 +156,16 @@ class RetrievalServable(tf.Module):
         )
 
 
+def validation_batches(files: Collection[str], transform: tft.TFTransformOutput) -> tf.data.Dataset:
+    """What `validate` takes of these eval files, given as patterns: some 20,000 rows at most."""
+    return inputs.dataset(files, transform, _EVAL_BATCH).take(_EVAL_BATCHES)
+
+
 def validate(
-    servable: RetrievalServable, catalogue: Catalogue, eval_batches: tf.data.Dataset, query_names: Sequence[str]
+    servable: RetrievalServable, catalogue: Catalogue, eval_batches: tf.data.Dataset, transform: tft.TFTransformOutput
 ) -> dict[str, float]:
     """FactorizedTopK, matched by the movies' own ids, over the whole catalogue, seen movies included."""
+    query_names = inputs.query_names(transform)
     ks = sorted({min(k, len(catalogue)) for k in TOP_KS})
     index = tfrs.layers.factorized_top_k.BruteForce(k=ks[-1])
     index.index(servable.candidate(_constants(catalogue.features)), identifiers=tf.constant(catalogue.ids))
@@ -195,8 +202,7 @@ def run_fn(fn_args) -> None:
     fitted = training.fit(model, train, config, rows.rows, run_dir)
 
     servable = RetrievalServable(model, transform, config.temperature)
-    eval_batches = inputs.dataset(fn_args.eval_files, transform, _EVAL_BATCH)
-    result = validate(servable, catalogue, eval_batches, inputs.query_names(transform))
+    result = validate(servable, catalogue, validation_batches(fn_args.eval_files, transform), transform)
     training.progress.info(
         "validation, seen movies included: %s",
         ", ".join(f"top-{k} {result[f'top_{k}_categorical_accuracy']:.4f}" for k in TOP_KS),

@@ -23,11 +23,14 @@ from pipeline import processes
 from pipeline.config import Generated
 from pipeline.errors import RunError
 from pipeline.generated import write_generated
+from pipeline.pipeline import code_fingerprint
 from pipeline.report import read_report
 
 # The Trainers' tables and the index grow with users and movies, and so may the memory of these.
 _HOLD_TABLES = ("Trainer.retrieval", "Trainer.ranking", "RecommenderBuilder", "Evaluator", "Canary")
 _ON_BEAM = ("InteractionGen", "Transform", "Evaluator")  # CatalogueGen and StatisticsGen run beside the first two.
+_ONE_EPOCH = ("retrieval.epochs=1", "ranking.epochs=1")
+_UNTRAINED = ("retrieval.epochs=0", "ranking.epochs=0")
 _ROWS_PER_USER = 100
 _POLL_SECONDS = 0.5
 _GIB = 2**30
@@ -48,20 +51,21 @@ def run(
       sizes: interactions of the generated data sets.
       movies: of each of them.
       overrides: `--set` of the runs.
-      output: where data and runs go. Data that is there already is used again, runs are not.
+      output: where data, runs and what was measured of each go. What is there already is not done again.
       json_file: where the figures go as well.
       console: for progress and tables.
 
     Raises:
       RunError: a run failed.
     """
+    overrides = [*_ONE_EPOCH, *overrides]
     found = {}
     for size in sorted(set(sizes)):
         data = os.path.join(os.path.abspath(output), f"data-{size}-{movies}")
         console.print(f"Generating {size:,} interactions …")
         write_generated(Generated(users=max(2, size // _ROWS_PER_USER), movies=movies, interactions=size), data)
         found[size] = _measured(data, overrides, 1, console)
-    two = _measured(data, [*overrides, "retrieval.epochs=0", "ranking.epochs=0"], 2, console)
+    two = _measured(data, [*overrides, *_UNTRAINED], 2, console)
     _print(found, two, console)
     ratios = _ratios(found, two)
     print_targets(ratios, console)
@@ -71,7 +75,15 @@ def run(
 
 
 def _measured(data: str, overrides: Sequence[str], beam_workers: int, console: Console) -> dict[str, Any]:
-    """A run of its own process, with nothing cached: its interactions, and each component's seconds and peak bytes."""
+    """A run of its own process, with nothing cached: its interactions, and each component's seconds and peak bytes.
+
+    Kept beside the data, for when the benchmark is stopped half-way and started again.
+    """
+    kept = Path(f"{data}-workers-{beam_workers}.json")
+    settings = {"overrides": [*overrides], "code": code_fingerprint("pipeline", "components")}
+    if kept.exists() and (before := json.loads(kept.read_text(encoding="utf-8")))["settings"] == settings:
+        console.print(f"Measured before, as {kept} has it", soft_wrap=True)
+        return before["run"]
     output = tempfile.mkdtemp(prefix="run-", dir=os.path.dirname(data))
     console.print(f"Running on {data}, Beam workers: {beam_workers}", soft_wrap=True)
     options = [f"--beam-workers={beam_workers}", *(f"--set={override}" for override in overrides)]
@@ -91,13 +103,15 @@ def _measured(data: str, overrides: Sequence[str], beam_workers: int, console: C
     if process.returncode not in (0, 3):  # 3: not blessed, as a model that was hardly trained may not be.
         raise RunError(f"{' '.join(command)} failed: {''.join(lines[-5:])}")
     report = read_report(output)
-    return {
+    run = {
         "interactions": report["dataset"]["interactions"],
         "total": time.monotonic() - started,
         "seconds": report["seconds"]["components"],
         "peak": peaks[_ALL],
         "peaks": {name: peaks[processes.shown_name(name)] for name in report["seconds"]["components"]},
     }
+    kept.write_text(json.dumps({"settings": settings, "run": run}, indent=2) + "\n", encoding="utf-8")
+    return run
 
 
 def _watch(pid: int, peaks: collections.Counter[str]) -> None:

@@ -155,7 +155,7 @@ def test_validation_counts_hits_by_movie_id(batch, catalogue):
     transform, rows = batch
     model, _ = retrieval_model(batch, catalogue)
     servable = RetrievalServable(model, transform, 1.0)
-    got = validate(servable, catalogue, [rows], inputs.query_names(transform))
+    got = validate(servable, catalogue, [rows], transform)
     constants = {name: tf.constant(values) for name, values in catalogue.features.items()}
     scores = model.query_tower(rows).numpy() @ model.candidate_tower(constants).numpy().T
     best = catalogue.ids[scores.argmax(1)]
