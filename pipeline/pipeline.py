@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
 from tfx.components import StatisticsGen
 from tfx.orchestration import metadata, pipeline
@@ -26,7 +27,7 @@ from components.reproducible_transform.component import ReproducibleTransform
 from components.strict_example_validator.component import StrictExampleValidator
 from pipeline.config import Config
 from pipeline.errors import UserError
-from pipeline.features import available
+from pipeline.features import Kind, available
 from pipeline.schema import build_schema
 
 TRAINERS = ("Trainer.retrieval", "Trainer.ranking")
@@ -95,8 +96,13 @@ def create_pipeline(
         rejected_rows_dir=parameters.rejected_rows,
     )
     catalogue = CatalogueGen(data=data, **place, fingerprint=source)
-    statistics = StatisticsGen(examples=interactions.outputs["examples"])
-    schema_text = text_format.MessageToString(build_schema(available(user_fields)))
+    features = available(user_fields)
+    # Without the histories' movies, which are those of other rows: they would take as long as all the rest.
+    looked_at = [feature.name for feature in features if feature.kind is not Kind.HISTORY_IDS]
+    statistics = StatisticsGen(
+        examples=interactions.outputs["examples"], stats_options=tfdv.StatsOptions(feature_allowlist=looked_at)
+    )
+    schema_text = text_format.MessageToString(build_schema(features))
     schema = CuratedSchema(text=schema_text).with_id("ImportSchemaGen")
     validator = StrictExampleValidator(statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"])
     transform = ReproducibleTransform(

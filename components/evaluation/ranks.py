@@ -44,7 +44,7 @@ class Popularity:
     def __init__(self, counts: Mapping[bytes, int], movies: int):
         self._counts = counts
         self._movies = movies
-        self._falling = np.sort(np.array(list(counts.values()), np.int64))[::-1]
+        self._rising = np.sort(np.array(list(counts.values()), np.int64))
 
     def counts_of(self, movies: Collection[bytes]) -> np.ndarray:
         """The counts of these movies, rising: what `ranks` takes as excluded."""
@@ -59,16 +59,17 @@ class Popularity:
         count = self._counts.get(movie, 0)
         if not count:
             return "never rated"
-        rated = len(self._falling)
-        if count >= self._falling[int(rated * _HEAD_SHARE)]:
+        rated = len(self._rising)
+        if count >= self._rising[-1 - int(rated * _HEAD_SHARE)]:
             return "head"
-        return "tail" if count <= self._falling[int(rated * (1 - _TAIL_SHARE))] else "middle"
+        return "tail" if count <= self._rising[-1 - int(rated * (1 - _TAIL_SHARE))] else "middle"
 
     def ranks(self, movies: Sequence[bytes], excluded_counts: np.ndarray) -> np.ndarray:
         """[n] middle ranks of movies, from 1, when others with these (rising) counts are left out."""
         counts = np.array([self._counts.get(movie, 0) for movie in movies], np.int64)
-        above = np.searchsorted(-self._falling, -counts, side="left")
-        not_below = np.where(counts, np.searchsorted(-self._falling, -counts, side="right"), self._movies)
+        above = len(self._rising) - np.searchsorted(self._rising, counts, side="right")
+        not_below = len(self._rising) - np.searchsorted(self._rising, counts, side="left")
+        not_below = np.where(counts, not_below, self._movies)  # Movies without a rating may have no count.
         excluded_above = len(excluded_counts) - np.searchsorted(excluded_counts, counts, side="right")
         excluded_not_below = len(excluded_counts) - np.searchsorted(excluded_counts, counts, side="left")
         first, last = above - excluded_above + 1, not_below - excluded_not_below
