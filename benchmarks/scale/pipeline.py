@@ -33,6 +33,7 @@ _ONE_EPOCH = ("retrieval.epochs=1", "ranking.epochs=1")
 _UNTRAINED = ("retrieval.epochs=0", "ranking.epochs=0")
 _ROWS_PER_USER = 100
 _POLL_SECONDS = 0.5
+_POLLED_SHARE = 0.02  # Of the time, at most: the kernel walks through all of a process's memory to tell it.
 _GIB = 2**30
 _ALL = "all processes"
 
@@ -120,6 +121,7 @@ def _watch(pid: int, peaks: collections.Counter[str]) -> None:
     Memory that processes share counts in proportion.
     """
     while True:
+        started = time.monotonic()
         try:
             process = psutil.Process(pid)
             if process.status() == psutil.STATUS_ZOMBIE:
@@ -136,7 +138,7 @@ def _watch(pid: int, peaks: collections.Counter[str]) -> None:
             used[name] += memory
             used[_ALL] += memory
         peaks |= used  # The larger of both.
-        time.sleep(_POLL_SECONDS)
+        time.sleep(max(_POLL_SECONDS, (time.monotonic() - started) / _POLLED_SHARE))
 
 
 def _ratios(found: dict[int, dict[str, Any]], two: dict[str, Any]) -> list[tuple[Target, float]]:
