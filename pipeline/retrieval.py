@@ -170,17 +170,19 @@ def validate(
     """
     names = inputs.query_names(transform)
     candidates = servable.candidate(_constants(catalogue.features))
-    rows = tf.lookup.KeyValueTensorInitializer(tf.constant(catalogue.ids), tf.range(len(catalogue)))
-    row_of = tf.lookup.StaticHashTable(rows, default_value=-1)
+    row_of = {movie: row for row, movie in enumerate(catalogue.ids)}
 
     @tf.function(reduce_retracing=True, autograph=False)
-    def ranks(batch: inputs.Batch) -> tf.Tensor:
-        scores = tf.matmul(servable.query({name: batch[name] for name in names}), candidates, transpose_b=True)
-        own = tf.gather(scores, row_of.lookup(batch[f.MOVIE_KEY]), batch_dims=1)
+    def ranks(query: inputs.Batch, true_rows: tf.Tensor) -> tf.Tensor:
+        scores = tf.matmul(servable.query(query), candidates, transpose_b=True)
+        own = tf.gather(scores, true_rows, batch_dims=1)
         return tf.reduce_sum(tf.cast(scores >= own[:, tf.newaxis], tf.float32), axis=1)
 
-    found = np.concatenate([ranks(batch).numpy() for batch in eval_batches])
-    return {f"top_{k}_categorical_accuracy": float((found <= k).mean()) for k in TOP_KS}
+    found = []
+    for batch in eval_batches:
+        true_rows = [row_of[movie] for movie in batch[f.MOVIE_KEY].numpy()]
+        found.append(ranks({name: batch[name] for name in names}, tf.constant(true_rows)).numpy())
+    return {f"top_{k}_categorical_accuracy": float((np.concatenate(found) <= k).mean()) for k in TOP_KS}
 
 
 def _constants(features: dict[str, np.ndarray]) -> inputs.Batch:
