@@ -68,6 +68,18 @@ class Pack(beam.DoFn):
             yield beam.transforms.window.GlobalWindows.windowed_value((shard, _pack(rows)))
 
 
+class PackByKey(beam.PTransform):
+    """As `Pack`, of rows by their keys, `(key, row)`: each goes to the shard of its key."""
+
+    def __init__(self, shards: int):
+        super().__init__()
+        self._shards = shards
+
+    def expand(self, rows: beam.PCollection) -> beam.PCollection:
+        by_shard = rows | "ByShard" >> beam.MapTuple(lambda key, row: (of(key, self._shards), row))
+        return by_shard | "Pack" >> beam.ParDo(Pack(self._shards))
+
+
 def _pack(rows: list[tuple]) -> bytes:
     return zlib.compress(pickle.dumps(rows), 1)
 

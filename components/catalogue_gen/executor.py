@@ -30,8 +30,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             written = (
                 read.rows
                 | FirstRows()
-                | "ByShard" >> beam.MapTuple(lambda movie_id, movie: (shards.of(movie_id, number), movie))
-                | "Pack" >> beam.ParDo(shards.Pack(number))
+                | "Pack" >> shards.PackByKey(number)
                 | "GroupByShard" >> beam.GroupByKey()
                 | "Examples" >> beam.MapTuple(lambda shard, packs: _write(writer, number, shard, packs))
             )

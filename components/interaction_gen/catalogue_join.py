@@ -25,11 +25,7 @@ class MoviesByShard(beam.PTransform):
     def expand(self, collections: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
         rows, movies = collections
         asked = rows | "Ask" >> beam.ParDo(_Ask(self._number)) | "PackAsked" >> beam.ParDo(shards.Pack(self._number))
-        offered = (
-            movies
-            | "Part" >> beam.MapTuple(lambda movie_id, movie: (shards.of(movie_id, self._number), movie))
-            | "PackOffered" >> beam.ParDo(shards.Pack(self._number))
-        )
+        offered = movies | "PackOffered" >> shards.PackByKey(self._number)
         return (
             {"asked": asked, "offered": offered}
             | "Meet" >> beam.CoGroupByKey()

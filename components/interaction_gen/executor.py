@@ -57,8 +57,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             }
             if data.users and tables.table_files(directory, data.users):
                 users = pipeline | "Users" >> ReadTable(directory, data.users, _user)
-                fields = users.rows | "UsersByShard" >> beam.Map(lambda row: (shards.of(row[2][0], number), row[2]))
-                groups["users"] = fields | "PackUsers" >> beam.ParDo(shards.Pack(number))
+                by_user = users.rows | "ByUser" >> beam.Map(lambda row: (row[2][0], row[2]))
+                groups["users"] = by_user | "PackUsers" >> shards.PackByKey(number)
             sides = []
             if split.kind == "global_temporal":
                 hours = read.rows | beam.Map(lambda row: row[2][3] // _HOUR) | beam.combiners.Count.PerElement()

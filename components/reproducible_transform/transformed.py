@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import apache_beam as beam
 import tensorflow as tf
 import tensorflow_transform as tft
+from tensorflow_transform import impl_helper
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 from tfx_bsl.coders import example_coder
-from tfx_bsl.tfxio import tensor_to_arrow
 
 from components import shards
 from pipeline import inputs
@@ -35,9 +35,9 @@ class TransformFile(beam.DoFn):
             lambda records: loaded.apply_transform_model(tf.io.parse_example(records, raw)),
             [tf.TensorSpec([None], tf.string)],
         )
-        specs = transform.transformed_feature_spec().items()
-        self._to_arrow = tensor_to_arrow.TensorsToRecordBatchConverter({name: _type(spec) for name, spec in specs})
-        self._encoder = example_coder.RecordBatchToExamplesEncoder(transform.transformed_metadata.schema)
+        schema = transform.transformed_metadata.schema
+        self._to_arrow = impl_helper.make_tensor_to_arrow_converter(schema)
+        self._encoder = example_coder.RecordBatchToExamplesEncoder(schema)
 
     def process(self, file: tuple[str, str, str]) -> Iterator[tuple[str, str]]:
         split, name, path = file
@@ -46,9 +46,3 @@ class TransformFile(beam.DoFn):
     def _examples(self, path: str) -> Iterator[bytes]:
         for records in inputs.record_batches([path], _ROWS):
             yield from self._encoder.encode(self._to_arrow.convert(self._transform(records)))
-
-
-def _type(spec: tf.io.FixedLenFeature | tf.io.VarLenFeature) -> tf.TypeSpec:
-    if isinstance(spec, tf.io.VarLenFeature):
-        return tf.SparseTensorSpec([None, None], spec.dtype)
-    return tf.TensorSpec([None, *spec.shape], spec.dtype)
