@@ -26,7 +26,7 @@ from google.protobuf import text_format
 from pipeline import processes
 from pipeline.config import NOT_PACKED
 
-_OPTIONS, _JOB, _PID, _THREADS = "options", "job", "pid", "threads"  # What the runner tells the pool.
+_OPTIONS, _JOB, _PID = "options", "job", "pid"  # What the runner tells the pool.
 _MOST_WORKERS = 4  # Unless asked for: each has a few hundred MB of its own.
 # Environment variable with the pool's address, for all processes that this one starts. As an argument of Beam's it
 # would be another one for every run, and TFX reuses what was made with the same arguments only.
@@ -55,8 +55,6 @@ class PoolRunner(FnApiRunner):
             _OPTIONS: json.dumps(options.get_all_options(drop_default=True)),
             _JOB: multiprocessing.current_process().name,
             _PID: str(os.getpid()),
-            # TensorFlow's for an operation. All workers' threads together are no more than there are processors.
-            _THREADS: str(max(1, os.cpu_count() // direct.direct_num_workers)),
         }
         self._default_environment = ExternalEnvironment(os.environ[ADDRESS], told)
         return super().run_pipeline(pipeline, options)
@@ -87,8 +85,6 @@ class _Pool(beam_fn_api_pb2_grpc.BeamFnExternalWorkerPoolServicer):
             "LOGGING_API_SERVICE_DESCRIPTOR": text_format.MessageToString(request.logging_endpoint),
             "PIPELINE_OPTIONS": request.params[_OPTIONS] or "{}",  # Other runners tell none of this.
         }
-        if request.params[_THREADS]:
-            environment["TF_NUM_INTRAOP_THREADS"] = request.params[_THREADS]
         worker = processes.start(request.params[_JOB] or request.worker_id, _work, environment)
         if request.params[_PID]:
             threading.Thread(target=_watch, args=(worker, int(request.params[_PID])), daemon=True).start()
@@ -104,4 +100,5 @@ def _watch(worker: processes.BaseProcess, job: int) -> None:
 
 def _work(environment: dict[str, str]) -> None:
     os.environ.update(environment)
+    processes.share_processors(json.loads(environment["PIPELINE_OPTIONS"]).get("direct_num_workers", 1))
     sdk_worker_main.main([])

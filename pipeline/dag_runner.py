@@ -79,13 +79,10 @@ class DagRunner(tfx_runner.IrBasedRunner):
 
     def _start(self, name: str, pipeline: pipeline_pb2.Pipeline) -> None:
         self._progress.start(name)
-        threads = None
-        if name in self._trainers and self._side_by_side:
-            # Threads that wait for each other and for a processor, too, took a tenth of the time.
-            threads = max(1, os.cpu_count() // len(self._trainers))
+        among = len(self._trainers) if name in self._trainers and self._side_by_side else 1
         receiver, sender = connection.Pipe(duplex=False)
         with sender:
-            arguments = pipeline.SerializeToString(), name, threads, sender
+            arguments = pipeline.SerializeToString(), name, among, sender
             self._running[receiver] = processes.start(name, _run_one, *arguments)
 
     def _receive(self, receiver: connection.Connection) -> None:
@@ -118,10 +115,9 @@ class _Sender(logging.Handler):
         self._sender.send(record.getMessage())
 
 
-def _run_one(pipeline: bytes, name: str, threads: int | None, sender: connection.Connection) -> None:
-    """The main function of a component's process, whose TensorFlow divides an operation among so many threads."""
-    if threads:
-        os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(threads))
+def _run_one(pipeline: bytes, name: str, among: int, sender: connection.Connection) -> None:
+    """The main function of a component's process, one of so many side by side that keep the processors busy."""
+    processes.share_processors(among)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, force=True)
     messages = logging.getLogger("recommender.progress")
     messages.setLevel(logging.INFO)

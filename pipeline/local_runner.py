@@ -19,6 +19,7 @@ from rich.console import Console
 from pipeline import datasets, processes, spans, storage
 from pipeline.config import Config
 from pipeline.errors import RunError, UserError
+from pipeline.fingerprints import model_origin
 from pipeline.generated import write_generated
 from pipeline.progress import LOG_FORMAT, Progress
 from pipeline.report import write_report
@@ -100,7 +101,7 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
     from components.live_model.executor import live_version
     from pipeline.dag_runner import DagRunner
     from pipeline.data_summary import summarise
-    from pipeline.pipeline import PARALLEL, TRAINERS, Parameters, create_pipeline, model_origin
+    from pipeline.pipeline import PARALLEL, TRAINERS, Parameters, create_pipeline
     from pipeline.training import VALIDATION_FILE
 
     connection = _connection(output)

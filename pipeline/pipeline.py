@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection
-from pathlib import Path
 from typing import NamedTuple
 
 import tensorflow_data_validation as tfdv
@@ -26,16 +24,14 @@ from components.recommender_trainer.component import RecommenderTrainer
 from components.reproducible_transform.component import ReproducibleTransform
 from components.strict_example_validator.component import StrictExampleValidator
 from pipeline.config import Config
-from pipeline.errors import UserError
 from pipeline.features import Kind, available
+from pipeline.fingerprints import code_fingerprint
 from pipeline.schema import build_schema
 
 TRAINERS = ("Trainer.retrieval", "Trainer.ranking")
 # On Beam, where several workers write the same as one, or nothing that is trained on. StatisticsGen, too, would be one,
 # but has time enough beside Transform, which waits for a processor then.
 PARALLEL = ("InteractionGen", "CatalogueGen", "Transform", "Evaluator")
-
-_ROOT = Path(__file__).parent.parent
 
 
 class Parameters(NamedTuple):
@@ -71,7 +67,7 @@ def create_pipeline(
       parameters: what differs from run to run.
       data_fingerprint: digest of the source files; "" where they are not known yet.
       user_fields: the optional features of users that the data has.
-      origin: `model_origin`; "" where the data is not known yet.
+      origin: `fingerprints.model_origin`; "" where the data is not known yet.
       live_as_of: as LiveModel's `as_of`.
       pipeline_name: TFX's name of the pipeline.
       pipeline_root: where artifacts are kept.
@@ -190,21 +186,3 @@ def create_pipeline(
         beam_pipeline_args=list(beam_pipeline_args),
         metadata_connection_config=metadata_connection_config,
     )
-
-
-def model_origin(config: Config, data_fingerprint: str) -> str:
-    """Digest of all that decides what the model is: data, configuration, code."""
-    what = config.model_dump_json(exclude={"evaluation", "canary", "kubeflow"})
-    code = code_fingerprint("pipeline", "components")
-    return hashlib.sha256(f"{what}-{data_fingerprint}-{code}".encode()).hexdigest()[:16]
-
-
-def code_fingerprint(*packages: str) -> str:
-    """Digest of the sources of packages: a change in them makes cached outputs stale."""
-    digest = hashlib.sha256()
-    files = sorted(path for package in packages for path in (_ROOT / package).rglob("*.py"))
-    if not files:
-        raise UserError(f"no source files under {_ROOT}: install the package from a directory, not from an archive")
-    for path in files:
-        digest.update(str(path.relative_to(_ROOT)).encode() + path.read_bytes())
-    return digest.hexdigest()[:16]

@@ -59,6 +59,15 @@ def stop(process: BaseProcess) -> None:
     exit_code(process)
 
 
+def share_processors(among: int) -> None:
+    """Gives TensorFlow in this process its share of threads, of so many processes side by side, to divide an operation.
+
+    Threads that wait for each other and for a processor, too, took a tenth of the Trainers' time. What the environment
+    says already counts more.
+    """
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, os.cpu_count() // among)))
+
+
 def shown_name(name: str) -> str:
     """What lists of processes show for a process of that name."""
     return name[:_NAME_LENGTH]

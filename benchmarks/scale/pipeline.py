@@ -22,8 +22,8 @@ from benchmarks.targets import Target, print_targets
 from pipeline import processes
 from pipeline.config import Generated
 from pipeline.errors import RunError
+from pipeline.fingerprints import code_fingerprint
 from pipeline.generated import write_generated
-from pipeline.pipeline import code_fingerprint
 from pipeline.report import read_report
 
 # The Trainers' tables and the index grow with users and movies, and so may the memory of these.

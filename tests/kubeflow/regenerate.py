@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kubeflow.compile import Locations, compile_pipeline, to_yaml
 from pipeline.config import load_config
-from pipeline.pipeline import code_fingerprint
+from pipeline.fingerprints import code_fingerprint
 
 GOLDEN = Path(__file__).parent / "golden" / "pipeline.yaml"
 
