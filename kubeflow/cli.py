@@ -15,7 +15,7 @@ def kubeflow() -> None:
 
     \b
     recommender kubeflow compile --config shop.yaml --image REGISTRY/recommender-pipeline:1 \\
-        --data 's3://shop/{span}' --push-destination s3://models/recommender
+        --data 's3://shop/{span}' --push-destination s3://recommender/models/recommender
     recommender kubeflow submit --host URL --param span=2026-11-24 --param retrieval_epochs=8
     recommender kubeflow schedule --host URL --cron '0 3 * * *'
     recommender kubeflow status --host URL RUN_ID

@@ -50,8 +50,8 @@ def cli() -> None:
 @click.option(
     "--beam-workers",
     type=click.IntRange(min=1),
-    help="Processes of a Beam job. More than one write rows in another order each time, and so train another model; "
-    "by default only statistics and evaluation have more.",
+    help="Processes of a Beam job; the examples are the same whatever their number.  [default: one for each processor, "
+    "four at most, but one for StatisticsGen]",
 )
 @click.option(
     "--beam-arg",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from pipeline import storage
+from pipeline import features, storage
 from pipeline.errors import UserError
 
 CONFIG_DIR = Path(__file__).parent / "configs"
@@ -41,12 +42,29 @@ class Data(_Strict):
     """Where interactions, catalogue and users are read from."""
 
     directory: str | None = None  # `{span}` in it stands for the span.
-    span: str = "latest"  # One day's delivery, say; "latest" is the greatest name there is.
+    span: str = "latest"  # One delivery, all of the data; "latest" is the greatest name there is.
     interactions: Table
     catalogue: Table
     users: Table | None = None
     generated: Generated | None = None
     max_rejected_share: float = Field(0.01, ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _columns_are_fields(self) -> Data:
+        _check_columns("interactions", self.interactions, features.INTERACTION_FIELDS, features.INTERACTION_FIELDS)
+        _check_columns("catalogue", self.catalogue, features.CATALOGUE_FIELDS, [features.MOVIE_ID.name])
+        if self.users:
+            _check_columns("users", self.users, features.USER_FIELDS, [features.USER_ID.name])
+        return self
+
+
+def _check_columns(name: str, table: Table, known: Collection[str], needed: Collection[str]) -> None:
+    for field in needed:
+        if field not in table.columns:
+            raise ValueError(f"{name}.columns has no {field}: map it to one of the table's columns")
+    for field in table.columns:
+        if field not in known:
+            raise ValueError(f"{name}.columns has {field!r}, which is none of {', '.join(known)}")
 
 
 class Generated(_Strict):
@@ -342,7 +360,7 @@ def load_config(name_or_file: str, overrides: list[str] = (), **values: Any) -> 
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
         raise UserError(f"configuration {path.name}: " + "; ".join(lines)) from error
     if config.data.directory:
         config.data.directory = storage.absolute(config.data.directory)

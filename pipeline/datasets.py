@@ -15,11 +15,10 @@ import requests
 from pipeline import storage, tables
 from pipeline.config import Config, Table, config_names, load_config
 from pipeline.errors import UserError
+from pipeline.features import USER_ID
 
 EDITIONS = ("ml-latest-small", "ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m")
 _ARCHIVES = "https://files.grouplens.org/datasets/movielens"
-_REQUIRED = {"interactions": ("user_id", "movie_id", "user_rating", "timestamp"), "catalogue": ("movie_id",)}
-_USER_FIELDS = ("raw_user_age", "user_gender", "user_occupation_text", "user_zip_code")
 
 
 def resolve_data(data: str | None) -> tuple[str, str | None]:
@@ -105,14 +104,11 @@ def check(config: Config) -> None:
     """Fails early, before any component runs, on data that cannot work.
 
     Raises:
-      UserError: a missing or empty file, a header without a mapped column, a mapping without a required field,
-        no readable row, or interactions of a single user or movie.
+      UserError: a missing or empty file, a header without a mapped column, no readable row, or interactions of a single
+        user or movie.
     """
     data = config.data
     for name, table in named_tables(config):
-        for field in _REQUIRED.get(name, ("user_id",)):
-            if field not in table.columns:
-                raise UserError(f"data.{name}.columns has no {field}: map it to one of the table's columns")
         files = tables.table_files(data.directory, table)
         if not files and not table.optional:
             raise UserError(f"{os.path.join(data.directory, table.file)}: no such file (the {name} table)")
@@ -154,7 +150,7 @@ def user_fields(config: Config) -> list[str]:
     users = config.data.users
     if users is None or not tables.table_files(config.data.directory, users):
         return []
-    return [name for name in _USER_FIELDS if name in users.columns]
+    return [name for name in users.columns if name != USER_ID.name]
 
 
 def fingerprint(config: Config) -> str:

@@ -59,6 +59,11 @@ FEATURES = (
     USER_RATING,
 )
 
+# What a table's columns may be mapped to.
+INTERACTION_FIELDS = (USER_ID.name, MOVIE_ID.name, USER_RATING.name, TIMESTAMP.name)
+CATALOGUE_FIELDS = tuple(feature.name for feature in FEATURES if feature.side is Side.CANDIDATE)
+USER_FIELDS = (USER_ID.name, *(feature.name for feature in FEATURES if feature.optional))
+
 # Evaluation is also cut by these: by value, numbers by decade.
 SLICED = [MOVIE_GENRES, *(feature for feature in FEATURES if feature.optional and feature.name != "user_zip_code")]
 

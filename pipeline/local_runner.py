@@ -39,8 +39,8 @@ def run(
       config: the run's configuration.
       output: directory of artifacts, metadata, served versions and report.
       console: for progress.
-      beam_workers: processes of each Beam job, where Beam's arguments name no runner. With more than one the rows of
-        a file come in another order each time. None: one where that would make another model, several elsewhere.
+      beam_workers: processes of each Beam job, where Beam's arguments name no runner. None: several for `PARALLEL`,
+        one elsewhere.
       beam_args: Beam's arguments.
 
     Returns:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import csv
+import datetime
 import math
 import os
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from pipeline import storage
+from pipeline import features, storage
 from pipeline.config import Table
 from pipeline.errors import UserError
 
@@ -97,7 +98,7 @@ def _as_text(value: object) -> str:
     if value is None:
         return ""
     if hasattr(value, "timestamp"):
-        return str(int(value.timestamp()))
+        return str(int((value if value.tzinfo else value.replace(tzinfo=datetime.timezone.utc)).timestamp()))
     return "|".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
@@ -127,7 +128,7 @@ def interaction(values: dict[str, str]) -> tuple[str, str, float, int]:
     Raises:
       ValueError: with the reason, fit for the reject file.
     """
-    for name in ("user_id", "movie_id", "user_rating", "timestamp"):
+    for name in features.INTERACTION_FIELDS:
         if not values[name]:
             raise ValueError(f"missing {name}")
     rating = _number(values, "user_rating")
@@ -155,3 +156,14 @@ def movie(values: dict[str, str], table: Table) -> tuple[str, str, list[str]]:
         raise ValueError("missing movie_id")
     genres = [g.strip() for g in values.get("movie_genres", "").split(table.separator)]
     return values["movie_id"], values.get("movie_title", ""), [g for g in genres if g and g not in table.empty]
+
+
+def user(values: dict[str, str]) -> tuple[str, dict[str, Any]]:
+    """A user row's id and optional features; a field that is empty or cannot be read counts as missing."""
+    fields = {name: value for name, value in values.items() if name != features.USER_ID.name and value}
+    for feature in features.of(features.available(fields), features.Side.QUERY, kinds=[features.Kind.NUMBER]):
+        try:
+            fields[feature.name] = _number(fields, feature.name)
+        except ValueError:
+            del fields[feature.name]
+    return values["user_id"], fields

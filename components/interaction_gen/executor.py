@@ -56,7 +56,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 "movies": (rows, movies) | MoviesByShard(number),
             }
             if data.users and tables.table_files(directory, data.users):
-                users = pipeline | "Users" >> ReadTable(directory, data.users, _user)
+                users = pipeline | "Users" >> ReadTable(directory, data.users, tables.user)
                 by_user = users.rows | "ByUser" >> beam.Map(lambda row: (row[2][0], row[2]))
                 groups["users"] = by_user | "PackUsers" >> shards.PackByKey(number)
             sides = []
@@ -81,16 +81,6 @@ def _by_shard(row: tuple[int, int, tuple], number: int) -> tuple[int, tuple[str,
     """A read row with the user first, and the user's shard."""
     file, line, (user_id, movie_id, rating, timestamp) = row
     return shards.of(user_id, number), (user_id, timestamp, file, line, movie_id, rating)
-
-
-def _user(values: dict[str, str]) -> tuple[str, dict[str, Any]]:
-    """A user row's id and optional features; a field that cannot be read counts as missing."""
-    fields = {name: value for name, value in values.items() if name != "user_id" and value}
-    try:
-        fields["raw_user_age"] = float(fields["raw_user_age"])
-    except (KeyError, ValueError):
-        fields.pop("raw_user_age", None)
-    return values["user_id"], fields
 
 
 def _cut(hours: list[tuple[int, int]], test_share: float) -> int:

@@ -83,11 +83,34 @@ def test_the_data_of_a_file_is_looked_for_beside_it(tmp_path):
     path = tmp_path / "shop.yaml"
     path.write_text(
         "data:\n"
-        "  interactions: {file: i.csv, columns: {user_id: u}}\n"
+        "  interactions: {file: i.csv, columns: {user_id: u, movie_id: m, user_rating: r, timestamp: t}}\n"
         "  catalogue: {file: c.csv, columns: {movie_id: m}}\n"
     )
     config = load_config(str(path))
     assert (config.name, config.data.directory) == ("shop", str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            "data.interactions.columns={user_id: u, movie_id: m, user_rating: r}",
+            "data: interactions.columns has no timestamp",
+        ),
+        (
+            "data.catalogue.columns={movie_id: m, movie_titel: t}",
+            "data: catalogue.columns has 'movie_titel', which is none",
+        ),
+        ("data.users={file: u.csv, columns: {raw_user_age: a}}", "data: users.columns has no user_id"),
+        (
+            "data.users={file: u.csv, columns: {user_id: u, income: i}}",
+            "data: users.columns has 'income', which is none",
+        ),
+    ],
+)
+def test_columns_are_mapped_to_fields(columns, message):
+    with pytest.raises(UserError, match=f"configuration movielens-csv.yaml: {message}"):
+        load_config("movielens-csv", [columns])
 
 
 def test_an_unknown_name_lists_the_known_ones():

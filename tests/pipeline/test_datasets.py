@@ -74,13 +74,6 @@ def test_interactions_that_cannot_work_are_refused(directory, text, message):
         check(directory)
 
 
-def test_a_mapping_without_a_required_field_is_refused(directory):
-    config = load_config("movielens-csv", data__directory=str(directory))
-    del config.data.interactions.columns["timestamp"]
-    with pytest.raises(UserError, match=r"data.interactions.columns has no timestamp"):
-        datasets.check(config)
-
-
 def test_the_fingerprint_follows_the_content(directory):
     config = load_config("movielens-csv", data__directory=str(directory))
     before = datasets.fingerprint(config)

@@ -1,6 +1,7 @@
 """Rows of every supported layout, and what is wrong with those that cannot be read."""
 
 import datetime
+import time
 
 import pyarrow
 import pyarrow.parquet
@@ -59,8 +60,19 @@ def test_movielens_100k_has_a_flag_for_each_genre(tmp_path):
     assert tables.movie(row.values, table) == ("7", "Léon (1994)", ["Action", "Comedy"])
 
 
-def test_parquet_takes_lists_and_timestamps(tmp_path):
-    moment = datetime.datetime(2001, 9, 9, 1, 46, 40, tzinfo=datetime.timezone.utc)
+@pytest.fixture
+def in_new_york(monkeypatch):
+    """This machine's time zone, which must not matter."""
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "America/New_York")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.parametrize("zone", [datetime.timezone.utc, None])
+def test_parquet_takes_lists_and_timestamps(tmp_path, in_new_york, zone):
+    moment = datetime.datetime(2001, 9, 9, 1, 46, 40, tzinfo=zone)
     path = tmp_path / "events.parquet"
     columns = {"who": [7], "what": ["a"], "stars": [4.0], "at": [moment], "kinds": [["x", "y"]]}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
@@ -69,6 +81,11 @@ def test_parquet_takes_lists_and_timestamps(tmp_path):
     (row,) = tables.read_rows(str(path), table)
     assert tables.interaction(row.values) == ("7", "a", 4.0, 1_000_000_000)
     assert tables.movie(row.values, table)[2] == ["x", "y"]
+
+
+def test_a_users_number_that_cannot_be_read_is_missing():
+    read = [tables.user({"user_id": "7", "raw_user_age": age, "user_gender": ""}) for age in ("35", "", "old", "nan")]
+    assert read == [("7", {"raw_user_age": 35.0}), *[("7", {})] * 3]
 
 
 @pytest.mark.parametrize(
