@@ -16,6 +16,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils, standard_artifacts
 
 from pipeline import storage
+from pipeline.errors import UserError
 
 _SOURCE_BYTES = 2**21  # Of the source for each shard: 80,000 rows of a rating as text.
 _LEAST = 8  # So that a few workers have shares of small data that are alike.
@@ -120,7 +121,9 @@ class Writer:
         for directory in self._splits.values():
             fileio.makedirs(directory)
         for path, final in sorted(written, key=lambda pair: pair[1]):
-            if fileio.exists(path):  # Else a try that was given up has done it.
+            if fileio.exists(path):
                 fileio.rename(path, final, overwrite=True)
+            elif not fileio.exists(final):  # Else a try that was given up has done it.
+                raise UserError(f"{path} is not there: the workers of Beam's runner have to share the pipeline's root")
         if fileio.exists(self._unfinished):
             fileio.rmtree(self._unfinished)

@@ -18,6 +18,7 @@ from pipeline.errors import UserError
 from pipeline.features import USER_ID
 
 EDITIONS = ("ml-latest-small", "ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m")
+_SHOWN_REASONS = 3
 _ARCHIVES = "https://files.grouplens.org/datasets/movielens"
 
 
@@ -125,7 +126,8 @@ def check(config: Config) -> None:
                     raise ValueError(row.error)
                 user, movie, _, _ = tables.interaction(row.values)
             except ValueError as error:
-                reasons.append(f"line {row.line}: {error}")
+                if len(reasons) < _SHOWN_REASONS:
+                    reasons.append(f"line {row.line}: {error}")
                 continue
             users.add(user)
             movies.add(movie)
@@ -133,7 +135,7 @@ def check(config: Config) -> None:
                 return
     path = os.path.join(data.directory, data.interactions.file)
     if not users:
-        raise UserError(f"{path}: none of its rows can be read ({'; '.join(reasons[:3])})")
+        raise UserError(f"{path}: none of its rows can be read ({'; '.join(reasons)})")
     short = "user" if len(users) == 1 else "movie"
     raise UserError(f"{path} has interactions of one {short} only: a recommender needs at least two")
 

@@ -16,7 +16,8 @@ from pipeline.config import Retrieval
 CATALOGUE_FILES = "catalogue_files"  # Key of custom_config, set by RecommenderTrainer.
 TOP_KS = (1, 5, 10, 50, 100)
 _EVAL_BATCH = 1024
-_EVAL_BATCHES = 20  # Every movie is scored for each query: enough to tell how it went. The Evaluator takes all.
+_EVAL_ROWS = 20_480  # Every movie is scored for each: enough to tell how it went. The Evaluator takes all.
+_EVAL_SCORES = 2**26  # At once: 256 MB.
 
 
 class QueryTower(tf.keras.Model):
@@ -155,9 +156,10 @@ class RetrievalServable(tf.Module):
         )
 
 
-def validation_batches(files: Collection[str], transform: tft.TFTransformOutput) -> tf.data.Dataset:
+def validation_batches(files: Collection[str], transform: tft.TFTransformOutput, movies: int) -> tf.data.Dataset:
     """What `validate` takes of these eval files, given as patterns: some 20,000 rows at most."""
-    return inputs.dataset(files, transform, _EVAL_BATCH).take(_EVAL_BATCHES)
+    rows = max(1, min(_EVAL_BATCH, _EVAL_SCORES // movies))
+    return inputs.dataset(files, transform, rows).take(_EVAL_ROWS // rows)
 
 
 def validate(
@@ -176,7 +178,7 @@ def validate(
     def ranks(query: inputs.Batch, true_rows: tf.Tensor) -> tf.Tensor:
         scores = tf.matmul(servable.query(query), candidates, transpose_b=True)
         own = tf.gather(scores, true_rows, batch_dims=1)
-        return tf.reduce_sum(tf.cast(scores >= own[:, tf.newaxis], tf.float32), axis=1)
+        return tf.math.count_nonzero(scores >= own[:, tf.newaxis], axis=1)
 
     found = []
     for batch in eval_batches:
@@ -205,7 +207,9 @@ def run_fn(fn_args) -> None:
     fitted = training.fit(model, train, config, rows.rows, run_dir)
 
     servable = RetrievalServable(model, transform, config.temperature)
-    result = validate(servable, catalogue, validation_batches(fn_args.eval_files, transform), transform)
+    result = validate(
+        servable, catalogue, validation_batches(fn_args.eval_files, transform, len(catalogue.ids)), transform
+    )
     training.progress.info(
         "validation, seen movies included: %s",
         ", ".join(f"top-{k} {result[f'top_{k}_categorical_accuracy']:.4f}" for k in TOP_KS),

@@ -51,9 +51,15 @@ def strategy(config: Training) -> tf.distribute.Strategy:
 
 
 def kept_by_chief(directory: str) -> str:
-    """The directory, for the first worker; one to throw away for others, as all have to take part in saving."""
+    """The directory, for the chief; one to throw away for others, as all have to take part in saving."""
     resolver = tf.distribute.get_strategy().cluster_resolver
-    return tempfile.mkdtemp() if resolver and resolver.task_id else directory
+    return directory if not resolver or is_chief(resolver) else tempfile.mkdtemp()
+
+
+def is_chief(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> bool:
+    """Whether this process is the cluster's chief, or its first worker where there is none, or on its own."""
+    jobs = resolver.cluster_spec().jobs
+    return not jobs or (resolver.task_type, resolver.task_id) == ("chief" if "chief" in jobs else "worker", 0)
 
 
 def training_rows(files: Collection[str], transform: tft.TFTransformOutput) -> TrainingRows:
@@ -77,7 +83,7 @@ def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: i
       `train_seconds`, and of the epochs the `losses` and `epoch_seconds`, the first with the tracing.
 
     Raises:
-      UserError: the batches cannot be divided among the replicas.
+      UserError: the batches cannot be divided among the replicas, or the loss is no longer finite.
     """
     started = time.monotonic()
     batch_size, replicas = fitting_batch_size(config, rows), model.distribute_strategy.num_replicas_in_sync
@@ -153,3 +159,5 @@ class _Progress(tf.keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
         self.seconds.append(time.monotonic() - self._started)
         progress.info("epoch %d of %d: loss %.4f", epoch + 1, self._epochs, logs["loss"])
+        if not np.isfinite(logs["loss"]):
+            raise UserError(f"the loss is {logs['loss']} after epoch {epoch + 1}: lower learning_rate or weight_decay")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -95,12 +96,15 @@ def _measured(data: str, overrides: Sequence[str], beam_workers: int, console: C
     lines: list[str] = []
     watcher = threading.Thread(target=_watch, args=(process.pid, peaks))
     watcher.start()
-    for line in process.stdout:
-        lines.append(line)
-        if "] " in line or ": done in" in line:
-            console.print(f"  {line.strip()}", markup=False, highlight=False)
-    process.wait()
-    watcher.join()
+    try:
+        for line in process.stdout:
+            lines.append(line)
+            if "] " in line or ": done in" in line:
+                console.print(f"  {line.strip()}", markup=False, highlight=False)
+        process.wait()
+    finally:
+        process.terminate()  # Where this is interrupted; else it has ended.
+        watcher.join()
     if process.returncode not in (0, 3):  # 3: not blessed, as a model that was hardly trained may not be.
         raise RunError(f"{' '.join(command)} failed: {''.join(lines[-5:])}")
     report = read_report(output)
@@ -111,6 +115,7 @@ def _measured(data: str, overrides: Sequence[str], beam_workers: int, console: C
         "peak": peaks[_ALL],
         "peaks": {name: peaks[processes.shown_name(name)] for name in report["seconds"]["components"]},
     }
+    shutil.rmtree(output)
     kept.write_text(json.dumps({"settings": settings, "run": run}, indent=2) + "\n", encoding="utf-8")
     return run
 

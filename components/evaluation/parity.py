@@ -96,15 +96,15 @@ class Parity:
         features = model_features(raw, self._transform)
         query = self._retrieval.query({name: features[name] for name in self._names})
         movies = self._retrieval.candidate({name: tf.constant(values) for name, values in catalogue.features.items()})
-        scores = tf.matmul(query, movies, transpose_b=True).numpy()
         row_of = {movie: row for row, movie in enumerate(catalogue.ids)}
         served = Queries.of(strangers).ask(self.model, "retrieve")["movie_id"]
         k = min(_RECALL_K, served.shape[1])
         recalls = []
-        for example, row, found in zip(strangers, scores, served, strict=True):
-            row[[row_of[movie] for movie in _history(example) if movie in row_of]] = -np.inf
-            best = catalogue.ids[np.argsort(-row, kind="stable")[: min(k, np.isfinite(row).sum())]]
-            recalls.append(len(set(best) & set(found[:k])) / max(len(best), 1))
+        for number, (example, found) in enumerate(zip(strangers, served, strict=True)):  # All scores would not fit.
+            scores = tf.linalg.matvec(movies, query[number]).numpy()
+            scores[[row_of[movie] for movie in _history(example) if movie in row_of]] = -np.inf
+            best = tf.math.top_k(scores, min(k, np.isfinite(scores).sum())).indices.numpy()
+            recalls.append(len(set(catalogue.ids[best]) & set(found[:k])) / max(len(best), 1))
         return float(np.mean(recalls))
 
     def _as_stranger(self, example: tf.train.Example) -> tf.train.Example:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -21,6 +21,7 @@ from pipeline import features as f
 from pipeline import inputs
 
 _BATCH = 512
+_CELLS = 2**21  # Rows of a batch times what the widest of them has seen, or is judged by: 16 MB a tensor.
 _SEEN = {name: tf.io.FixedLenFeature([], tf.string) for name in (f.USER_ID.name, f.MOVIE_ID.name)}
 _ASKED = _SEEN | {f.TIMESTAMP.name: tf.io.FixedLenFeature([], tf.int64)}
 
@@ -60,6 +61,42 @@ class _Row(NamedTuple):
     slices: list[str]
 
 
+def _rows(shard: _Shard, popularity: Popularity) -> Iterator[_Row]:
+    """A shard's eval examples, by the length of what their users have seen."""
+    asked = inputs.read_columns([shard.eval], _ASKED)
+    users, movies, times = (asked[name] for name in (f.USER_ID.name, f.MOVIE_ID.name, f.TIMESTAMP.name))
+    records = inputs.read_records([shard.eval])
+    seen_by = _seen_by(shard.train, set(users))
+    # By the length of what they have seen, as the longest in a batch decides what the batch costs.
+    order = sorted(range(len(users)), key=lambda n: (len(seen_by.get(users[n], ())), users[n], times[n]))
+    for user, numbers in itertools.groupby(order, key=lambda n: users[n]):
+        mine = list(numbers)
+        seen = seen_by.get(user, frozenset())
+        relevant = [movies[number] for number in mine]
+        unfiltered = popularity.ranks(relevant, np.array([]))
+        filtered = popularity.ranks(relevant, popularity.counts_of(seen))
+        for place, (number, movie) in enumerate(zip(mine, relevant, strict=True)):
+            # A movie that was seen is filtered out, so that it cannot be found again.
+            popular = unfiltered[place], np.inf if movie in seen else filtered[place]
+            example = tf.train.Example.FromString(records[number])
+            cut = slices.of_example(example, bool(seen), popularity.level(movie))
+            yield _Row(records[number], seen, [] if place else relevant, popular, cut)
+
+
+def batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
+    """Up to `_BATCH` rows each, and fewer where one is wide, as tensors are as wide as the widest in a batch."""
+    batch, widest = [], 1
+    for row in rows:
+        width = max(widest, len(row.seen), len(row.movies))
+        if batch and (len(batch) == _BATCH or (len(batch) + 1) * width > _CELLS):
+            yield batch
+            batch, width = [], max(1, len(row.seen), len(row.movies))
+        batch.append(row)
+        widest = width
+    if batch:
+        yield batch
+
+
 class Predict(beam.DoFn):
     """A shard's eval examples to TFMA extracts of up to `_BATCH` queries.
 
@@ -80,30 +117,8 @@ class Predict(beam.DoFn):
         }
 
     def process(self, shard: _Shard, popularity: Popularity) -> Iterator[dict[str, Any]]:
-        asked = inputs.read_columns([shard.eval], _ASKED)
-        users, movies, times = (asked[name] for name in (f.USER_ID.name, f.MOVIE_ID.name, f.TIMESTAMP.name))
-        records = inputs.read_records([shard.eval])
-        seen_by = _seen_by(shard.train, set(users))
-        # By the length of what they have seen, as the longest in a batch decides what the batch costs.
-        order = sorted(range(len(users)), key=lambda n: (len(seen_by.get(users[n], ())), users[n], times[n]))
-        pending: list[_Row] = []
-        for user, numbers in itertools.groupby(order, key=lambda n: users[n]):
-            mine = list(numbers)
-            seen = seen_by.get(user, frozenset())
-            relevant = [movies[number] for number in mine]
-            unfiltered = popularity.ranks(relevant, np.array([]))
-            filtered = popularity.ranks(relevant, popularity.counts_of(seen))
-            for place, (number, movie) in enumerate(zip(mine, relevant, strict=True)):
-                # A movie that was seen is filtered out, so that it cannot be found again.
-                popular = unfiltered[place], np.inf if movie in seen else filtered[place]
-                example = tf.train.Example.FromString(records[number])
-                cut = slices.of_example(example, bool(seen), popularity.level(movie))
-                pending.append(_Row(records[number], seen, [] if place else relevant, popular, cut))
-                if len(pending) == _BATCH:
-                    yield self._measure(pending, popularity)
-                    pending = []
-        if pending:
-            yield self._measure(pending, popularity)
+        for rows in batches(_rows(shard, popularity)):
+            yield self._measure(rows, popularity)
 
     def _measure(self, rows: list[_Row], popularity: Popularity) -> dict[str, Any]:
         queries = Queries([row.record for row in rows])

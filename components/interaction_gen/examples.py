@@ -61,7 +61,8 @@ class ToExamples(beam.DoFn):
                     yield self._rejected(user_id, row, f"movie {movie_id!r} is not in the catalogue")
             accepted, duplicates = histories.without_duplicates(known)
             for row, first in duplicates:
-                yield self._rejected(user_id, row, f"duplicate of line {first}")
+                place = "" if first.file == row.file else f" of {first.file}"
+                yield self._rejected(user_id, row, f"duplicate of line {first.line}{place}")
             test = histories.is_test(user_id, accepted, self._split, cut)
             for row, held_out, history in histories.with_history(accepted, test, self._split):
                 rows[SPLITS[held_out]].append(_Row(user_id, fields.get(user_id, {}), row, history))

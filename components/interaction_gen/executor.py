@@ -23,6 +23,7 @@ from pipeline.errors import UserError
 SUMMARY_FILE = "summary.json"
 _HOUR = 3600
 _SHOWN_REASONS = 3
+_MOST_LISTED = 100_000  # Rejected rows, which one worker holds and writes; all are counted.
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -50,15 +51,17 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 directory, data.catalogue, lambda values: tables.movie(values, data.catalogue)
             )
             movies = catalogue.rows | "Movies" >> FirstRows()
+            rejected = [read[REJECTED], catalogue[REJECTED]]
             rows = read.rows | "ByShard" >> beam.Map(_by_shard, number)
             groups = {
                 "rows": rows | "Pack" >> beam.ParDo(shards.Pack(number)),
                 "movies": (rows, movies) | MoviesByShard(number),
             }
-            if data.users and tables.table_files(directory, data.users):
+            if data.users and (not data.users.optional or tables.table_files(directory, data.users)):
                 users = pipeline | "Users" >> ReadTable(directory, data.users, tables.user)
                 by_user = users.rows | "ByUser" >> beam.Map(lambda row: (row[2][0], row[2]))
                 groups["users"] = by_user | "PackUsers" >> shards.PackByKey(number)
+                rejected.append(users[REJECTED])
             sides = []
             if split.kind == "global_temporal":
                 hours = read.rows | beam.Map(lambda row: row[2][3] // _HOUR) | beam.combiners.Count.PerElement()
@@ -71,9 +74,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | "Examples" >> beam.ParDo(to_examples, *sides).with_outputs(REJECTED, "summary", main="written")
             )
             writer.commit(examples.written)
-            rejected = (read[REJECTED], examples[REJECTED]) | "Rejected" >> beam.Flatten()
-            _write_rejected(rejected, rejected_file)
-            _write_summary(rejected, examples.summary, movies, summary_uri)
+            rejected = [*rejected, examples[REJECTED]] | "Rejected" >> beam.Flatten()
+            listed = rejected | "Listed" >> beam.combiners.Top.Smallest(_MOST_LISTED)
+            listed | "WriteRejected" >> beam.Map(_write_rejected, rejected_file)
+            _write_summary(rejected, listed, examples.summary, movies, summary_uri)
         _check(data, directory, summary_uri, rejected_file)
 
 
@@ -93,28 +97,24 @@ def _cut(hours: list[tuple[int, int]], test_share: float) -> int:
     return 0
 
 
-def _write_rejected(rejected: beam.PCollection, path: str) -> None:
-    """Writes the reject file, whole, sorted by line."""
-
-    def write(rows: list[Rejected]) -> None:
-        fileio.makedirs(os.path.dirname(path))
-        with fileio.open(path, "w") as file:
-            for row in [Rejected._fields, *sorted(rows)]:
-                file.write(to_csv_line(row) + "\n")
-
-    rejected | "Collect" >> beam.combiners.ToList() | "WriteRejected" >> beam.Map(write)
+def _write_rejected(rows: list[Rejected], path: str) -> None:
+    """Writes the reject file, whole."""
+    fileio.makedirs(os.path.dirname(path))
+    with fileio.open(path, "w") as file:
+        for row in [Rejected._fields, *rows]:
+            file.write(to_csv_line(row) + "\n")
 
 
-def _write_summary(rejected, counts, movies, uri: str) -> None:
+def _write_summary(rejected, listed, counts, movies, uri: str) -> None:
     """Writes the counts of the data set as JSON."""
 
-    def write(_, counts: list[dict], reasons: list[str], movies: int) -> None:
-        total = collections.Counter(rejected_rows=len(reasons), movies=movies)
+    def write(_, counts: list[dict], listed: list[Rejected], rejected: int, movies: int) -> None:
+        total = collections.Counter(rejected_rows=rejected, movies=movies)
         for one in counts:
             total.update(one)
         fileio.makedirs(uri)
         with fileio.open(os.path.join(uri, SUMMARY_FILE), "w") as file:
-            shown = [reason for _, reason in sorted(reasons)[:_SHOWN_REASONS]]
+            shown = [f"{os.path.basename(row.file)}, line {row.line}: {row.reason}" for row in listed[:_SHOWN_REASONS]]
             file.write(json.dumps(total | {"first_rejected": shown}, indent=2))
 
     (
@@ -124,8 +124,9 @@ def _write_summary(rejected, counts, movies, uri: str) -> None:
         >> beam.Map(
             write,
             beam.pvalue.AsList(counts),
-            beam.pvalue.AsList(rejected | beam.Map(lambda r: (r.line, f"line {r.line}: {r.reason}"))),
-            beam.pvalue.AsSingleton(movies | beam.combiners.Count.Globally()),
+            beam.pvalue.AsSingleton(listed),
+            beam.pvalue.AsSingleton(rejected | "CountRejected" >> beam.combiners.Count.Globally()),
+            beam.pvalue.AsSingleton(movies | "CountMovies" >> beam.combiners.Count.Globally()),
         )
     )
 
@@ -136,9 +137,9 @@ def _check(data: Data, directory: str, summary_uri: str, rejected_file: str) -> 
     rejected, accepted = summary["rejected_rows"], summary["interactions"]
     if rejected > data.max_rejected_share * (rejected + accepted):
         raise UserError(
-            f"{rejected} of {rejected + accepted} rows of {os.path.join(directory, data.interactions.file)} were "
-            f"rejected, more than the allowed {data.max_rejected_share:.2%}: {'; '.join(summary['first_rejected'])}. "
-            f"All are listed in {rejected_file}; mend them, or raise data.max_rejected_share"
+            f"{directory}: {rejected} rows were rejected and {accepted} interactions accepted, more than the allowed "
+            f"{data.max_rejected_share:.2%}: {'; '.join(summary['first_rejected'])}. "
+            f"They are listed in {rejected_file}; mend them, or raise data.max_rejected_share"
         )
     for split in SPLITS:
         if not summary[split]:

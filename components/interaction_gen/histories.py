@@ -22,15 +22,15 @@ class Interaction(NamedTuple):
     movie_genres: list[str]
 
 
-def without_duplicates(rows: Iterable[Interaction]) -> tuple[list[Interaction], list[tuple[Interaction, int]]]:
-    """A user's rows in order, and the duplicates (same movie and second), each with the line it repeats."""
+def without_duplicates(rows: Iterable[Interaction]) -> tuple[list[Interaction], list[tuple[Interaction, Interaction]]]:
+    """A user's rows in order, and the duplicates (same movie and second), each with the row it repeats."""
     kept, duplicates, first = [], [], {}
     for row in sorted(rows, key=lambda row: row[:3]):
-        line = first.setdefault((row.movie_id, row.timestamp), row.line)
-        if line == row.line:
+        original = first.setdefault((row.movie_id, row.timestamp), row)
+        if original is row:
             kept.append(row)
         else:
-            duplicates.append((row, line))
+            duplicates.append((row, original))
     return kept, duplicates
 
 

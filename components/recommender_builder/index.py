@@ -65,6 +65,7 @@ class ScannIndex(tf.Module):
         hashed = "scann_tree" if rows >= _TREE_FROM else "scann_hashed"
         self.kind = hashed if rows >= _BRUTE_FORCE_BELOW else "scann_brute_force"
         self.leaves = round(math.sqrt(rows)) if self.kind == "scann_tree" else None
+        self._rows = rows
         self._sample = min(rows, _TREE_SAMPLE)
         builder = self.configured(scann_ops.builder(vectors, neighbours, "dot_product"), neighbours)
         self._state = builder.build().serialize_to_module()
@@ -85,7 +86,10 @@ class ScannIndex(tf.Module):
         return builder.reorder(round(max(_REORDERED) * neighbours))
 
     def search(self, queries: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
-        """[B, D] queries to the [B, k] candidates of the highest approximate score, best first."""
+        """[B, D] queries to the [B, k] candidates of the highest approximate score, best first.
+
+        Where the leaves that are searched hold fewer, n, which is no candidate, fills up.
+        """
         return self._search(queries, k, self.settings)
 
     def _search(self, queries: tf.Tensor, k: tf.Tensor, settings: Settings) -> tf.Tensor:
@@ -104,13 +108,18 @@ class ScannIndex(tf.Module):
             state.dp_norms,
             shared_name=self._shared_name,
         )
+        leaves = settings.leaves
+        if leaves:  # At least what holds twice the k, as a long history asks for many.
+            leaves = tf.clip_by_value(2 * k * self.leaves // self._rows + 1, leaves, self.leaves)
         found = scann_ops.ScannSearcher(handle).search_batched(
             queries,
             final_num_neighbors=k,
             pre_reorder_num_neighbors=tf.cast(tf.math.ceil(settings.reordered * tf.cast(k, tf.float32)), tf.int32),
-            leaves_to_search=settings.leaves,
+            leaves_to_search=leaves,
         )
-        return tf.ensure_shape(found.indices, [None, None])  # ScaNN's ops do not tell their shapes.
+        # ScaNN fills up with candidate 0 at a distance that is not a number, and its ops do not tell their shapes.
+        candidates = tf.where(tf.math.is_nan(found.distances), self._rows, found.indices)
+        return tf.ensure_shape(candidates, [None, None])
 
     def _tuned(self, neighbours: int, queries: np.ndarray, truth: np.ndarray, recall: float) -> Settings:
         leaves = rising(_LEAST_LEAVES_SHARE * self.leaves, self.leaves, 1.4) if self.leaves else [None]

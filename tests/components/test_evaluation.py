@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 
-from components.evaluation import metrics, slices
+from components.evaluation import metrics, predictions, slices
 from components.evaluation import outputs as o
 from components.evaluation.figures import LIVE, POPULARITY, Measured, build_eval_config
 from components.evaluation.ranks import Popularity, list_ranks
@@ -23,6 +23,16 @@ def ranks(ids, scores, relevant):
 
 def test_ranks_count_from_one_and_are_infinite_outside_the_list():
     assert ranks([b"a", b"b", b"c"], [3.0, 2.0, 1.0], [b"c", b"a", b"z"]) == [3, 1, INF]
+
+
+def test_wide_rows_come_in_small_batches(monkeypatch):
+    monkeypatch.setattr(predictions, "_BATCH", 8)
+    monkeypatch.setattr(predictions, "_CELLS", 100)
+    widths = [1] * 10 + [30] * 4 + [200] * 2 + [1] * 2
+    rows = [predictions._Row(b"", frozenset(range(width)), [], (1.0, 1.0), []) for width in widths]
+    batches = list(predictions.batches(rows))
+    assert [len(batch) for batch in batches] == [8, 3, 3, 1, 1, 2]
+    assert [row for batch in batches for row in batch] == rows
 
 
 def test_equal_scores_share_the_middle_rank():

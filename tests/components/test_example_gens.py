@@ -97,9 +97,30 @@ def test_bad_rows_are_listed_and_counted(tmp_path):
 
 def test_too_many_bad_rows_stop_the_run_and_leave_the_list(tmp_path):
     write(tmp_path, [*RATINGS, "a,1,good,600"])
-    with pytest.raises(UserError, match=r"1 of 7 rows of .*ratings.csv.*1.00%: line 8: user_rating 'good'.*rows.csv"):
+    with pytest.raises(
+        UserError, match=r"1 rows were rejected and 6 .*1.00%: ratings.csv, line 8: user_rating 'good'.*rows.csv"
+    ):
         generate(tmp_path)
     assert "good" in (tmp_path / "rejected" / "rows.csv").read_text()
+
+
+def test_bad_rows_of_the_catalogue_are_listed_before_what_follows_from_them(tmp_path):
+    write(tmp_path, RATINGS)
+    (tmp_path / "movies.csv").write_text(MOVIES + "4,Unquoted, The,Drama\n")
+    with (tmp_path / "ratings.csv").open("a") as file:
+        file.write("a,4,5,600\n")
+    generate(tmp_path, **{"data.max_rejected_share": 0.9})
+    with (tmp_path / "rejected" / "rows.csv").open() as file:
+        rows = [(os.path.basename(row["file"]), row["reason"]) for row in csv.DictReader(file)]
+    assert rows == [("movies.csv", "4 fields instead of 3"), ("ratings.csv", "movie '4' is not in the catalogue")]
+
+
+def test_a_long_list_of_bad_rows_is_cut_and_all_are_counted(tmp_path, monkeypatch):
+    monkeypatch.setattr(interaction_gen, "_MOST_LISTED", 2)
+    write(tmp_path, RATINGS + ["a,1,good,600"] * 5)
+    generate(tmp_path, **{"data.max_rejected_share": 0.9})
+    assert len((tmp_path / "rejected" / "rows.csv").read_text().splitlines()) == 1 + 2
+    assert json.loads((tmp_path / "summary" / "summary.json").read_text())["rejected_rows"] == 5
 
 
 def test_a_split_without_eval_rows_is_an_error(tmp_path):

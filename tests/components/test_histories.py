@@ -25,7 +25,14 @@ def test_duplicates_keep_the_first_line_and_name_it():
     rows = [row(5, "a", line=9), row(5, "a", line=2), row(6, "a", line=3)]
     kept, duplicates = histories.without_duplicates(rows)
     assert [one.line for one in kept] == [2, 3]
-    assert [(one.line, first) for one, first in duplicates] == [(9, 2)]
+    assert [(one.line, first.line) for one, first in duplicates] == [(9, 2)]
+
+
+def test_a_duplicate_on_the_same_line_of_another_file_is_one():
+    rows = [row(5, "a", line=2)._replace(file=file) for file in ("second.csv", "first.csv")]
+    kept, duplicates = histories.without_duplicates(rows)
+    assert [one.file for one in kept] == ["first.csv"]
+    assert duplicates == [(rows[0], rows[1])]
 
 
 def test_chronological_split_holds_out_the_last_fifth():

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import components.recommender_builder.index as index_module
-from components.recommender_builder.index import build_index, described
+from components.recommender_builder.index import Settings, build_index, described
 from pipeline.config import Index
 
 RNG = np.random.default_rng(0)
@@ -68,6 +68,22 @@ def test_an_index_is_tuned_to_the_recall_that_is_wanted(clustered, tree_from, mo
     assert recall(thorough, vectors, others) > 0.97
     assert described(thorough, vectors, queries, 100)["tuning_recall"] >= 0.99
     assert modest.settings != thorough.settings
+
+
+def test_a_tree_finds_as_many_as_are_asked_for(clustered, monkeypatch):
+    monkeypatch.setattr(index_module, "_TREE_FROM", 20_000)
+    vectors, queries, _ = clustered
+    index = build_index(Index(recall=0.5), vectors, queries)
+    assert index.settings.leaves < 20  # Of 158, with about 158 vectors each.
+    found = index.search(tf.constant(queries), tf.constant(12_000)).numpy()
+    for row in found:
+        real = row[row < len(vectors)]
+        assert len(np.unique(real)) == len(real) > 11_000
+    index.leaves, index.settings = 1, Settings(1, 1.0)  # As where leaves are of very different sizes.
+    for row in index.search(tf.constant(queries), tf.constant(1000)).numpy():
+        real = row < len(vectors)
+        assert len(np.unique(row[real])) == real.sum() < 1000
+        assert (row[~real] == len(vectors)).all()
 
 
 def test_the_settings_stay_with_a_saved_index(clustered, tmp_path):

@@ -4,10 +4,12 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pipeline import inputs, training
 from pipeline.catalogue import Catalogue
 from pipeline.config import Ranking, Retrieval, Training
+from pipeline.errors import UserError
 from pipeline.ranking import RankingModel
 from pipeline.retrieval import RetrievalModel
 
@@ -52,3 +54,28 @@ def test_training_learns_the_rows(transformed, tmp_path, kind):
 def test_validation_is_written_beside_the_logs(tmp_path):
     training.write_validation({"rmse": float(np.float32(0.5))}, str(tmp_path))
     assert json.loads((tmp_path / training.VALIDATION_FILE).read_text()) == {"rmse": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "task", "expected"),
+    [
+        ([], (None, None), True),
+        (["worker"], ("worker", 0), True),
+        (["worker"], ("worker", 1), False),
+        (["chief", "worker"], ("chief", 0), True),
+        (["chief", "worker"], ("worker", 0), False),
+    ],
+)
+def test_one_process_of_a_cluster_is_its_chief(jobs, task, expected):
+    spec = tf.train.ClusterSpec({job: [f"{job}{n}:1" for n in range(2)] for job in jobs})
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(spec, task_type=task[0], task_id=task[1])
+    assert training.is_chief(resolver) == expected
+
+
+def test_a_training_that_diverges_is_stopped(transformed, tmp_path):
+    transform, file = transformed
+    rows = training.training_rows([file], transform)
+    config = Ranking(epochs=5, batch_size=4, weight_decay=0, learning_rate=1e30)
+    batches = inputs.dataset([file], transform, 4, shuffle_seed=1)
+    with pytest.raises(UserError, match=r"the loss is (nan|inf) after epoch \d: lower learning_rate"):
+        training.fit(RankingModel(config, transform, rows), batches, config, rows.rows, str(tmp_path))
