@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
 import time
+from collections.abc import Iterator
 
+from tensorflow.saved_model import SAVED_MODEL_FILENAME_PB
 from tfx.utils import io_utils
 
 from pipeline.storage import is_remote
@@ -20,20 +24,25 @@ class Directory:
         self._path = path
 
     def versions(self) -> list[int]:
-        names = os.listdir(self._path) if os.path.isdir(self._path) else []
-        return sorted(int(name) for name in names if name.isdigit())
+        """Those that hold a model, as half a one may be left where somebody stopped removing it; rising."""
+        return [version for version in self._names() if os.path.isfile(self._file(version, SAVED_MODEL_FILENAME_PB))]
 
-    def add(self, model_dir: str, version: int) -> str:
-        """Copies a SavedModel, from wherever it is; returns where it went. Left-overs of a killed push are removed."""
+    def add(self, model_dir: str) -> tuple[int, str]:
+        """Copies a SavedModel, from wherever it is; returns its version and where it went.
+
+        Left-overs of a killed push are removed. A push that is under way is waited for.
+        """
         os.makedirs(self._path, exist_ok=True)
-        for name in os.listdir(self._path):
-            if name.startswith(archives.SCRATCH_PREFIX):
-                shutil.rmtree(os.path.join(self._path, name))
-        scratch = os.path.join(self._path, f"{archives.SCRATCH_PREFIX}{version}")
-        destination = os.path.join(self._path, str(version))
-        io_utils.copy_dir(model_dir, scratch)
-        os.rename(scratch, destination)
-        return destination
+        with _locked(self._path):
+            for name in os.listdir(self._path):
+                if name.startswith(archives.SCRATCH_PREFIX):
+                    shutil.rmtree(os.path.join(self._path, name))
+            version = _next_version(self._names())
+            scratch = os.path.join(self._path, f"{archives.SCRATCH_PREFIX}{version}")
+            destination = os.path.join(self._path, str(version))
+            io_utils.copy_dir(model_dir, scratch)
+            os.rename(scratch, destination)
+        return version, destination
 
     def copy(self, version: int, directory: str) -> None:
         """Copies a version to wherever `directory` is."""
@@ -41,11 +50,29 @@ class Directory:
 
     def read(self, version: int, name: str) -> bytes | None:
         """One file of a version; None where it has no such file."""
-        path = os.path.join(self._path, str(version), name)
+        path = self._file(version, name)
         if not os.path.exists(path):
             return None
         with open(path, "rb") as file:
             return file.read()
+
+    def _names(self) -> list[int]:
+        names = os.listdir(self._path) if os.path.isdir(self._path) else []
+        return sorted(int(name) for name in names if name.isdigit())
+
+    def _file(self, version: int, name: str) -> str:
+        return os.path.join(self._path, str(version), name)
+
+
+@contextlib.contextmanager
+def _locked(directory: str) -> Iterator[None]:
+    """Holds a directory for one process at a time; a process that is killed lets go of it."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class Store:
@@ -58,14 +85,16 @@ class Store:
         self._url = url
 
     def versions(self) -> list[int]:
+        """All of them; rising."""
         return archives.versions(self._url)
 
-    def add(self, model_dir: str, version: int) -> str:
-        """As for `Directory`."""
+    def add(self, model_dir: str) -> tuple[int, str]:
+        """As for `Directory`, but that a store has no locks: two pushes in one second leave the later one's model."""
+        version = _next_version(self.versions())
         with tempfile.TemporaryDirectory() as scratch:
             local = os.path.join(scratch, "model")
             io_utils.copy_dir(model_dir, local)
-            return archives.upload(local, self._url, version)
+            return version, archives.upload(local, self._url, version)
 
     def copy(self, version: int, directory: str) -> None:
         """As for `Directory`."""
@@ -84,6 +113,11 @@ def destination(path: str) -> Directory | Store:
     return Store(path.rstrip("/")) if is_remote(path) else Directory(path)
 
 
-def next_version(versions: list[int]) -> int:
+def push(model_dir: str, path: str) -> tuple[int, str]:
+    """Makes a SavedModel a new version of the push destination at `path`; returns the version and where it is."""
+    return destination(path).add(model_dir)
+
+
+def _next_version(versions: list[int]) -> int:
     """The time in seconds, or one more than the highest that is there."""
     return max([int(time.time()), *(version + 1 for version in versions)])

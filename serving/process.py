@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import requests
 
-from serving.errors import ServingError
+from serving.errors import NotLoaded, ServingError
 
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.1
@@ -42,7 +42,8 @@ def running_server(
       ready_seconds: how long to wait for the model.
 
     Raises:
-      ServingError: the server or the model did not come up; says why.
+      NotLoaded: the server refuses the model; says why.
+      ServingError: the server did not come up; says why.
     """
     ports = Ports(_free_port(), _free_port())
     with tempfile.TemporaryDirectory() as base_path, tempfile.TemporaryFile("w+") as log:
@@ -80,19 +81,21 @@ def _container(image: str, versions: dict[int, str], ports: Ports, model_name: s
 def _wait_until_ready(server, log, rest_port: int, model_name: str, version: int, ready_seconds: float) -> None:
     url = f"http://{_HOST}:{rest_port}/v1/models/{model_name}/versions/{version}"
     deadline = time.monotonic() + ready_seconds
+    session = requests.Session()
+    session.trust_env = False  # No proxy has to do with this machine.
     while time.monotonic() < deadline:
         if server.poll() is not None:
             log.seek(0)
             lines = [line.strip() for line in log if line.strip()][-_LAST_LINES:]
             raise ServingError(f"the server stopped with status {server.returncode}: {' … '.join(lines)}")
         with contextlib.suppress(requests.ConnectionError, requests.Timeout):
-            answer = requests.get(url, timeout=ready_seconds)
+            answer = session.get(url, timeout=ready_seconds)
             if answer.ok:
                 status = answer.json()["model_version_status"][0]
                 if status["state"] == "AVAILABLE":
                     return
                 if status["state"] == "END":
-                    raise ServingError(f"the model does not load: {status['status']['error_message']}")
+                    raise NotLoaded(f"the model does not load: {status['status']['error_message']}")
         time.sleep(_POLL_SECONDS)
     raise ServingError(f"the server was not ready within {ready_seconds:g} s")
 

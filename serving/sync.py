@@ -20,17 +20,26 @@ _log = logging.getLogger("recommender.sync")
 def mirror(source: str, directory: str, keep: int) -> None:
     """Makes `directory` hold the newest `keep` versions of `source`, each appearing whole, and no others.
 
+    Raises what keeps a version from coming, once the others are there.
+
     A source that holds none is taken for one that is not there yet, and leaves the directory as it is.
     """
     os.makedirs(directory, exist_ok=True)
     wanted = archives.versions(source)[-keep:]
     if not wanted:
         return
-    for version in wanted:
+    failed = None
+    for version in reversed(wanted):  # The newest first. A damaged one does not keep the others away.
         path = os.path.join(directory, str(version))
         if not os.path.isdir(path):
-            archives.download(source, version, path)
+            try:
+                archives.download(source, version, path)
+            except Exception as error:
+                failed = failed or error
+                continue
             _log.info("version %d is there", version)
+    if failed:
+        raise failed  # Before anything is removed: it may be all that there is.
     for name in os.listdir(directory):
         if name.startswith(archives.SCRATCH_PREFIX) or (name.isdigit() and int(name) not in wanted):
             _remove(os.path.join(directory, name))

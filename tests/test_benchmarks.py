@@ -63,6 +63,10 @@ def test_cold_users_are_told_apart():
     cold = Dataset(data.users, data.movies, without_first.tocsr(), data.train_pairs, data.eval_users, data.eval_movies)
     assert cold.warm.tolist() == [False] * 3 + [True] * 117
     assert "cold_filtered_ndcg_at_10" in measure(cold, lambda users: np.ones((len(users), 30)))
+    for name in ("ease", "ials"):
+        scores = baselines.BASELINES[name](cold, 1)(np.array([0, 1]))
+        np.testing.assert_array_equal(scores[0], baselines.popularity(cold, 1)(np.array([0]))[0])
+        assert not np.array_equal(scores[0], scores[1])
 
 
 def test_every_ablation_changes_one_value_of_the_default_configuration():

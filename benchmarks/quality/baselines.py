@@ -23,8 +23,15 @@ def popularity(data: Dataset, seed: int) -> Scores:
     return lambda users: np.tile(counts, (len(users), 1))
 
 
+def _popular_for_strangers(data: Dataset, scores: Scores) -> Scores:
+    """For users without a train interaction, of whom a model of interactions says nothing, the most popular."""
+    known = data.train.getnnz(axis=1) > 0
+    popular = popularity(data, 0)
+    return lambda users: np.where(known[users][:, np.newaxis], scores(users), popular(users))
+
+
 def ease(data: Dataset, seed: int) -> Scores:
-    """EASE (Steck, WWW 2019): the closed-form item-item regression with a zero diagonal."""
+    """EASE (Steck, WWW 2019): the closed-form item-item regression with a zero diagonal; popularity for strangers."""
     rated = np.flatnonzero(data.train.getnnz(axis=0))
     if len(rated) > _EASE_MAX_MOVIES:
         raise MemoryError(f"EASE needs a dense matrix of {len(rated)} movies squared")
@@ -40,15 +47,15 @@ def ease(data: Dataset, seed: int) -> Scores:
         found[:, rated] = matrix[users] @ weights
         return found
 
-    return scores
+    return _popular_for_strangers(data, scores)
 
 
 def ials(data: Dataset, seed: int) -> Scores:
-    """Implicit ALS (Hu, Koren and Volinsky, ICDM 2008), 64 factors."""
+    """Implicit ALS (Hu, Koren and Volinsky, ICDM 2008), 64 factors; popularity for strangers."""
     model = AlternatingLeastSquares(
         factors=_FACTORS, regularization=20.0, alpha=2.0, iterations=20, random_state=seed, use_gpu=False
     )
-    return _fitted(model, data)
+    return _popular_for_strangers(data, _fitted(model, data))
 
 
 def bpr(data: Dataset, seed: int) -> Scores:

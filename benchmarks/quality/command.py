@@ -87,7 +87,8 @@ def _baseline(name: str, data: Dataset, seeds: Sequence[int], console: Console) 
 
 
 def _mean(runs: list[dict[str, float]]) -> dict[str, float]:
-    return {name: float(np.mean([run[name] for run in runs])) for name in runs[0]}
+    named = [name for name in runs[0] if all(name in run for run in runs)]  # Some figures need rows of a kind.
+    return {name: float(np.mean([run[name] for run in runs])) for name in named}
 
 
 def _check_agreement(output: str, popularity: dict[str, float]) -> None:
@@ -106,7 +107,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.print(_table("the same, seen movies included", models, _UNFILTERED))
     console.print(_table("filtered, each user one query; and by user", models, _BY_USER))
     mine = models["ours"]
-    console.print("ours: " + ", ".join(f"{name} {mine[name]:.4f}" for name in _RANKING))
+    console.print("ours: " + ", ".join(f"{name} {mine[name]:.4f}" for name in _RANKING if name in mine))
     cold = [name for name in mine if name.startswith(("never_rated", "new_user"))]
     console.print("cold start: " + ", ".join(f"{name} {mine[name]:.4f}" for name in cold))
     if "ablations" in result:

@@ -32,16 +32,17 @@ def run(config: Config, seed: int, output: str, console: Console) -> dict[str, f
         "rmse": metrics["ranking"]["rmse"],
         "two_stage_ndcg_at_10_before": two_stage["ndcg_at_10_before"],
         "two_stage_ndcg_at_10_after": two_stage["ndcg_at_10_after"],
-        "two_stage_gain": two_stage["ndcg_at_10_after"] / two_stage["ndcg_at_10_before"],
         "train_seconds": sum(_train_seconds(output, name) for name in ("Trainer.retrieval", "Trainer.ranking")),
     }
+    if before := two_stage["ndcg_at_10_before"]:
+        figures["two_stage_gain"] = two_stage["ndcg_at_10_after"] / before
     names = ("filtered_top_100_categorical_accuracy", "filtered_ndcg_at_10")
     for user in ("warm", "cold"):
         if slice_ := metrics["slices"].get(f"user={user}"):
             figures |= {f"{user}_{name}": slice_[name] for name in names}
     if never := metrics["slices"].get("movie=never rated"):
         figures |= {f"never_rated_{name}": never[name] for name in names}
-    return figures | _new_users(output)
+    return {name: value for name, value in (figures | _new_users(output)).items() if value is not None}
 
 
 def _train_seconds(output: str, trainer: str) -> float:
@@ -76,7 +77,7 @@ def _new_users(output: str) -> dict[str, float]:
 
 
 def _sample(examples_uri: str) -> dict[str, Any]:
-    """The first eval interactions with at least three entries of history, most recent first."""
+    """The first eval interactions with at least three entries of history before them, most recent first."""
     spec = {
         "movie_id": tf.io.FixedLenFeature([], tf.string),
         "timestamp": tf.io.FixedLenFeature([], tf.int64),
@@ -85,8 +86,14 @@ def _sample(examples_uri: str) -> dict[str, Any]:
     }
     files = tf.io.gfile.glob(os.path.join(examples_uri, "Split-eval", "*"))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP").map(lambda r: tf.io.parse_single_example(r, spec))
-    long_enough = records.filter(lambda row: tf.size(row["history_movie_id"]) >= _FEW).take(_SAMPLE)
+    long_enough = records.map(_of_the_past).filter(lambda row: tf.size(row["history_movie_id"]) >= _FEW).take(_SAMPLE)
     cut = long_enough.map(
         lambda row: {name: value[:_FEW] if "history" in name else value for name, value in row.items()}
     )
     return next(cut.batch(_SAMPLE).as_numpy_iterator(), {name: np.empty((0, _FEW)) for name in spec})
+
+
+def _of_the_past(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Without the entries of the history that come after the row, as there are where rows are held out at random."""
+    past = row["history_timestamp"] <= row["timestamp"]
+    return {name: tf.boolean_mask(value, past) if "history" in name else value for name, value in row.items()}

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from serving.errors import ServingError
+
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 _WARM_UP = 5  # Requests for each client that are not counted: they make connections.
 
@@ -21,7 +23,6 @@ class Load(NamedTuple):
     requests_per_second: float
     p50: float
     p99: float
-    failed: int
 
 
 def run_load(protocol: str, port: int, users: list[str], clients: int, requests: int) -> Load:
@@ -82,8 +83,10 @@ async def _generate(protocol: str, port: int, bodies: list[bytes], clients: int,
         started = time.perf_counter()
         await asyncio.gather(*(client(ask) for _ in range(clients)))
         total = time.perf_counter() - started
+    if failed:
+        raise ServingError(f"{failed} of {requests} {protocol} requests failed: what others took tells nothing")
     p50, p99 = np.percentile(seconds, [50, 99]) * 1000
-    return Load(requests / total, float(p50), float(p99), failed)
+    return Load(requests / total, float(p50), float(p99))
 
 
 class _grpc:

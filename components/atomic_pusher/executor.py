@@ -9,7 +9,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.push_destination import destination, next_version
+from components.push_destination import push
 
 
 class Executor(base_executor.BaseExecutor):
@@ -23,15 +23,8 @@ class Executor(base_executor.BaseExecutor):
             pushed.set_int_custom_property("pushed", 0)
             return
         model_dir = path_utils.stamped_model_path(canary.uri)
+        io_utils.copy_dir(model_dir, pushed.uri)  # First, as what was pushed cannot be taken back.
         version, path = push(model_dir, exec_properties["push_destination"])
-        io_utils.copy_dir(model_dir, pushed.uri)
         pushed.set_int_custom_property("pushed", 1)
         pushed.set_string_custom_property("pushed_destination", path)
         pushed.set_string_custom_property("pushed_version", str(version))
-
-
-def push(model_dir: str, base_path: str) -> tuple[int, str]:
-    """Makes a SavedModel a new version of the push destination at `base_path`; returns the version and its path."""
-    target = destination(base_path)
-    version = next_version(target.versions())
-    return version, target.add(model_dir, version)

@@ -21,7 +21,7 @@ from pipeline import features as f
 from pipeline import inputs
 from pipeline.config import Canary
 from serving.client import Client
-from serving.errors import ServingError
+from serving.errors import NotLoaded
 from serving.process import running_server
 
 REPORT_FILE = "canary.json"
@@ -63,14 +63,18 @@ def _bless(blessing, blessed: bool) -> None:
 
 
 def ask(model_dir: str, config: Canary, examples: list[tf.train.Example], movies: set[str]) -> dict[str, Any]:
-    """What a server on the model answers: `refused_because`, and `milliseconds` by protocol."""
+    """What a server on the model answers: `refused_because`, and `milliseconds` by protocol.
+
+    Raises:
+      ServingError: no server could be asked, which tells nothing of the model.
+    """
     try:
         with running_server({1: model_dir}, config.image, ready_seconds=config.ready_seconds) as ports:
             reports = {}
             for protocol, port in (("REST", ports.rest), ("gRPC", ports.grpc)):
                 with Client("127.0.0.1", port, protocol == "gRPC", timeout_seconds=config.ready_seconds) as client:
                     reports[protocol] = Checks(client, config, examples, movies).run()
-    except ServingError as error:
+    except NotLoaded as error:
         return {"refused_because": [str(error)]}
     return {
         "refused_because": [

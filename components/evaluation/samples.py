@@ -20,7 +20,7 @@ def sample_users(model, examples: list[tf.train.Example], catalogue: Catalogue) 
     chosen = list(by_user.values())[::-1][:_USERS]
     if not chosen:
         return []
-    titles = dict(zip(catalogue.ids, catalogue.titles, strict=True)) | {b"": b""}
+    titles = {movie: title or movie for movie, title in zip(catalogue.ids, catalogue.titles, strict=True)}
     recommended = Queries.of(chosen).ask(model, "recommend")
     return [
         {
@@ -28,6 +28,7 @@ def sample_users(model, examples: list[tf.train.Example], catalogue: Catalogue) 
             "history": [titles[movie].decode() for movie in raw_bytes(example, f.HISTORY_MOVIE_ID.name)][
                 :_SHOWN_HISTORY
             ],
+            "next_movie_id": raw_bytes(example, f.MOVIE_ID.name)[0].decode(),
             "next": titles[raw_bytes(example, f.MOVIE_ID.name)[0]].decode(),
             "recommended": [
                 {"movie_id": movie.decode(), "title": titles[movie].decode(), "score": round(float(score), 3)}

@@ -36,7 +36,10 @@ def live_version(push_destination: str, origin: str) -> str:
 
 def _origin(source: Directory | Store, version: int) -> str | None:
     build = source.read(version, BUILD_FILE)
-    return json.loads(build)["origin"] if build else None
+    try:
+        return json.loads(build)["origin"] if build else None
+    except ValueError:  # Cut off: it tells nothing.
+        return None
 
 
 def live_model_dir(artifact_uri: str) -> str | None:

@@ -136,7 +136,8 @@ class Registry:
 
     async def _read(self, read_config: Callable[[], ModelServerConfig]) -> None:
         config = await asyncio.to_thread(read_config)
-        if list(config.model_config_list.config) != [model.config for model in self._models.values()]:
+        given = [(model, dict(model.version_labels)) for model in config.model_config_list.config]
+        if given != [(model.config, model.labels) for model in self._models.values()]:  # A label may have had to wait.
             await self.configure(config)
 
 

@@ -2,8 +2,9 @@
 
 import os
 import time
+from concurrent import futures
 
-from components.atomic_pusher.executor import push
+from components.push_destination import push
 
 
 def model(tmp_path):
@@ -35,3 +36,11 @@ def test_what_a_killed_push_left_is_removed_and_never_looks_like_a_version(tmp_p
     left_over.mkdir(parents=True)
     version, _ = push(model(tmp_path), str(tmp_path / "served"))
     assert sorted(os.listdir(tmp_path / "served")) == [str(version)]
+
+
+def test_pushes_at_the_same_time_wait_for_each_other(tmp_path):
+    source, served = model(tmp_path), tmp_path / "served"
+    with futures.ThreadPoolExecutor(8) as pool:
+        versions = [done[0] for done in pool.map(lambda _: push(source, str(served)), range(8))]
+    assert sorted(os.listdir(served)) == sorted(map(str, versions)) and len(set(versions)) == 8
+    assert all((served / str(version) / "variables" / "data").read_bytes() == b"weights" for version in versions)

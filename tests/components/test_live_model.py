@@ -8,6 +8,7 @@ from components.live_model.executor import live_model_dir, live_version
 def version(base_path, name, origin=None):
     extra = base_path / name / "assets.extra"
     extra.mkdir(parents=True)
+    (base_path / name / "saved_model.pb").write_bytes(b"graph")
     if origin:
         (extra / "build.json").write_text(json.dumps({"origin": origin}))
 
@@ -16,6 +17,19 @@ def test_nothing_is_live_where_nothing_was_pushed(tmp_path):
     assert live_version(str(tmp_path / "not yet"), "mine") == ""
     (tmp_path / ".incoming-12").mkdir()
     assert live_version(str(tmp_path), "mine") == ""
+
+
+def test_half_a_version_is_not_live(tmp_path):
+    version(tmp_path, "9", "older")
+    version(tmp_path, "10", "newer")
+    (tmp_path / "10" / "saved_model.pb").unlink()
+    assert live_version(str(tmp_path), "mine") == "9"
+
+
+def test_a_damaged_description_tells_no_origin(tmp_path):
+    version(tmp_path, "9", "mine")
+    (tmp_path / "9" / "assets.extra" / "build.json").write_text('{"orig')
+    assert live_version(str(tmp_path), "mine") == "9"
 
 
 def test_the_newest_version_of_another_origin_is_live(tmp_path):

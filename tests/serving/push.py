@@ -2,6 +2,6 @@
 
 import sys
 
-from components.atomic_pusher.executor import push
+from components.push_destination import push
 
 push(*sys.argv[1:])

@@ -15,7 +15,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from components.atomic_pusher.executor import push
+from components.push_destination import push
 from tests.serving.conftest import export, serving, wait_for
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"

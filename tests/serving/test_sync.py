@@ -4,13 +4,14 @@ import os
 import socket
 import subprocess
 import sys
+import tarfile
 import threading
 
 import fsspec
 import pytest
 
-from components.atomic_pusher.executor import push
 from components.live_model.executor import live_version
+from components.push_destination import push
 from serving import archives
 from serving.sync import mirror
 
@@ -57,6 +58,22 @@ def test_the_newest_are_kept_and_a_version_that_was_taken_back_goes(tmp_path, so
     fsspec.filesystem("s3").rm(f"{source}/{versions[3]}.tar")
     mirror(source, str(served), keep=2)
     assert sorted(os.listdir(served)) == [str(version) for version in versions[1:3]]
+
+
+def test_a_damaged_version_keeps_neither_a_newer_one_away_nor_removes_an_older_one(tmp_path, source):
+    pushed, served = model(tmp_path), tmp_path / "served"
+    first, _ = push(pushed, source)
+    mirror(source, str(served), keep=1)
+    damaged, address = push(pushed, source)
+    fsspec.filesystem("s3").pipe(address, b"no archive")
+    with pytest.raises(tarfile.TarError):
+        mirror(source, str(served), keep=1)
+    assert str(first) in os.listdir(served)
+    newest, _ = push(pushed, source)
+    with pytest.raises(tarfile.TarError):
+        mirror(source, str(served), keep=2)
+    assert contents(served / str(newest)) == contents(tmp_path / pushed)
+    assert str(damaged) not in os.listdir(served)
 
 
 def test_a_source_that_is_gone_or_empty_leaves_what_is_served(tmp_path, source):

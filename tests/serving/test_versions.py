@@ -169,6 +169,28 @@ def test_labels_name_loaded_versions(base_path):
     assert registry.find(Target("toy", label="stable")).version == 2, "what a label in force names stays loaded"
 
 
+def test_a_label_in_a_polled_configuration_waits_for_its_version(exported, base_path):
+    given = model_server_config_pb2.ModelServerConfig()
+    given.model_config_list.config.append(config(base_path, ("all", {}), {"next": 4}))
+
+    async def report(_):
+        pass
+
+    async def version_of_the_label():
+        registry = Registry(report)
+        registry.watch(0.01, lambda: given, 0.01)
+        while not registry.ready:
+            await asyncio.sleep(0.01)
+        shutil.copytree(exported, base_path / "4")
+        while True:
+            try:
+                return registry.find(Target("toy", label="next")).version
+            except RequestError:
+                await asyncio.sleep(0.01)
+
+    assert asyncio.run(asyncio.wait_for(version_of_the_label(), 60)) == 4
+
+
 def test_models_that_a_new_configuration_leaves_out_are_dropped(base_path, tmp_path):
     registry, configure = registry_of(config(base_path), config(base_path, name="other"))
     model = registry.find(Target("toy"))
