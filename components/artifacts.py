@@ -4,6 +4,6 @@ from tfx.types import artifact
 
 
 class DataSummary(artifact.Artifact):
-    """`summary.json`: counts of a data set's interactions, users, movies and rejected rows."""
+    """`summary.json`: a data set's span, and counts of its interactions, users, movies and rejected rows."""
 
     TYPE_NAME = "recommender.DataSummary"

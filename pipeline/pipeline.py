@@ -82,16 +82,18 @@ def create_pipeline(
     code = code_fingerprint("pipeline", "components")
     data = config.data.model_dump_json(exclude={"directory", "span"})
     source = f"{data_fingerprint}-{code}".removeprefix("-")
-    place = {"directory": parameters.data, "span": parameters.span}
 
     interactions = InteractionGen(
         data=data,
-        **place,
+        directory=parameters.data,
+        span=parameters.span,
         split=config.split.model_dump_json(),
         fingerprint=source,
         rejected_rows_dir=parameters.rejected_rows,
     )
-    catalogue = CatalogueGen(data=data, **place, fingerprint=source)
+    catalogue = CatalogueGen(
+        summary=interactions.outputs["summary"], data=data, directory=parameters.data, fingerprint=source
+    )
     features = available(user_fields)
     # Without the histories' movies, which are those of other rows: they would take as long as all the rest.
     looked_at = [feature.name for feature in features if feature.kind is not Kind.HISTORY_IDS]

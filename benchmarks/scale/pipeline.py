@@ -29,7 +29,7 @@ from pipeline.report import read_report
 
 # The Trainers' tables and the index grow with users and movies, and so may the memory of these.
 _HOLD_TABLES = ("Trainer.retrieval", "Trainer.ranking", "RecommenderBuilder", "Evaluator", "Canary")
-_ON_BEAM = ("InteractionGen", "Transform", "Evaluator")  # CatalogueGen and StatisticsGen run beside the first two.
+_ON_BEAM = ("InteractionGen", "Transform", "Evaluator")  # StatisticsGen and CatalogueGen run beside Transform.
 _ONE_EPOCH = ("retrieval.epochs=1", "ranking.epochs=1")
 _UNTRAINED = ("retrieval.epochs=0", "ranking.epochs=0")
 _ROWS_PER_USER = 100

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
 from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
 
 from components import shards
+from components.interaction_gen.executor import SUMMARY_FILE
 from components.interaction_gen.records import FirstRows, ReadTable, shuffled_examples
 from pipeline import spans, tables
 from pipeline.config import Data
@@ -21,7 +26,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
         data = Data.model_validate_json(exec_properties["data"])
-        directory, _ = spans.resolve(exec_properties["directory"], exec_properties["span"])
+        summary = os.path.join(artifact_utils.get_single_uri(input_dict["summary"]), SUMMARY_FILE)
+        with fileio.open(summary) as file:
+            directory, _ = spans.resolve(exec_properties["directory"], json.load(file)["span"])
         catalogue = ReadTable(directory, data.catalogue, lambda values: tables.movie(values, data.catalogue))
         number = shards.count(catalogue.files)
         writer = shards.Writer(output_dict["examples"], [SPLIT])

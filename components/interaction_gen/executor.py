@@ -77,7 +77,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             rejected = [*rejected, examples[REJECTED]] | "Rejected" >> beam.Flatten()
             listed = rejected | "Listed" >> beam.combiners.Top.Smallest(_MOST_LISTED)
             listed | "WriteRejected" >> beam.Map(_write_rejected, rejected_file)
-            _write_summary(rejected, listed, examples.summary, movies, summary_uri)
+            _write_summary(rejected, listed, examples.summary, movies, span, summary_uri)
         _check(data, directory, summary_uri, rejected_file)
 
 
@@ -105,8 +105,8 @@ def _write_rejected(rows: list[Rejected], path: str) -> None:
             file.write(to_csv_line(row) + "\n")
 
 
-def _write_summary(rejected, listed, counts, movies, uri: str) -> None:
-    """Writes the counts of the data set as JSON."""
+def _write_summary(rejected, listed, counts, movies, span: str, uri: str) -> None:
+    """Writes the counts of the data set, and its span, as JSON."""
 
     def write(_, counts: list[dict], listed: list[Rejected], rejected: int, movies: int) -> None:
         total = collections.Counter(rejected_rows=rejected, movies=movies)
@@ -115,7 +115,7 @@ def _write_summary(rejected, listed, counts, movies, uri: str) -> None:
         fileio.makedirs(uri)
         with fileio.open(os.path.join(uri, SUMMARY_FILE), "w") as file:
             shown = [f"{os.path.basename(row.file)}, line {row.line}: {row.reason}" for row in listed[:_SHOWN_REASONS]]
-            file.write(json.dumps(total | {"first_rejected": shown}, indent=2))
+            file.write(json.dumps(total | {"span": span, "first_rejected": shown}, indent=2))
 
     (
         counts.pipeline

@@ -138,15 +138,30 @@ def test_global_temporal_split_has_only_the_past_in_train(tmp_path):
     assert all(time <= latest_train for row in splits["eval"] for time in row["history_timestamp"])
 
 
-def test_the_catalogue_holds_every_movie_once_rated_or_not(tmp_path):
-    write(tmp_path, RATINGS)
-    config = load_config("movielens-csv", data__directory=str(tmp_path))
-    outputs = {"examples": artifact(standard_artifacts.Examples, tmp_path / "catalogue")}
+def catalogue(directory, span, output):
+    """The titles by movie id that CatalogueGen writes after InteractionGen read `span`."""
+    config = load_config("movielens-csv", data__directory=directory)
+    (output / "summary").mkdir(parents=True)
+    (output / "summary" / "summary.json").write_text(json.dumps({"span": span}))
+    outputs = {"examples": artifact(standard_artifacts.Examples, output / "catalogue")}
     context = catalogue_gen.Executor.Context(beam_pipeline_args=list(IN_PROCESS))
-    properties = {"data": config.data.model_dump_json(), "directory": str(tmp_path), "span": "latest"}
-    catalogue_gen.Executor(context).Do({}, outputs, properties)
-    files = tf.io.gfile.glob(str(tmp_path / "catalogue" / "Split-catalogue" / "*"))
+    properties = {"data": config.data.model_dump_json(), "directory": directory}
+    catalogue_gen.Executor(context).Do({"summary": artifact(DataSummary, output / "summary")}, outputs, properties)
+    files = tf.io.gfile.glob(str(output / "catalogue" / "Split-catalogue" / "*"))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()
     examples = [tf.train.Example.FromString(record).features.feature for record in records]
-    titles = {e["movie_id"].bytes_list.value[0]: e["movie_title"].bytes_list.value[0] for e in examples}
+    return {e["movie_id"].bytes_list.value[0]: e["movie_title"].bytes_list.value[0] for e in examples}
+
+
+def test_the_catalogue_holds_every_movie_once_rated_or_not(tmp_path):
+    write(tmp_path, RATINGS)
+    titles = catalogue(str(tmp_path), "", tmp_path)
     assert titles == {b"1": b"One, The (1999)", b"2": b"Two", b"3": b"Three"}
+
+
+def test_the_catalogue_is_that_of_the_interactions_span_also_when_a_later_one_has_come(tmp_path):
+    for span in ("1", "2"):
+        (tmp_path / span).mkdir()
+        write(tmp_path / span, RATINGS)
+    (tmp_path / "2" / "movies.csv").write_text("movieId,title,genres\n9,Later,Drama\n")
+    assert b"9" not in catalogue(str(tmp_path / "{span}"), "1", tmp_path)
