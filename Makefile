@@ -7,7 +7,7 @@ demo: setup  ## The main job on built-in data, then answers over REST and gRPC.
 	@.venv/bin/recommender demo
 
 test: setup lint  ## All tests, two files at a time.
-	@.venv/bin/python -m pytest -q -n 2 --dist loadfile tests
+	@.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests
 
 lint: setup
 	@.venv/bin/ruff check .

@@ -8,6 +8,14 @@ from moto.server import ThreadedMotoServer
 
 import pipeline  # noqa: F401  Chooses Keras 2 before TensorFlow is imported.
 
+# Files in the order of how long they take, where that is minutes.
+_LONG = ("test_gate", "test_kubeflow", "test_main_job", "test_portable_runner", "test_strategies", "test_image")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, so that no worker is busy with one of them when the other has nothing to do."""
+    items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
+
 
 @pytest.fixture(scope="session")
 def store():

@@ -3,7 +3,11 @@
 import os
 import time
 from concurrent import futures
+from pathlib import Path
 
+import pytest
+
+from components import push_destination
 from components.push_destination import push
 
 
@@ -44,3 +48,15 @@ def test_pushes_at_the_same_time_wait_for_each_other(tmp_path):
         versions = [done[0] for done in pool.map(lambda _: push(source, str(served)), range(8))]
     assert sorted(os.listdir(served)) == sorted(map(str, versions)) and len(set(versions)) == 8
     assert all((served / str(version) / "variables" / "data").read_bytes() == b"weights" for version in versions)
+
+
+def test_a_push_that_fails_half_way_leaves_no_version(tmp_path, monkeypatch):
+    def half(_, target):
+        os.makedirs(target)
+        Path(target, "saved_model.pb").write_bytes(b"gr")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(push_destination.io_utils, "copy_dir", half)
+    with pytest.raises(OSError, match="disk full"):
+        push(model(tmp_path), str(tmp_path / "served"))
+    assert not [name for name in os.listdir(tmp_path / "served") if name.isdigit()]

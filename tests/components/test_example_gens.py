@@ -75,6 +75,16 @@ def test_examples_hold_the_joined_movie_and_the_history(tmp_path):
     assert (held_out["history_movie_id"], held_out["history_timestamp"]) == ([b"2", b"1"], [200, 100])
 
 
+def test_users_features_join_their_rows(tmp_path):
+    write(tmp_path, RATINGS)
+    (tmp_path / "users.csv").write_text("id,age,gender\nb,40,\na,20,F\nz,1,M\n")
+    columns = "{user_id: id, raw_user_age: age, user_gender: gender}"
+    splits = generate(tmp_path, **{"data.users": f"{{file: users.csv, columns: {columns}}}"})
+    rows = [row for split in splits.values() for row in split]
+    found = {(*row["user_id"], *row["raw_user_age"], *row.get("user_gender", [])) for row in rows}
+    assert found == {(b"a", 20.0, b"F"), (b"b", 40.0)}
+
+
 def test_bad_rows_are_listed_and_counted(tmp_path):
     bad = ["a,1,4,100", "a,9,4,500", "a,1,good,600", "a,1,4,soon", "a,1", ",1,4,700"]
     write(tmp_path, RATINGS + bad)

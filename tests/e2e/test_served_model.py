@@ -1,6 +1,7 @@
 """What the pushed model answers, through its signatures and through the server."""
 
 import csv
+import json
 import subprocess
 
 import numpy as np
@@ -37,14 +38,24 @@ def call(served):
 
 
 @pytest.fixture(scope="module")
-def ratings(small_run):
-    """Each user's movies in order of time, and the train part of them."""
+def split(small_run):
+    """Each user's movies, times and ratings in order of time: those in train, and those held out."""
     (path,) = (small_run[0] / "data").glob("*/ratings.csv")
     rows = sorted(csv.DictReader(path.open()), key=lambda row: int(row["timestamp"]))
     users = {}
     for row in rows:
-        users.setdefault(row["userId"], []).append((row["movieId"], int(row["timestamp"])))
-    return {user: movies[: len(movies) - int(len(movies) * 0.2 + 0.5)] for user, movies in users.items()}
+        users.setdefault(row["userId"], []).append((row["movieId"], int(row["timestamp"]), float(row["rating"])))
+    cuts = {user: len(rows) - int(len(rows) * 0.2 + 0.5) for user, rows in users.items()}
+    return tuple({user: rows[part(cuts[user])] for user, rows in users.items()} for part in (_BEFORE, _FROM))
+
+
+_BEFORE, _FROM = (lambda cut: slice(cut)), (lambda cut: slice(cut, None))
+
+
+@pytest.fixture(scope="module")
+def ratings(split):
+    """Each user's movies and times in train."""
+    return {user: [row[:2] for row in rows] for user, rows in split[0].items()}
 
 
 def query(users, timestamps=None, histories=None):
@@ -69,6 +80,23 @@ def test_shapes_and_order_of_every_signature(call):
     ranked = call("rank", **query(["1"]), movie_id=[["1", "2", "3"]])
     assert ranked["predicted_rating"].shape == ranked["score"].shape == (1, 3)
     assert np.all((ranked["predicted_rating"] >= 0.5) & (ranked["predicted_rating"] <= 5))
+
+
+def test_the_report_has_the_figures_of_the_lists_that_are_served(call, ratings, split, small_run):
+    rows = [(user, *row) for user, rows in split[1].items() for row in rows]
+    users, movies, times, stars = zip(*rows, strict=True)
+    asked = query(users, times, [ratings[user][::-1][:100] for user in users])
+    true, liked = np.array(movies, "S")[:, np.newaxis], np.array(stars) >= 4
+    retrieved, recommended = (call(name, **asked)["movie_id"].astype("S") == true for name in ("retrieve", "recommend"))
+    before, after = (
+        (hits[:, :10] / np.log2(np.arange(2, 12))).sum(1)[liked].mean() for hits in (retrieved, recommended)
+    )
+    rated = call("rank", **asked, movie_id=np.array(movies)[:, np.newaxis])["predicted_rating"][:, 0]
+    found = json.loads((small_run[0] / "report.json").read_text())["metrics"]
+    assert found["retrieval"]["filtered_top_100_categorical_accuracy"] == pytest.approx(retrieved.any(1).mean())
+    assert found["two_stage"]["ndcg_at_10_before"] == pytest.approx(before)
+    assert found["two_stage"]["ndcg_at_10_after"] == pytest.approx(after)
+    assert found["ranking"]["rmse"] == pytest.approx(np.sqrt(np.mean((rated - stars) ** 2)), rel=1e-4)
 
 
 def test_nothing_seen_is_ever_recommended(call, ratings):

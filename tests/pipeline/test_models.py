@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipeline import inputs, layers
+from components.recommender_builder.recommender import CandidateVectors, Recommender
+from components.recommender_builder.users import Users
+from pipeline import inputs, layers, losses
 from pipeline.catalogue import Catalogue
-from pipeline.config import Ranking, Retrieval
+from pipeline.config import Index, Ranking, Retrieval
 from pipeline.ranking import RankingModel, RankingServable
 from pipeline.retrieval import RetrievalModel, RetrievalServable, validate
 from pipeline.training import TrainingRows
@@ -119,6 +121,20 @@ def test_retrieval_loss_is_the_corrected_softmax(batch, catalogue, correction, a
     assert got == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("hard", [None, 2, 99])
+def test_negatives_beyond_the_batch_are_left_out_by_their_ids(hard):
+    rng = np.random.default_rng(0)
+    queries, candidates = (rng.normal(size=(rows, 4)).astype(np.float32) for rows in (3, 7))
+    ids, probability = np.array([5, 6, 5, 7, 6, 8, 9]), rng.uniform(0.1, 1, 7).astype(np.float32)
+    config = Retrieval(temperature=0.5, hard_negatives=hard)
+    got = losses.sampled_softmax(queries, candidates, tf.constant(ids), tf.constant(probability), config).numpy()
+    logits = queries @ candidates.T / 0.5 - np.log(probability)
+    for row in range(3):
+        hardest = np.sort(logits[row, ids != ids[row]])[::-1][:hard]
+        expected = np.log(np.exp([logits[row, row], *hardest]).sum()) - logits[row, row]
+        assert got[row] == pytest.approx(expected, rel=1e-4)
+
+
 def test_uniform_negatives_enter_the_sampling_probability_as_a_mixture(batch, catalogue):
     model, counts = retrieval_model(batch, catalogue, uniform_negatives=6)
     probability = model._sampling_probability(tf.constant([0, 3]), tf.constant(4)).numpy()
@@ -137,6 +153,30 @@ def test_a_hidden_row_is_the_query_of_a_stranger(batch, catalogue):
     }
     np.testing.assert_allclose(got, model.query_tower(stranger), rtol=1e-6)
     assert np.abs(got - model.query_tower(rows).numpy()).max() > 1e-3
+
+
+def test_the_servable_sorts_what_its_index_finds_and_knows_what_is_no_candidate(batch, catalogue):
+    transform, _ = batch
+    model, _ = retrieval_model(batch, catalogue)
+    ranker, config = ranking_model(batch)
+    retrieval, ranking = RetrievalServable(model, transform, 1.0), RankingServable(ranker, transform, config)
+    ages = {"raw_user_age": np.array([20.0, np.nan], np.float32)}
+    users = Users(np.array([b"a"]), np.array([0, 1, 1]), np.array([b"2"]), np.array([1_000]), ages)
+    vectors = CandidateVectors(catalogue, transform, retrieval, ranking)
+
+    def retrieved(user, *rows):
+        index = tf.Module()
+        index.search = lambda queries, k: tf.constant([rows])
+        parts = catalogue, users, transform, retrieval, ranking, vectors, index, index
+        zero, none = tf.constant([0], tf.int64), tf.constant([""])
+        found = Recommender(Index(), 100, *parts).retrieve(tf.constant([user]), zero, none[None], zero[None])
+        return found["movie_id"].numpy()[0].tolist(), found["score"].numpy()[0]
+
+    movies, scores = retrieved("stranger", 0, 2, 3)  # 3 is no candidate.
+    assert sorted(movies[:2]) == [b"1", b"3"] and movies[2] == b""
+    assert scores[0] >= scores[1] > scores[2] == tf.float32.min
+    assert retrieved("stranger", 2, 3, 0)[0] == movies
+    assert retrieved("a", 1, 3, 0)[0] == [b"1", b"", b""]
 
 
 def test_saved_towers_answer_as_before(batch, catalogue, tmp_path):

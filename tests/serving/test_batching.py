@@ -127,3 +127,19 @@ def test_a_request_that_nobody_waits_for_is_not_run(model):
 
     assert asyncio.run(give_up())["rows"].tolist() == [1]
     assert sizes == [1, 1]
+
+
+def test_a_request_that_is_given_up_frees_its_place(model):
+    async def give_up():
+        batcher = Batcher(BatchingParameters(max_batch_size=2, max_enqueued_batches=1), True, lambda _: None)
+        busy = asyncio.create_task(batcher.run(model, "work", {"rounds": np.array([50], np.int32)}))
+        await asyncio.sleep(0)
+        waiting = asyncio.create_task(batcher.run(model, "count", users("a", "b")))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await busy
+        answer = await batcher.run(model, "count", users("c", "d"))
+        batcher.close()
+        return answer
+
+    assert asyncio.run(give_up())["rows"].tolist() == [2, 2]

@@ -209,7 +209,7 @@ def test_a_deadline_is_honoured_and_what_waits_behind_it_is_answered(channel):
     with pytest.raises(grpc.RpcError) as error:
         request = predict_pb2.PredictRequest()
         request.model_spec.name, request.model_spec.signature_name = "toy", "work"
-        request.inputs["rounds"].CopyFrom(tf.make_tensor_proto([2000], tf.int32))
+        request.inputs["rounds"].CopyFrom(tf.make_tensor_proto([400], tf.int32))
         prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=0.2)
     assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
     assert list(predict(channel, user_id=["42"]).outputs["greeting"].string_val) == [b"hello 42"]

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tarfile
 import threading
+from concurrent import futures
 
 import fsspec
 import pytest
@@ -176,13 +177,13 @@ def test_a_reader_sees_whole_versions_only(tmp_path, source):
         while not done.is_set():
             mirror(source, str(served), keep=2)
 
-    threads = [threading.Thread(target=target) for target in (watch, keep_mirroring)]
-    for thread in threads:
-        thread.start()
-    versions = [push(models[content], source)[0] for content in (b"a", b"b", b"c") * 3]
-    done.set()
-    for thread in threads:
-        thread.join()
-    assert not halves
+    with futures.ThreadPoolExecutor() as pool:
+        running = [pool.submit(target) for target in (watch, keep_mirroring)]
+        try:
+            versions = [push(models[content], source)[0] for content in (b"a", b"b", b"c") * 3]
+        finally:
+            done.set()
+    assert [one.result() for one in running] == [None, None]
+    assert seen and not halves
     mirror(source, str(served), keep=2)
     assert sorted(os.listdir(served)) == [str(version) for version in versions[-2:]]
