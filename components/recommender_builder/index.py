@@ -71,7 +71,9 @@ class ScannIndex(tf.Module):
         self._state = builder.build().serialize_to_module()
         # Searchers are shared by name within a process. A name of its own keeps two indexes apart: those of one model,
         # and those of the versions that a server holds at the same time.
-        self._shared_name = hashlib.sha256(np.ascontiguousarray(vectors)).hexdigest()
+        content = hashlib.sha256(np.ascontiguousarray(vectors))
+        content.update(self._state.scann_config.numpy())
+        self._shared_name = content.hexdigest()
         self.settings = Settings(self.leaves, 1.0)
         if self.kind != "scann_brute_force":
             self.settings = self._tuned(neighbours, queries, true_neighbours(vectors, queries, neighbours), recall)

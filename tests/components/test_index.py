@@ -45,9 +45,10 @@ def test_two_indexes_in_one_process_do_not_answer_for_each_other(tmp_path):
 @pytest.fixture(scope="module")
 def clustered():
     """25 000 vectors around 50 centres, and queries like them: to tune on, and to measure on."""
-    centres = RNG.normal(size=(50, 16))
+    rng = np.random.default_rng(0)
+    centres = rng.normal(size=(50, 16))
     return [
-        (centres[RNG.integers(50, size=rows)] + 0.5 * RNG.normal(size=(rows, 16))).astype(np.float32)
+        (centres[rng.integers(50, size=rows)] + 0.5 * rng.normal(size=(rows, 16))).astype(np.float32)
         for rows in (25_000, 100, 100)
     ]
 
@@ -80,9 +81,9 @@ def test_a_tree_finds_as_many_as_are_asked_for(clustered, monkeypatch):
         real = row[row < len(vectors)]
         assert len(np.unique(real)) == len(real) > 11_000
     index.leaves, index.settings = 1, Settings(1, 1.0)  # As where leaves are of very different sizes.
-    for row in index.search(tf.constant(queries), tf.constant(1000)).numpy():
+    for row in index.search(tf.constant(queries), tf.constant(5000)).numpy():
         real = row < len(vectors)
-        assert len(np.unique(row[real])) == real.sum() < 1000
+        assert len(np.unique(row[real])) == real.sum() < 5000
         assert (row[~real] == len(vectors)).all()
 
 
