@@ -58,6 +58,7 @@ def compile_pipeline(config: Config, locations: Locations) -> list[Spec]:
         user_fields=_user_fields(config),
         origin="",
         live_as_of="",
+        lost_versions="",
         pipeline_name=_PIPELINE_NAME,
         pipeline_root="",  # KFP has its own, by default and by run.
         beam_pipeline_args=[],

@@ -123,6 +123,7 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
         user_fields=datasets.user_fields(config),
         origin=origin,
         live_as_of=live_version(serving_dir, origin),
+        lost_versions=_lost_versions(connection, serving_dir),
         pipeline_name=_PIPELINE_NAME,
         pipeline_root=os.path.join(output, "pipeline"),
         beam_pipeline_args=beam_args.all,
@@ -181,6 +182,18 @@ def latest_artifact_uri(output: str, component: str, key: str) -> str:
 
     with metadata.Metadata(_connection(output)) as handle:
         return _Outputs(_PIPELINE_NAME, handle).artifact(component, key).uri
+
+
+def _lost_versions(connection, serving_dir: str) -> str:
+    """What was pushed into the directory and is no longer there."""
+    from tfx.orchestration import metadata
+
+    from components.push_destination import destination
+
+    with metadata.Metadata(connection) as handle:
+        artifacts = handle.store.get_artifacts_by_type("PushedModel")
+    pushed = {artifact.custom_properties["pushed_version"].string_value for artifact in artifacts}
+    return ",".join(sorted(pushed - {"", *map(str, destination(serving_dir).versions())}))
 
 
 def _connection(output: str):

@@ -54,6 +54,7 @@ def create_pipeline(
     user_fields: Collection[str],
     origin: str,
     live_as_of: str,
+    lost_versions: str,
     pipeline_name: str,
     pipeline_root: str,
     beam_pipeline_args: Collection[str],
@@ -69,6 +70,7 @@ def create_pipeline(
       user_fields: the optional features of users that the data has.
       origin: `fingerprints.model_origin`; "" where the data is not known yet.
       live_as_of: as LiveModel's `as_of`.
+      lost_versions: as the Pusher's; "" where nothing is kept of earlier runs' pushes.
       pipeline_name: TFX's name of the pipeline.
       pipeline_root: where artifacts are kept.
       beam_pipeline_args: for every component that runs on Beam.
@@ -165,6 +167,7 @@ def create_pipeline(
         model_blessing=evaluator.outputs["blessing"],
         infra_blessing=canary.outputs["blessing"],
         push_destination=parameters.push_destination,
+        lost_versions=lost_versions,
     ).with_id("Pusher")
     return pipeline.Pipeline(
         pipeline_name=pipeline_name,

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,6 +108,17 @@ def test_a_second_run_reuses_every_component_and_pushes_nothing(small_run):
     assert after["metrics"] == before["metrics"]
     assert after["pushed_version"] == before["pushed_version"]
     assert os.listdir(after["serving_model_dir"]) == [before["pushed_version"]]
+
+
+def test_a_version_that_was_deleted_is_pushed_again(small_run):
+    output, _ = small_run
+    before = report(output)
+    shutil.rmtree(Path(before["serving_model_dir"], before["pushed_version"]))
+    done = recommender("run", "--output", output, *SMALL)
+    assert done.returncode == 0, done.stderr
+    after = report(output)
+    assert set(COMPONENTS) - set(after["cached"]) == {"Pusher"}
+    assert os.listdir(after["serving_model_dir"]) == [after["pushed_version"]] != [before["pushed_version"]]
 
 
 def test_a_changed_limit_evaluates_again_and_a_refused_model_is_not_pushed(small_run):
