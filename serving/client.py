@@ -10,6 +10,7 @@ from serving.errors import ServingError
 
 _BATCH = 256
 _HISTORY_WIDTH = 100  # Of every request: TensorFlow Serving joins requests into a batch only if they are equally wide.
+_LOOPBACK = ("127.0.0.1", "localhost")  # No proxy that the environment names has to do with these.
 _ATTEMPTS = 3
 _FIRST_PAUSE_SECONDS = 0.2
 
@@ -118,6 +119,7 @@ class _Rest:
 
         self._requests = requests
         self._session = requests.Session()
+        self._session.trust_env = host not in _LOOPBACK
         self._address = f"{host}:{port}"
         self._url = f"http://{self._address}/v1/models/{model_name}:predict"
         self._timeout_seconds = timeout_seconds
@@ -158,7 +160,10 @@ class _Grpc:
         self._grpc = grpc
         self._request = predict_pb2.PredictRequest
         self._address = f"{host}:{port}"
-        self._channel = grpc.insecure_channel(self._address, [("grpc.max_receive_message_length", -1)])
+        self._channel = grpc.insecure_channel(
+            self._address,
+            [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", int(host not in _LOOPBACK))],
+        )
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._model_name = model_name
         self._timeout_seconds = timeout_seconds

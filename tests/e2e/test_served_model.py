@@ -222,6 +222,17 @@ def test_predict_prints_titles_and_scores_over_both_protocols(clients):
     assert "gives 10 recommendations at most, not 11" in many.stderr
 
 
+@pytest.mark.parametrize("use_grpc", [False, True])
+def test_no_proxy_is_asked_about_this_machine(clients, use_grpc, monkeypatch):
+    for name in ("http_proxy", "HTTP_PROXY", "grpc_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    *_, grpc_port, rest_port = clients
+    with Client("127.0.0.1", grpc_port if use_grpc else rest_port, use_grpc) as client:
+        assert len(client.recommend(["1"])[0]) == 10
+
+
 def test_without_a_server_the_client_says_so():
     with Client("127.0.0.1", 9, use_grpc=True) as client, pytest.raises(ServingError, match="no server answers gRPC"):
         client.recommend(["1"])
