@@ -9,7 +9,17 @@ from moto.server import ThreadedMotoServer
 import pipeline  # noqa: F401  Chooses Keras 2 before TensorFlow is imported.
 
 # Files in the order of how long they take, where that is minutes.
-_LONG = ("test_gate", "test_kubeflow", "test_main_job", "test_portable_runner", "test_strategies", "test_image")
+_LONG = (
+    "test_gate",
+    "test_kubeflow",
+    "test_main_job",
+    "test_benchmarks",
+    "test_portable_runner",
+    "test_served_model",
+    "test_faults",
+    "test_strategies",
+    "test_image",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
