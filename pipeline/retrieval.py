@@ -207,9 +207,8 @@ def run_fn(fn_args) -> None:
     fitted = training.fit(model, train, config, rows.rows, run_dir)
 
     servable = RetrievalServable(model, transform, config.temperature)
-    result = validate(
-        servable, catalogue, validation_batches(fn_args.eval_files, transform, len(catalogue.ids)), transform
-    )
+    eval_batches = validation_batches(fn_args.eval_files, transform, len(catalogue))
+    result = validate(servable, catalogue, eval_batches, transform)
     training.progress.info(
         "validation, seen movies included: %s",
         ", ".join(f"top-{k} {result[f'top_{k}_categorical_accuracy']:.4f}" for k in TOP_KS),

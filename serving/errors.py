@@ -5,5 +5,5 @@ class ServingError(Exception):
     """Server or client cannot do what was asked. The message says what and why."""
 
 
-class NotLoaded(ServingError):
-    """The server is there, and says that the model does not load."""
+class NotStarted(ServingError):
+    """There is no server to ask, which tells nothing of its model."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import requests
 
-from serving.errors import NotLoaded, ServingError
+from serving.errors import NotStarted, ServingError
 
 _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.1
@@ -42,8 +42,8 @@ def running_server(
       ready_seconds: how long to wait for the model.
 
     Raises:
-      NotLoaded: the server refuses the model; says why.
-      ServingError: the server did not come up; says why.
+      NotStarted: the server did not come up; says why.
+      ServingError: the server does not load the model; says why.
     """
     ports = Ports(_free_port(), _free_port())
     with tempfile.TemporaryDirectory() as base_path, tempfile.TemporaryFile("w+") as log:
@@ -53,7 +53,7 @@ def running_server(
         try:
             server = subprocess.Popen(command, stdout=log, stderr=log)
         except FileNotFoundError as error:
-            raise ServingError(f"{command[0]} is not installed: it runs {image}") from error
+            raise NotStarted(f"{command[0]} is not installed: it runs {image}") from error
         try:
             _wait_until_ready(server, log, ports.rest, model_name, max(versions), ready_seconds)
             yield ports
@@ -87,7 +87,7 @@ def _wait_until_ready(server, log, rest_port: int, model_name: str, version: int
         if server.poll() is not None:
             log.seek(0)
             lines = [line.strip() for line in log if line.strip()][-_LAST_LINES:]
-            raise ServingError(f"the server stopped with status {server.returncode}: {' … '.join(lines)}")
+            raise NotStarted(f"the server stopped with status {server.returncode}: {' … '.join(lines)}")
         with contextlib.suppress(requests.ConnectionError, requests.Timeout):
             answer = session.get(url, timeout=ready_seconds)
             if answer.ok:
@@ -95,9 +95,9 @@ def _wait_until_ready(server, log, rest_port: int, model_name: str, version: int
                 if status["state"] == "AVAILABLE":
                     return
                 if status["state"] == "END":
-                    raise NotLoaded(f"the model does not load: {status['status']['error_message']}")
+                    raise ServingError(f"the model does not load: {status['status']['error_message']}")
         time.sleep(_POLL_SECONDS)
-    raise ServingError(f"the server was not ready within {ready_seconds:g} s")
+    raise NotStarted(f"the server was not ready within {ready_seconds:g} s")
 
 
 def _free_port() -> int:

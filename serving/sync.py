@@ -20,9 +20,8 @@ _log = logging.getLogger("recommender.sync")
 def mirror(source: str, directory: str, keep: int) -> None:
     """Makes `directory` hold the newest `keep` versions of `source`, each appearing whole, and no others.
 
-    Raises what keeps a version from coming, once the others are there.
-
-    A source that holds none is taken for one that is not there yet, and leaves the directory as it is.
+    A source that holds none is taken for one that is not there yet, and leaves the directory as it is. Raises what
+    keeps a version from coming, once the others are there.
     """
     os.makedirs(directory, exist_ok=True)
     wanted = archives.versions(source)[-keep:]

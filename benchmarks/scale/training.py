@@ -99,7 +99,7 @@ def _ours(section: Retrieval, rows: _Rows) -> tuple[int, float]:
         batches = inputs.dataset(rows.train, transform, batch_size, shuffle_seed=section.seed)
         seconds = training.fit(model, batches, section, summary.rows, logs)["epoch_seconds"][1:]
     servable = RetrievalServable(model, transform, section.temperature)
-    eval_batches = validation_batches(rows.held_out, transform, len(catalogue.ids))
+    eval_batches = validation_batches(rows.held_out, transform, len(catalogue))
     for _ in range(2):  # The second time is the one that counts, as with the epochs and the tutorial's steps.
         started = time.monotonic()
         validate(servable, catalogue, eval_batches, transform)

@@ -21,7 +21,7 @@ from pipeline import features as f
 from pipeline import inputs
 from pipeline.config import Canary
 from serving.client import Client
-from serving.errors import NotLoaded
+from serving.errors import NotStarted, ServingError
 from serving.process import running_server
 
 REPORT_FILE = "canary.json"
@@ -66,7 +66,7 @@ def ask(model_dir: str, config: Canary, examples: list[tf.train.Example], movies
     """What a server on the model answers: `refused_because`, and `milliseconds` by protocol.
 
     Raises:
-      ServingError: no server could be asked, which tells nothing of the model.
+      NotStarted: no server could be asked, which tells nothing of the model.
     """
     try:
         with running_server({1: model_dir}, config.image, ready_seconds=config.ready_seconds) as ports:
@@ -74,7 +74,9 @@ def ask(model_dir: str, config: Canary, examples: list[tf.train.Example], movies
             for protocol, port in (("REST", ports.rest), ("gRPC", ports.grpc)):
                 with Client("127.0.0.1", port, protocol == "gRPC", timeout_seconds=config.ready_seconds) as client:
                     reports[protocol] = Checks(client, config, examples, movies).run()
-    except NotLoaded as error:
+    except NotStarted:
+        raise
+    except ServingError as error:
         return {"refused_because": [str(error)]}
     return {
         "refused_because": [

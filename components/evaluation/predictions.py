@@ -87,12 +87,12 @@ def batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
     """Up to `_BATCH` rows each, and fewer where one is wide, as tensors are as wide as the widest in a batch."""
     batch, widest = [], 1
     for row in rows:
-        width = max(widest, len(row.seen), len(row.movies))
-        if batch and (len(batch) == _BATCH or (len(batch) + 1) * width > _CELLS):
+        width = max(len(row.seen), len(row.movies))
+        if batch and (len(batch) == _BATCH or (len(batch) + 1) * max(widest, width) > _CELLS):
             yield batch
-            batch, width = [], max(1, len(row.seen), len(row.movies))
+            batch, widest = [], 1
         batch.append(row)
-        widest = width
+        widest = max(widest, width)
     if batch:
         yield batch
 

@@ -112,7 +112,7 @@ class ScannIndex(tf.Module):
         )
         leaves = settings.leaves
         if leaves:  # At least what holds twice the k, as a long history asks for many.
-            leaves = tf.clip_by_value(2 * k * self.leaves // self._rows + 1, leaves, self.leaves)
+            leaves = tf.clip_by_value(k // (self._rows // (2 * self.leaves)) + 1, leaves, self.leaves)
         found = scann_ops.ScannSearcher(handle).search_batched(
             queries,
             final_num_neighbors=k,
