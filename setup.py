@@ -7,7 +7,7 @@ setup(
     version="0.1.0",
     description="A TFX pipeline from raw interactions to a served two-stage recommender",
     license="Apache-2.0",
-    python_requires=">=3.10,<3.11",  # TFX 1.16 has no wheels for later versions.
+    python_requires=">=3.10.12,<3.11",  # TFX 1.16 has no wheels for later versions.
     packages=find_packages(include=["pipeline*", "components*", "serving*", "kubeflow*", "benchmarks*"]),
     package_data={"pipeline": ["configs/*.yaml", "templates/*.j2"]},
     install_requires=[

@@ -15,6 +15,7 @@ from tfx.utils import io_utils
 
 from pipeline.storage import is_remote
 from serving import archives
+from serving.version_names import parse_versions
 
 
 class Directory:
@@ -58,7 +59,7 @@ class Directory:
 
     def _names(self) -> list[int]:
         names = os.listdir(self._path) if os.path.isdir(self._path) else []
-        return sorted(int(name) for name in names if name.isdigit())
+        return sorted(parse_versions(names))
 
     def _file(self, version: int, name: str) -> str:
         return os.path.join(self._path, str(version), name)

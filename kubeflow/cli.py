@@ -18,6 +18,7 @@ def kubeflow() -> None:
         --data 's3://shop/{span}' --push-destination s3://recommender/models/recommender
     recommender kubeflow submit --host URL --param span=2026-11-24 --param retrieval_epochs=8
     recommender kubeflow schedule --host URL --cron '0 3 * * *'
+    recommender kubeflow unschedule --host URL RECURRING_RUN_ID
     recommender kubeflow status --host URL RUN_ID
 
     From an empty cluster to a served model: docs/kubeflow.md.
@@ -107,10 +108,26 @@ def submit(host, job) -> None:
 @_job
 @click.option("--cron", metavar="CRON", required=True, help="When, as in '0 3 * * *': at three every night.")
 def schedule(host, job, cron) -> None:
-    """Start a run again and again. Each takes the latest span there is, unless --param span=NAME fixes one."""
+    """Start a run again and again. Each takes the latest span there is, unless --param span=NAME fixes one.
+
+    A recurring run keeps the pipeline that it was made with: schedule what has changed, and unschedule the former.
+    """
     from kubeflow import client
 
-    click.echo(f"Recurring run {client.schedule(host, job, cron)}")
+    recurring_run_id, others = client.schedule(host, job, cron)
+    click.echo(f"Recurring run {recurring_run_id}")
+    for other in others:
+        click.echo(f"Still enabled: {other}. To stop it: recommender kubeflow unschedule {other}", err=True)
+
+
+@kubeflow.command()
+@click.argument("recurring_run_id")
+@_host
+def unschedule(host, recurring_run_id) -> None:
+    """Stop a recurring run. A run that is under way goes on."""
+    from kubeflow import client
+
+    client.unschedule(host, recurring_run_id)
 
 
 @kubeflow.command()

@@ -14,6 +14,7 @@ import yaml
 from pipeline.errors import RunError, UserError
 
 EXPERIMENT = "recommender"
+_MOST_LISTED = 100
 _REMEDY = (
     "Is it up, and is that its address? From outside a cluster: kubectl port-forward -n kubeflow "
     "svc/ml-pipeline-ui 8080:80, and --host http://localhost:8080"
@@ -62,13 +63,16 @@ def submit(host: Host, job: Job) -> str:
     return run.run_id
 
 
-def schedule(host: Host, job: Job, cron: str) -> str:
-    """Starts a run again and again; returns the recurring run's id. Errors as of `submit`.
+def schedule(host: Host, job: Job, cron: str) -> tuple[str, list[str]]:
+    """Starts a run again and again. Errors as of `submit`.
 
     Args:
       host: where.
       job: what. One run at a time; those that were missed are not made up for.
       cron: five fields, or six of which the first are seconds, in the server's time.
+
+    Returns:
+      The recurring run's id, and those of others that are enabled.
     """
     values = _parameters(job)
     fields = cron.split()
@@ -77,6 +81,7 @@ def schedule(host: Host, job: Job, cron: str) -> str:
     six = " ".join(fields if len(fields) == 6 else ["0", *fields])
     with _client(host) as client:
         experiment = client.create_experiment(EXPERIMENT, namespace=host.namespace)
+        present = client.list_recurring_runs(experiment_id=experiment.experiment_id, page_size=_MOST_LISTED)
         recurring = client.create_recurring_run(
             experiment.experiment_id,
             EXPERIMENT,
@@ -86,7 +91,14 @@ def schedule(host: Host, job: Job, cron: str) -> str:
             params=values,
             **_common(job),
         )
-    return recurring.recurring_run_id
+    others = [one.recurring_run_id for one in present.recurring_runs or [] if one.status == "ENABLED"]
+    return recurring.recurring_run_id, others
+
+
+def unschedule(host: Host, recurring_run_id: str) -> None:
+    """Disables a recurring run; one that is under way goes on. Errors as of `submit`."""
+    with _client(host) as client:
+        client.disable_recurring_run(recurring_run_id)
 
 
 def status(host: Host, run_id: str) -> tuple[str, dict[str, str]]:
@@ -107,6 +119,8 @@ def _common(job: Job) -> dict[str, Any]:
 
 def _parameters(job: Job) -> dict[str, Any]:
     """The parameters with the types that the pipeline declares."""
+    if not job.spec_file.endswith((".yaml", ".yml")):
+        raise UserError(f"{job.spec_file}: KFP's client takes files whose names end with .yaml")
     try:
         with open(job.spec_file, encoding="utf-8") as file:
             declared = next(yaml.safe_load_all(file))["root"]["inputDefinitions"]["parameters"]

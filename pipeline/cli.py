@@ -285,7 +285,8 @@ def demo(output) -> None:
     """The main job on built-in data, then the same questions over REST and over gRPC."""
     from pipeline.jobs import run_demo
 
-    run_demo(output, Console())
+    if not run_demo(output, Console())["blessed"]:
+        sys.exit(_NOT_BLESSED)
 
 
 cli.add_command(kubeflow)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,6 +37,13 @@ class Table(_Strict):
     separator: str = "|"  # Between the genres in one field.
     empty: list[str] = []  # Genres that mean "none".
     optional: bool = False  # True: the table may be absent.
+
+    @model_validator(mode="after")
+    def _columns_without_header_are_positions(self) -> Table:
+        for field, column in (self.columns | self.flags).items():
+            if self.format == "csv" and not self.header and not isinstance(column, int):
+                raise ValueError(f"{field}: {column!r} is no position, and without a header columns have no names")
+        return self
 
 
 class Data(_Strict):
@@ -324,12 +332,13 @@ def config_names() -> list[str]:
     return sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
 
 
-def load_config(name_or_file: str, overrides: list[str] = (), **values: Any) -> Config:
+def load_config(name_or_file: str, overrides: list[str] = (), default_name: str | None = None, **values: Any) -> Config:
     """Reads a configuration by its name or from a YAML file.
 
     Args:
       name_or_file: one of `config_names()`, or the path of a YAML file.
       overrides: `section.key=value` strings; values are read as YAML.
+      default_name: of the run, where neither the file nor `overrides` give one; None: the file's.
       **values: dotted keys given as `section__key`, used where not None.
 
     Raises:
@@ -346,14 +355,19 @@ def load_config(name_or_file: str, overrides: list[str] = (), **values: Any) -> 
         raise UserError(f"{path} is not a YAML file: {error}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path} has to hold a mapping with at least the key `data`")
-    tree.setdefault("name", path.stem)
+    tree.setdefault("name", default_name or path.stem)
     if path.parent != CONFIG_DIR and isinstance(tree.get("data"), dict):
-        tree["data"].setdefault("directory", str(path.parent))
+        given = tree["data"].get("directory")
+        if given is None or (isinstance(given, str) and not storage.is_remote(given)):
+            tree["data"]["directory"] = os.path.join(path.parent, given or "")
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals:
             raise UserError(f"--set {override}: expected section.key=value, as in retrieval.epochs=3")
-        _put(tree, key, yaml.safe_load(value), f"--set {override}")
+        try:
+            _put(tree, key, yaml.safe_load(value), f"--set {override}")
+        except yaml.YAMLError as error:
+            raise UserError(f"--set {override}: {value!r} is not YAML: quote it, as in '\"{value}\"'") from error
     for key, value in values.items():
         if value is not None:
             _put(tree, key.replace("__", "."), value, key)

@@ -18,7 +18,6 @@ from pipeline.errors import UserError
 from pipeline.features import USER_ID
 
 EDITIONS = ("ml-latest-small", "ml-100k", "ml-1m", "ml-10m", "ml-20m", "ml-25m", "ml-32m")
-_SHOWN_REASONS = 3
 _ARCHIVES = "https://files.grouplens.org/datasets/movielens"
 
 
@@ -126,7 +125,7 @@ def check(config: Config) -> None:
                     raise ValueError(row.error)
                 user, movie, _, _ = tables.interaction(row.values)
             except ValueError as error:
-                if len(reasons) < _SHOWN_REASONS:
+                if len(reasons) < tables.SHOWN_REASONS:
                     reasons.append(f"line {row.line}: {error}")
                 continue
             users.add(user)

@@ -68,7 +68,6 @@ USER_FIELDS = (USER_ID.name, *(feature.name for feature in FEATURES if feature.o
 SLICED = [MOVIE_GENRES, *(feature for feature in FEATURES if feature.optional and feature.name != "user_zip_code")]
 
 # Names that Transform adds beside a feature's own.
-TIMESTAMP_ZSCORE = "timestamp_zscore"
 PREFERENCE = "preference"
 MOVIE_KEY = "movie_key"  # movie_id as it stands in the data: unique where movies out of vocabulary share an index.
 ROW_KEY = "row_key"  # Tells which raw row a transformed one comes from.
@@ -76,7 +75,6 @@ HISTORY_GAP = "history_gap"  # log(1 + |seconds|) between the query and each his
 UNKNOWN_GAP = -1.0  # The gap of an entry whose time is not known.
 
 MAX_WORDS = 16  # Words kept of a title.
-MAX_TAGS = 16  # Genres kept of a movie.
 
 
 def available(user_fields: Collection[str]) -> list[Feature]:

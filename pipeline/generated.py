@@ -6,10 +6,11 @@ sessions, and one session stays around one genre. Titles name their main genre. 
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import os
 import shutil
-import tempfile
+import uuid
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -45,15 +46,17 @@ def write_generated(size: Generated, directory: str, progress: Callable[[Sequenc
     if os.path.isdir(directory):
         return
     os.makedirs(os.path.dirname(directory), exist_ok=True)
-    scratch = tempfile.mkdtemp(dir=os.path.dirname(directory))
-    rng = np.random.default_rng(size.seed)
-    genre_names = list(_NOUNS)
-    genres, quality, popularity = _write_movies(size, rng, Path(scratch) / "movies.csv", genre_names)
-    _write_ratings(size, rng, Path(scratch) / "ratings.csv", genres, quality, popularity, progress)
+    scratch = f"{directory}.{uuid.uuid4().hex[:8]}"
+    os.mkdir(scratch)
     try:
-        os.rename(scratch, directory)
-    except OSError:  # Another run was faster.
-        shutil.rmtree(scratch)
+        rng = np.random.default_rng(size.seed)
+        genre_names = list(_NOUNS)
+        genres, quality, popularity = _write_movies(size, rng, Path(scratch) / "movies.csv", genre_names)
+        _write_ratings(size, rng, Path(scratch) / "ratings.csv", genres, quality, popularity, progress)
+        with contextlib.suppress(OSError):  # Another run was faster.
+            os.rename(scratch, directory)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _write_movies(size, rng, path, genre_names):

@@ -106,6 +106,14 @@ def query_names(transform: tft.TFTransformOutput) -> list[str]:
     return _names(transform, Side.QUERY)
 
 
+def unknown_user(transform: tft.TFTransformOutput) -> dict[str, int | float]:
+    """The model features that are the user's own, with their values where nothing is known of the user."""
+    moment_and_history = (f.TIMESTAMP.name, f.HISTORY_MOVIE_ID.name, f.HISTORY_GAP)
+    names = [name for name in query_names(transform) if name not in moment_and_history]
+    indexed = bucket_counts(transform)
+    return {name: oov_index(transform, name) if name in indexed else 0.0 for name in names}
+
+
 def candidate_names(transform: tft.TFTransformOutput) -> list[str]:
     """Model features of the candidate side, in a fixed order."""
     return _names(transform, Side.CANDIDATE)
@@ -114,10 +122,7 @@ def candidate_names(transform: tft.TFTransformOutput) -> list[str]:
 def _names(transform: tft.TFTransformOutput, side: Side) -> list[str]:
     names = []
     for feature in f.of(f.FEATURES, side):
-        names += {
-            Kind.TIMESTAMP: [feature.name, f.TIMESTAMP_ZSCORE],
-            Kind.HISTORY_TIMES: [f.HISTORY_GAP],
-        }.get(feature.kind, [feature.name])
+        names.append(f.HISTORY_GAP if feature.kind is Kind.HISTORY_TIMES else feature.name)
     present = transform.transformed_feature_spec()
     return [name for name in names if name in present]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,7 @@ from pipeline.generated import write_generated
 from pipeline.report import print_summary
 
 _RUNS = "runs"
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")  # For the name of a run.
 
 
 def run_pipeline(
@@ -60,24 +62,25 @@ def resolve_config(config_name: str | None, data: str | None, split: str | None,
     name, directory = None, None
     if config_name is None:
         config_name, directory = datasets.resolve_data(data)
-        name = os.path.basename(directory) if directory else None
+        name = _UNFIT.sub("-", os.path.basename(directory)).strip("-.") or None if directory else None
     elif data is not None:
         directory = datasets.data_directory(data)
-    config = load_config(config_name, overrides, data__directory=directory, split__kind=split, name=name)
+    config = load_config(config_name, overrides, data__directory=directory, split__kind=split, default_name=name)
+    if directory and config.data.generated:
+        raise UserError(f"--data {data}: configuration {config.name} generates its data; leave out one of the two")
     if config.data.directory is None and config.data.generated is None:
         raise UserError(f"configuration {config.name} does not say where its data is: give --data DIR")
     return config
 
 
-def run_demo(output: str, console: Console) -> None:
+def run_demo(output: str, console: Console) -> dict[str, Any]:
     """`recommender demo`: the pipeline on built-in data, then answers from a server over REST and gRPC.
 
-    Raises:
-      UserError: the model was not blessed, or the server did not start.
+    Returns the report. Raises ServingError where the server does not start.
     """
     from pipeline.demo import show_answers
 
     report = run_pipeline("demo", None, output, None, (), console)
-    if not report["blessed"]:
-        raise UserError("the demo's model was not blessed")
-    show_answers(os.path.join(report["serving_model_dir"], report["pushed_version"]), console)
+    if report["blessed"]:
+        show_answers(os.path.join(report["serving_model_dir"], report["pushed_version"]), console)
+    return report

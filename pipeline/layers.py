@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -139,16 +139,14 @@ class TargetAttention(tf.keras.layers.Layer):
 class UserEmbedding(tf.keras.layers.Layer):
     """Sum of the embeddings of a user's id, where known, and of the features that the data has: to [B, D]."""
 
-    def __init__(self, names: Sequence[str], buckets: dict[str, int], oov_index: int, dim: int, user_dropout: float):
+    def __init__(self, unknown: Mapping[str, int | float], buckets: dict[str, int], dim: int, user_dropout: float):
         super().__init__(name="user_embedding")
-        skipped = (f.TIMESTAMP.name, f.TIMESTAMP_ZSCORE, f.HISTORY_MOVIE_ID.name, f.HISTORY_GAP)
-        self._names = [name for name in names if name not in skipped]
-        self._tables = {name: embedding(buckets[name], dim, name) for name in self._names if name in buckets}
-        self._numbers = [name for name in self._names if name not in buckets]
+        self._tables = {name: embedding(buckets[name], dim, name) for name in unknown if name in buckets}
+        self._numbers = [name for name in unknown if name not in buckets]
         self._project = tf.keras.layers.Dense(dim, use_bias=False, name="numbers")
         if self._numbers:
             self._project.build([None, len(self._numbers)])
-        self._oov_index = oov_index
+        self._oov_index = unknown[f.USER_ID.name]
         self._user_dropout = user_dropout
 
     def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:

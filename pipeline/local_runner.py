@@ -96,6 +96,7 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
     import tensorflow as tf
     from tfx.orchestration import metadata
 
+    from components.artifacts import read_summary
     from components.canary.executor import REPORT_FILE as CANARY_FILE
     from components.evaluation.executor import REPORT_FILE as EVALUATION_FILE
     from components.live_model.executor import live_version
@@ -123,7 +124,7 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
         user_fields=datasets.user_fields(config),
         origin=origin,
         live_as_of=live_version(serving_dir, origin),
-        lost_versions=_lost_versions(connection, serving_dir),
+        lost_versions=_lost_versions(connection, serving_dir, origin),
         pipeline_name=_PIPELINE_NAME,
         pipeline_root=os.path.join(output, "pipeline"),
         beam_pipeline_args=beam_args.all,
@@ -139,7 +140,7 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
     DagRunner(progress, TRAINERS, side_by_side=not alone).run(pipeline)
     with metadata.Metadata(connection) as handle:
         outputs = _Outputs(_PIPELINE_NAME, handle)
-        summary = outputs.json("InteractionGen", "summary", "summary.json")
+        summary = read_summary(outputs.artifact("InteractionGen", "summary").uri)
         evaluation = outputs.json("Evaluator", "evaluation", EVALUATION_FILE)
         canary = outputs.json("Canary", "blessing", CANARY_FILE)
         trained = {name.removeprefix("Trainer."): outputs.json(name, "model_run", VALIDATION_FILE) for name in TRAINERS}
@@ -184,15 +185,16 @@ def latest_artifact_uri(output: str, component: str, key: str) -> str:
         return _Outputs(_PIPELINE_NAME, handle).artifact(component, key).uri
 
 
-def _lost_versions(connection, serving_dir: str) -> str:
-    """What was pushed into the directory and is no longer there."""
+def _lost_versions(connection, serving_dir: str, origin: str) -> str:
+    """What was pushed into the directory from the same data, configuration and code, and is no longer there."""
     from tfx.orchestration import metadata
 
     from components.push_destination import destination
 
     with metadata.Metadata(connection) as handle:
         artifacts = handle.store.get_artifacts_by_type("PushedModel")
-    pushed = {artifact.custom_properties["pushed_version"].string_value for artifact in artifacts}
+    ours = [artifact.custom_properties for artifact in artifacts]
+    pushed = {of["pushed_version"].string_value for of in ours if of["origin"].string_value == origin}
     return ",".join(sorted(pushed - {"", *map(str, destination(serving_dir).versions())}))
 
 

@@ -73,10 +73,7 @@ def _number(name, inputs, config):
 
 
 def _timestamp(name, inputs, config):
-    return {
-        name: tft.bucketize(inputs[name], config.timestamp_buckets),
-        f.TIMESTAMP_ZSCORE: tft.scale_to_z_score(tf.cast(inputs[name], tf.float64), output_dtype=tf.float32),
-    }
+    return {name: tft.bucketize(inputs[name], config.timestamp_buckets)}
 
 
 def _rating(name, inputs, config):

@@ -46,8 +46,7 @@ class RankingModel(training.TrainedModel):
         self._config = config
         self._rating_range = rows.rating_range
         self._share = tf.constant(np.maximum(rows.item_counts, 1) / max(rows.rows, 1), tf.float32)
-        names, user_oov = inputs.query_names(transform), inputs.oov_index(transform, f.USER_ID.name)
-        self._user = layers.UserEmbedding(names, buckets, user_oov, dim + 1, _ID_DROPOUT)
+        self._user = layers.UserEmbedding(inputs.unknown_user(transform), buckets, dim + 1, _ID_DROPOUT)
         movie_oov = inputs.oov_index(transform, f.MOVIE_ID.name)
         self._movie = layers.CandidateEmbedding(buckets, movie_oov, dim + 1, _ID_DROPOUT)
         self._history = layers.HistoryEmbedding(buckets[f.MOVIE_ID.name], dim, _DECAY_SECONDS, config.dropout)

@@ -26,19 +26,13 @@ class QueryTower(tf.keras.Model):
     def __init__(self, config: Retrieval, transform: tft.TFTransformOutput):
         super().__init__(name="query_tower")
         buckets, dim = inputs.bucket_counts(transform), config.embedding_dim
-        self._user = layers.UserEmbedding(
-            inputs.query_names(transform),
-            buckets,
-            inputs.oov_index(transform, f.USER_ID.name),
-            dim,
-            config.user_dropout,
-        )
+        self._unknown = inputs.unknown_user(transform)
+        self._user = layers.UserEmbedding(self._unknown, buckets, dim, config.user_dropout)
         self._moment = layers.MomentEmbedding(buckets[f.TIMESTAMP.name], dim, config.moment_buckets)
         self._history = layers.HistoryEmbedding(
             buckets[f.MOVIE_ID.name], dim, config.history_decay_seconds, config.history_dropout
         )
         self._layers = layers.hidden_layers(dim, config.query_layers, dim, "query_layers")
-        self._oov_index = inputs.oov_index(transform, f.USER_ID.name)
         self._stranger_share = config.stranger_share
 
     def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
@@ -53,13 +47,15 @@ class QueryTower(tf.keras.Model):
         return tf.concat([output, tf.ones_like(output[:, :1])], axis=1)
 
     def _with_strangers(self, features: inputs.Batch) -> inputs.Batch:
-        """Hides user id and history of a share of the rows, so that what is left learns to answer for a stranger."""
-        user, history = features[f.USER_ID.name], features[f.HISTORY_MOVIE_ID.name]
-        stranger = tf.random.uniform(tf.shape(user)) < self._stranger_share
-        return features | {
-            f.USER_ID.name: tf.where(stranger, tf.cast(self._oov_index, user.dtype), user),
-            f.HISTORY_MOVIE_ID.name: tf.where(stranger[:, tf.newaxis], tf.cast(inputs.PADDING, history.dtype), history),
+        """Hides user and history of a share of the rows, so that what is left learns to answer for a stranger."""
+        history = features[f.HISTORY_MOVIE_ID.name]
+        stranger = tf.random.uniform(tf.shape(features[f.USER_ID.name])) < self._stranger_share
+        hidden = {
+            name: tf.where(stranger, tf.cast(value, features[name].dtype), features[name])
+            for name, value in self._unknown.items()
         }
+        none = tf.cast(inputs.PADDING, history.dtype)
+        return features | hidden | {f.HISTORY_MOVIE_ID.name: tf.where(stranger[:, tf.newaxis], none, history)}
 
 
 class CandidateTower(tf.keras.Model):

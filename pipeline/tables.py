@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import datetime
+import glob
 import math
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from pipeline import features, storage
+from pipeline import blocks, features, storage
+from pipeline.blocks import Block
 from pipeline.config import Table
 from pipeline.errors import UserError
 
+SHOWN_REASONS = 3  # Of rows that cannot be read, in a message.
 _MAX_TIMESTAMP = 32_503_680_000  # The year 3000 in seconds: anything later is not in seconds.
 
 
@@ -28,78 +30,76 @@ class Row(NamedTuple):
 
 def table_files(directory: str, table: Table) -> list[str]:
     """Paths of a table's files, sorted; empty if there are none."""
-    return storage.glob(os.path.join(directory, table.file))
+    return storage.glob(os.path.join(glob.escape(directory), table.file))
 
 
 def read_rows(path: str, table: Table) -> Iterator[Row]:
-    """Yields every data row of a file.
+    """Yields every data row of a file. Errors as of `blocks` and `read_block`."""
+    for block in blocks.blocks(path, table):
+        yield from read_block(block, table)
+
+
+def read_block(block: Block, table: Table) -> Iterator[Row]:
+    """Yields every data row of a part of a file.
 
     Raises:
-      UserError: the file is empty, cannot be decoded, or lacks a mapped column.
+      UserError: it cannot be decoded, or lacks a mapped column.
     """
-    rows = _read_parquet(path, table) if table.format == "parquet" else _read_csv(path, table)
-    try:
-        yield from rows
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not {table.encoding}: {error}. Set `encoding` in the table's layout") from error
-    except csv.Error as error:
-        raise UserError(f"{path} is not readable as CSV: {error}") from error
+    with blocks.decoding(block.path, table.encoding):
+        yield from _read_parquet(block, table) if table.format == "parquet" else _read_csv(block, table)
 
 
-def _read_csv(path: str, table: Table) -> Iterator[Row]:
-    with storage.open_file(path, "r", encoding=table.encoding, newline="") as file:
-        if len(table.delimiter) == 1:
-            reader = csv.reader(file, delimiter=table.delimiter, strict=True)
-            numbered = ((reader.line_num, fields) for fields in reader)
-        else:
-            numbered = ((i, line.rstrip("\r\n").split(table.delimiter)) for i, line in enumerate(file, 1))
-        if table.header:
-            _, header = next(numbered, (0, None))
-            if header is None:
-                raise UserError(f"{path} is empty: expected a header line and rows")
-            header = [name.strip().lstrip("\ufeff") for name in header]
-            width = len(header)
-            positions = {ours: _header_position(path, header, name) for ours, name in _columns(table)}
-        else:
-            positions = dict(_columns(table))
-            width = None
-        needed = max(positions.values()) + 1
-        for line, fields in numbered:
-            if not fields or fields == [""]:
-                continue
-            text = table.delimiter.join(fields)
-            if len(fields) < needed or (width is not None and len(fields) != width):
-                yield Row(path, line, None, f"{len(fields)} fields instead of {width or needed}", text)
-                continue
-            yield Row(path, line, _values(table, {ours: fields[i] for ours, i in positions.items()}), None, text)
+def _read_csv(block: Block, table: Table) -> Iterator[Row]:
+    path = block.path
+    numbered = blocks.split_lines(path, blocks.open_csv(block, table.encoding), table.delimiter, block.line)
+    if block.header is None:
+        positions = dict(_columns(table))
+        width = None
+    else:
+        positions = {ours: _header_position(path, block.header, name) for ours, name in _columns(table)}
+        width = len(block.header)
+        if block.start == 0:
+            next(numbered)
+    needed = max(positions.values()) + 1
+    for line, fields in numbered:
+        if not fields or fields == [""]:
+            continue
+        text = table.delimiter.join(fields)
+        if len(fields) < needed or (width is not None and len(fields) != width):
+            yield Row(path, line, None, f"{len(fields)} fields instead of {width or needed}", text)
+            continue
+        yield Row(path, line, _values(table, {ours: fields[i] for ours, i in positions.items()}), None, text)
 
 
-def _read_parquet(path: str, table: Table) -> Iterator[Row]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        file = pyarrow.parquet.ParquetFile(storage.open_file(path))
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise UserError(f"{path} is not a Parquet file: {error}") from error
+def _read_parquet(block: Block, table: Table) -> Iterator[Row]:
+    path, line = block.path, block.line
+    file = blocks.open_parquet(path)
     names = [str(name) for _, name in _columns(table)]
     for name in names:
         if name not in file.schema_arrow.names:
             raise UserError(f"{path} has no column {name!r}; it has {', '.join(file.schema_arrow.names)}")
-    line = 0
-    for batch in file.iter_batches(columns=names):
+    groups = [*range(block.start, min(block.end, file.num_row_groups))]
+    for batch in file.iter_batches(row_groups=groups, columns=names):
         for record in batch.to_pylist():
             line += 1
-            values = {ours: _as_text(record[str(name)]) for ours, name in _columns(table)}
+            try:
+                values = {ours: _as_text(record[str(name)], table.separator) for ours, name in _columns(table)}
+            except UnicodeDecodeError as error:
+                yield Row(path, line, None, f"not UTF-8: {error}", ",".join(map(str, record.values())))
+                continue
             yield Row(path, line, _values(table, values), None, ",".join(values.values()))
 
 
-def _as_text(value: object) -> str:
+def _as_text(value: object, separator: str) -> str:
     if value is None:
         return ""
+    if isinstance(value, bytes):  # What some writers make of a text.
+        return value.decode()
+    if isinstance(value, bool):
+        return str(int(value))
     if hasattr(value, "timestamp"):
         return str(int((value if value.tzinfo else value.replace(tzinfo=datetime.timezone.utc)).timestamp()))
-    return "|".join(map(str, value)) if isinstance(value, list) else str(value)
+    return separator.join(_as_text(one, separator) for one in value) if isinstance(value, list) else str(value)
 
 
 def _columns(table: Table) -> list[tuple[str, str | int]]:

@@ -10,11 +10,12 @@ stamp=".venv/.made-from-$(cat requirements.lock setup.py scripts/setup.sh | cksu
 
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 
-# The path of a working Python 3.10: on PATH, or one that pyenv holds (its shims fail unless 3.10 is selected).
+# The path of a working Python 3.10, of .12 or later, whose tarfile has filters: on PATH, or one that pyenv holds (its shims
+# fail unless 3.10 is selected).
 find_python() {
   local candidate
   for candidate in python3.10 python3 python "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.10*/bin/python; do
-    if "$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' >/dev/null 2>&1; then
+    if "$candidate" -c 'import sys; sys.exit(not (3, 10, 12) <= sys.version_info < (3, 11))' >/dev/null 2>&1; then
       "$candidate" -c 'import sys; print(sys.executable)'
       return
     fi

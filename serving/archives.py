@@ -13,6 +13,8 @@ import tempfile
 
 import fsspec
 
+from serving.version_names import parse_versions
+
 _SUFFIX = ".tar"
 SCRATCH_PREFIX = ".incoming-"  # No integer, so model servers pass it over.
 
@@ -21,8 +23,7 @@ def versions(base_url: str) -> list[int]:
     """The versions below an address, in rising order."""
     store, base = _store(base_url)
     names = (os.path.basename(path) for path in store.glob(f"{base}/*{_SUFFIX}"))
-    stems = (name.removesuffix(_SUFFIX) for name in names)
-    return sorted(int(stem) for stem in stems if stem.isascii() and stem.isdigit())
+    return sorted(parse_versions([name.removesuffix(_SUFFIX) for name in names]))
 
 
 def upload(model_dir: str, base_url: str, version: int) -> str:

@@ -20,6 +20,7 @@ _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 60
 _LAST_LINES = 5
+_NOT_LOADED = "did not become available"  # What TensorFlow Serving says as it gives up at its start.
 
 
 class Ports(NamedTuple):
@@ -75,7 +76,8 @@ def _container(image: str, versions: dict[int, str], ports: Ports, model_name: s
     command = ["docker", "run", "--rm", "--init", "--env", f"MODEL_NAME={model_name}"]
     for version, path in versions.items():
         command += ["--volume", f"{os.path.abspath(path)}:/models/{model_name}/{version}:ro"]
-    return [*command, "--publish", f"{_HOST}:{ports.grpc}:8500", "--publish", f"{_HOST}:{ports.rest}:8501", image]
+    command += ["--publish", f"{_HOST}:{ports.grpc}:8500", "--publish", f"{_HOST}:{ports.rest}:8501", image]
+    return [*command, "--max_num_load_retries=0"]  # It tries for five minutes otherwise, and answers nobody meanwhile.
 
 
 def _wait_until_ready(server, log, rest_port: int, model_name: str, version: int, ready_seconds: float) -> None:
@@ -87,6 +89,8 @@ def _wait_until_ready(server, log, rest_port: int, model_name: str, version: int
         if server.poll() is not None:
             log.seek(0)
             lines = [line.strip() for line in log if line.strip()][-_LAST_LINES:]
+            if any(_NOT_LOADED in line for line in lines):
+                raise ServingError(f"the model does not load: {' … '.join(lines)}")
             raise NotStarted(f"the server stopped with status {server.returncode}: {' … '.join(lines)}")
         with contextlib.suppress(requests.ConnectionError, requests.Timeout):
             answer = session.get(url, timeout=ready_seconds)

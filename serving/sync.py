@@ -13,6 +13,7 @@ import time
 import click
 
 from serving import archives
+from serving.version_names import parse_version
 
 _log = logging.getLogger("recommender.sync")
 
@@ -40,7 +41,7 @@ def mirror(source: str, directory: str, keep: int) -> None:
     if failed:
         raise failed  # Before anything is removed: it may be all that there is.
     for name in os.listdir(directory):
-        if name.startswith(archives.SCRATCH_PREFIX) or (name.isdigit() and int(name) not in wanted):
+        if name.startswith(archives.SCRATCH_PREFIX) or parse_version(name) not in {*wanted, None}:
             _remove(os.path.join(directory, name))
 
 

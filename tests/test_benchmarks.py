@@ -1,5 +1,7 @@
 """The benchmark's measurements on data whose answer is known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -54,6 +56,14 @@ def test_perfect_and_hopeless_scores():
     assert found["filtered_top_1_categorical_accuracy"] == pytest.approx(1 / 3)
     assert found["filtered_ndcg_at_10_per_user"] == pytest.approx(1.0)
     assert measure(data, lambda users: -wanted[users])["filtered_top_10_categorical_accuracy"] == 0
+
+
+def test_a_movie_that_comes_twice_is_relevant_once():
+    data = checkerboard()
+    twice = dataclasses.replace(data, eval_movies=np.repeat(data.eval_movies[::3], 3))
+    wanted = np.zeros((40, 30))
+    wanted[twice.eval_users, twice.eval_movies] = 1.0
+    assert measure(twice, lambda users: wanted[users] + 0.0)["filtered_ndcg_at_10_per_user"] == pytest.approx(1.0)
 
 
 def test_cold_users_are_told_apart():

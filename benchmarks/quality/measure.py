@@ -41,7 +41,10 @@ def measure(data: Dataset, scores: Scores) -> dict[str, float]:
             row[data.train[users[offset]].indices] = -np.inf
             filtered[queries] = _ranks_in_one_row(row, true)
     figures = _figures(unfiltered, filtered)
-    per_user = np.split(filtered, np.cumsum(counts)[:-1])
+    each = zip(
+        np.split(filtered, np.cumsum(counts)[:-1]), np.split(data.eval_movies, np.cumsum(counts)[:-1]), strict=True
+    )
+    per_user = [ranks[np.unique(movies, return_index=True)[1]] for ranks, movies in each]
     figures["filtered_recall_at_10_per_user"] = float(np.mean([recall(ranks[np.newaxis], 10) for ranks in per_user]))
     figures["filtered_ndcg_at_10_per_user"] = float(np.mean([ndcg(ranks[np.newaxis], 10) for ranks in per_user]))
     for name, which in (("warm", data.warm), ("cold", ~data.warm)):

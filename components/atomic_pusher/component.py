@@ -28,7 +28,8 @@ class AtomicPusher(base_component.BaseComponent):
       model_blessing: the Evaluator's.
       infra_blessing: the Canary's, which holds the model.
       push_destination: as LiveModel's.
-      lost_versions: those that were pushed and are no longer there, so that a cached push of one is not taken for done.
+      lost_versions: those of this model's origin that were pushed and are no longer there, so that a cached push of one
+        is not taken for done.
     """
 
     SPEC_CLASS = AtomicPusherSpec

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 from typing import Any
 
 from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.push_destination import push
+from components.recommender_builder.executor import BUILD_FILE
 
 
 class Executor(base_executor.BaseExecutor):
@@ -28,3 +32,7 @@ class Executor(base_executor.BaseExecutor):
         pushed.set_int_custom_property("pushed", 1)
         pushed.set_string_custom_property("pushed_destination", path)
         pushed.set_string_custom_property("pushed_version", str(version))
+        build = os.path.join(model_dir, BUILD_FILE)
+        if fileio.exists(build):
+            with fileio.open(build) as file:
+                pushed.set_string_custom_property("origin", json.load(file)["origin"])

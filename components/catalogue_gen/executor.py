@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
 from tfx.dsl.components.base import base_beam_executor
-from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components import shards
-from components.interaction_gen.executor import SUMMARY_FILE
+from components.artifacts import read_summary
 from components.interaction_gen.records import FirstRows, ReadTable, shuffled_examples
 from pipeline import spans, tables
 from pipeline.config import Data
@@ -26,9 +23,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
         data = Data.model_validate_json(exec_properties["data"])
-        summary = os.path.join(artifact_utils.get_single_uri(input_dict["summary"]), SUMMARY_FILE)
-        with fileio.open(summary) as file:
-            directory, _ = spans.resolve(exec_properties["directory"], json.load(file)["span"])
+        span = read_summary(artifact_utils.get_single_uri(input_dict["summary"]))["span"]
+        directory, _ = spans.resolve(exec_properties["directory"], span)
         catalogue = ReadTable(directory, data.catalogue, lambda values: tables.movie(values, data.catalogue))
         number = shards.count(catalogue.files)
         writer = shards.Writer(output_dict["examples"], [SPLIT])

@@ -100,8 +100,8 @@ class Parity:
         served = Queries.of(strangers).ask(self.model, "retrieve")["movie_id"]
         k = min(_RECALL_K, served.shape[1])
         recalls = []
-        for number, (example, found) in enumerate(zip(strangers, served, strict=True)):  # All scores would not fit.
-            scores = tf.linalg.matvec(movies, query[number]).numpy()
+        for example, vector, found in zip(strangers, query, served, strict=True):  # All scores would not fit.
+            scores = tf.linalg.matvec(movies, vector).numpy()
             scores[[row_of[movie] for movie in _history(example) if movie in row_of]] = -np.inf
             best = tf.math.top_k(scores, min(k, np.isfinite(scores).sum())).indices.numpy()
             recalls.append(len(set(catalogue.ids[best]) & set(found[:k])) / max(len(best), 1))

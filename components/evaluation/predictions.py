@@ -56,7 +56,7 @@ class _Row(NamedTuple):
 
     record: bytes
     seen: frozenset[bytes]  # In train.
-    movies: list[bytes]  # All the user's eval movies, with the user's first eval example; else none.
+    movies: list[bytes]  # The user's eval movies, each once, with the user's first eval example; else none.
     popular: tuple[float, float]  # The true movie's rank under popularity: all movies, and without what was seen.
     slices: list[str]
 
@@ -80,7 +80,7 @@ def _rows(shard: _Shard, popularity: Popularity) -> Iterator[_Row]:
             popular = unfiltered[place], np.inf if movie in seen else filtered[place]
             example = tf.train.Example.FromString(records[number])
             cut = slices.of_example(example, bool(seen), popularity.level(movie))
-            yield _Row(records[number], seen, [] if place else relevant, popular, cut)
+            yield _Row(records[number], seen, [] if place else [*dict.fromkeys(relevant)], popular, cut)
 
 
 def batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
@@ -122,7 +122,7 @@ class Predict(beam.DoFn):
 
     def _measure(self, rows: list[_Row], popularity: Popularity) -> dict[str, Any]:
         queries = Queries([row.record for row in rows])
-        liked = queries.ratings >= self._preference_threshold
+        liked = queries.ratings.astype(np.float32) >= np.float32(self._preference_threshold)  # As Transform compares.
         popular = np.array([row.popular for row in rows])
         predictions = {o.POPULARITY_UNFILTERED: popular[:, :1], o.POPULARITY: popular[:, 1:]}
         labels = {}

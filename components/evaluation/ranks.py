@@ -8,6 +8,7 @@ import numpy as np
 
 _HEAD_SHARE = 0.1  # The most popular tenth of the rated movies is the head; the less popular half is the tail.
 _TAIL_SHARE = 0.5
+POPULARITY_LEVELS = ("never rated", "tail", "middle", "head")
 
 
 def list_ranks(ids: np.ndarray, scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
@@ -55,7 +56,7 @@ class Popularity:
         return sum(self._counts.get(movie, 0) for movie in movies) / max(len(movies), 1)
 
     def level(self, movie: bytes) -> str:
-        """`never rated`, or where the movie stands among the rated ones: `head`, `middle` or `tail`."""
+        """One of `POPULARITY_LEVELS`: whether the movie was rated, and where it stands among those that were."""
         count = self._counts.get(movie, 0)
         if not count:
             return "never rated"

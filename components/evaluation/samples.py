@@ -15,7 +15,7 @@ _SHOWN_HISTORY = 5
 
 
 def sample_users(model, examples: list[tf.train.Example], catalogue: Catalogue) -> list[dict[str, Any]]:
-    """Ten users with the end of their history, their recommendations, and the movie that they came to next."""
+    """Ten users with the end of their history, their recommendations, and a movie of theirs that was held out."""
     by_user = {raw_bytes(example, f.USER_ID.name)[0]: example for example in reversed(examples)}
     chosen = list(by_user.values())[::-1][:_USERS]
     if not chosen:

@@ -13,11 +13,18 @@ from tensorflow_model_analysis.extractors import slice_key_extractor
 
 from components.evaluation import outputs as o
 from components.evaluation.queries import raw_bytes
+from components.evaluation.ranks import POPULARITY_LEVELS
 from pipeline import features as f
 from pipeline.features import Kind
 
 _STAGE = slice_key_extractor.SLICE_KEY_EXTRACTOR_STAGE_NAME  # TFMA's metrics come after a stage of this name.
 _SHORT_HISTORY = 10
+# All but those by the features to slice by.
+KNOWN = (
+    *("user=warm", "user=cold"),
+    *("history=none", "history=short", "history=long"),
+    *(f"movie={level}" for level in POPULARITY_LEVELS),
+)
 _BAND = 10  # Width of the bands that numbers are sliced into.
 
 
@@ -33,6 +40,11 @@ def of_example(example: tf.train.Example, warm: bool, popularity_level: str) -> 
         else:
             found += [f"{feature.name}={value.decode()}" for value in raw_bytes(example, feature.name)]
     return found
+
+
+def is_known(name: str) -> bool:
+    """Whether a query may be in a slice of this name; which values of a feature there are, the data decide."""
+    return name in KNOWN or name.partition("=")[0] in [feature.name for feature in f.SLICED]
 
 
 def by_slice() -> tfma.extractors.Extractor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from components.evaluation import slices
 from components.evaluation.figures import LIVE, OVERALL, POPULARITY, Figures, Measured, figure_names
+from pipeline import features as f
 from pipeline.config import Evaluation, Threshold
 from pipeline.errors import UserError
 
@@ -13,7 +15,7 @@ _OF = {POPULARITY: "popularity", LIVE: "the live model"}
 
 
 def check_thresholds(limits: Evaluation) -> None:
-    """Raises UserError for a threshold on a figure that does not exist."""
+    """Raises UserError for a threshold on a figure or a slice that does not exist."""
     for name, threshold in limits.active_thresholds().items():
         if threshold.against:
             known = figure_names(threshold.against)
@@ -23,6 +25,11 @@ def check_thresholds(limits: Evaluation) -> None:
             of = f" of {_OF[threshold.against]}" if threshold.against else ""
             raise UserError(
                 f"evaluation.thresholds.{name}.metric: no figure {threshold.metric!r}{of}; there are {', '.join(known)}"
+            )
+        if threshold.slice and not slices.is_known(threshold.slice):
+            raise UserError(
+                f"evaluation.thresholds.{name}.slice: no slice {threshold.slice!r}; there are "
+                f"{', '.join(slices.KNOWN)}, and FEATURE=VALUE for {', '.join(feature.name for feature in f.SLICED)}"
             )
 
 

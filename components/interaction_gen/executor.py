@@ -13,6 +13,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components import shards
+from components.artifacts import SUMMARY_FILE, read_summary
 from components.interaction_gen.catalogue_join import MoviesByShard
 from components.interaction_gen.examples import SPLITS, ToExamples
 from components.interaction_gen.records import REJECTED, FirstRows, ReadTable, Rejected, to_csv_line
@@ -20,9 +21,7 @@ from pipeline import spans, tables
 from pipeline.config import Data, Split
 from pipeline.errors import UserError
 
-SUMMARY_FILE = "summary.json"
 _HOUR = 3600
-_SHOWN_REASONS = 3
 _MOST_LISTED = 100_000  # Rejected rows, which one worker holds and writes; all are counted.
 
 
@@ -109,12 +108,14 @@ def _write_summary(rejected, listed, counts, movies, span: str, uri: str) -> Non
     """Writes the counts of the data set, and its span, as JSON."""
 
     def write(_, counts: list[dict], listed: list[Rejected], rejected: int, movies: int) -> None:
-        total = collections.Counter(rejected_rows=rejected, movies=movies)
+        total = collections.Counter(rejected_rows=rejected, movies=movies, users=0, interactions=0, train=0, eval=0)
         for one in counts:
             total.update(one)
         fileio.makedirs(uri)
         with fileio.open(os.path.join(uri, SUMMARY_FILE), "w") as file:
-            shown = [f"{os.path.basename(row.file)}, line {row.line}: {row.reason}" for row in listed[:_SHOWN_REASONS]]
+            shown = [
+                f"{os.path.basename(row.file)}, line {row.line}: {row.reason}" for row in listed[: tables.SHOWN_REASONS]
+            ]
             file.write(json.dumps(total | {"span": span, "first_rejected": shown}, indent=2))
 
     (
@@ -132,8 +133,7 @@ def _write_summary(rejected, listed, counts, movies, span: str, uri: str) -> Non
 
 
 def _check(data: Data, directory: str, summary_uri: str, rejected_file: str) -> None:
-    with fileio.open(os.path.join(summary_uri, SUMMARY_FILE)) as file:
-        summary = json.load(file)
+    summary = read_summary(summary_uri)
     rejected, accepted = summary["rejected_rows"], summary["interactions"]
     if rejected > data.max_rejected_share * (rejected + accepted):
         raise UserError(

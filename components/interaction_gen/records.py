@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow
 from tfx_bsl.coders import example_coder
 
-from pipeline import tables
+from pipeline import blocks, tables
 from pipeline.config import Table
 from pipeline.errors import UserError
 from pipeline.features import FEATURES, Kind
@@ -59,9 +59,17 @@ class ReadTable(beam.PTransform):
     def expand(self, pbegin: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
         return (
             pbegin
-            | "Files" >> beam.Create([*enumerate(self.files)], reshuffle=False)
+            | "Files" >> beam.Create([*enumerate(self.files)])
+            | "Blocks" >> beam.FlatMap(_blocks, self._table)
+            | "Spread" >> beam.Reshuffle()
             | "Rows" >> beam.ParDo(_ReadRows(self._table, self._parse)).with_outputs(REJECTED, main="rows")
         )
+
+
+def _blocks(file: tuple[int, str], table: Table) -> Iterator[tuple[int, blocks.Block]]:
+    number, path = file
+    for block in blocks.blocks(path, table):
+        yield number, block
 
 
 class _ReadRows(beam.DoFn):
@@ -69,15 +77,15 @@ class _ReadRows(beam.DoFn):
         self._table = table
         self._parse = parse
 
-    def process(self, file: tuple[int, str]) -> Iterator[Any]:
-        number, path = file
-        for row in tables.read_rows(path, self._table):
+    def process(self, part: tuple[int, blocks.Block]) -> Iterator[Any]:
+        number, block = part
+        for row in tables.read_block(block, self._table):
             try:
                 if row.error:
                     raise ValueError(row.error)
                 yield number, row.line, self._parse(row.values)
             except ValueError as error:
-                yield beam.pvalue.TaggedOutput(REJECTED, Rejected(path, row.line, str(error), row.text))
+                yield beam.pvalue.TaggedOutput(REJECTED, Rejected(block.path, row.line, str(error), row.text))
 
 
 class FirstRows(beam.PTransform):

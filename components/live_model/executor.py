@@ -12,6 +12,7 @@ from tfx.types import artifact_utils
 
 from components.push_destination import Directory, Store, destination
 from components.recommender_builder.executor import BUILD_FILE
+from serving.version_names import parse_versions
 
 
 class Executor(base_executor.BaseExecutor):
@@ -45,5 +46,5 @@ def _origin(source: Directory | Store, version: int) -> str | None:
 def live_model_dir(artifact_uri: str) -> str | None:
     """Where the artifact has the model; None where nothing was live."""
     names = fileio.listdir(artifact_uri) if fileio.exists(artifact_uri) else []
-    versions = (name.rstrip("/") for name in names)  # Some stores list directories with a slash.
-    return next((os.path.join(artifact_uri, version) for version in versions if version.isdigit()), None)
+    versions = parse_versions([name.rstrip("/") for name in names])  # Some stores list directories with a slash.
+    return os.path.join(artifact_uri, versions.popitem()[1]) if versions else None

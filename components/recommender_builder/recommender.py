@@ -149,9 +149,12 @@ class Recommender(tf.Module):
 
     def _features(self, user_id, timestamp, history_movie_id, history_timestamp) -> inputs.Batch:
         """Raw query to the model features of the query side, through Transform's graph."""
-        now = tf.minimum(tf.cast(tf.timestamp(), tf.int64), self._end_of_training)
         movies = history_movie_id[:, : self._history_length]
         times = history_timestamp[:, : self._history_length]
+        clock = tf.cast(tf.timestamp(), tf.int64)
+        # A history that goes on after training has its gaps to the clock; another one as they were in training.
+        fresh = tf.reduce_max(times, axis=1) > self._end_of_training
+        now = tf.where(fresh, clock, tf.minimum(clock, self._end_of_training))
         present = tf.where(movies != "")
         shape = tf.shape(movies, tf.int64)
         raw = {

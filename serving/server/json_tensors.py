@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -75,12 +76,24 @@ def _array(name: str, value: Any, info: meta_graph_pb2.TensorInfo) -> np.ndarray
         raise invalid(f"JSON Parse error: a string of {name} is no Unicode text: {error.reason}") from error
     array = np.empty(len(flat), object if dtype == tf.string else dtype.as_numpy_dtype)
     try:
-        array[:] = flat
+        with np.errstate(over="ignore"):
+            array[:] = flat
     except (OverflowError, ValueError) as error:
         raise invalid(f"JSON value of {name} does not fit {dtype.name}: {error}") from error
+    if not _in_range(flat, array, dtype):
+        raise invalid(f"JSON value of {name} does not fit {dtype.name}: out of range")
     if 0 in shape:  # An empty list does not say how deep it goes on.
         shape += [0] * (len(info.tensor_shape.dim) - len(shape))
     return array.reshape(shape)
+
+
+def _in_range(flat: list[Any], array: np.ndarray, dtype: tf.DType) -> bool:
+    """Whether the array has the numbers as they were. NumPy wraps integers around, and makes large floats infinite."""
+    if dtype.is_integer and flat:
+        return dtype.min <= min(flat) and max(flat) <= dtype.max
+    if dtype.is_floating:
+        return np.isinf(array).sum() == sum(map(math.isinf, flat))
+    return True
 
 
 def _flatten(name: str, value: Any, flat: list[Any], dtype: tf.DType, depth: int) -> list[int]:

@@ -73,14 +73,14 @@ async def _serve(options: ServerOptions) -> None:
 
 
 async def _load(registry: Registry, options: ServerOptions) -> None:
+    gc.collect()
+    gc.freeze()  # What TensorFlow consists of is there to stay; looking through it takes a second.
     try:
         await registry.configure(options.models())
     except RequestError as error:
         raise ServingError(f"{options.model_config_file}: {error}") from error
     if not registry.ready:
         print("Not every model has a version that can be served yet; waiting for one.", flush=True)
-    gc.collect()
-    gc.freeze()  # What TensorFlow and the models consist of is there to stay; looking through it takes a second.
 
 
 def _grpc_server(
@@ -101,13 +101,17 @@ def _grpc_server(
         ]
     )
     health_pb2_grpc.add_HealthServicer_to_server(health.servicer, server)
-    try:
-        port = server.add_insecure_port(f"{options.host}:{options.port}")
-        if options.grpc_socket_path:
-            server.add_insecure_port(f"unix:{options.grpc_socket_path}")
-    except RuntimeError as error:
-        raise ServingError(f"cannot listen on {options.host}:{options.port}: give another --port ({error})") from error
+    port = _bind(server, f"{options.host}:{options.port}", "--port")
+    if options.grpc_socket_path:
+        _bind(server, f"unix:{options.grpc_socket_path}", "--grpc_socket_path")
     return server, port
+
+
+def _bind(server: grpc.aio.Server, address: str, option: str) -> int:
+    try:
+        return server.add_insecure_port(address)
+    except RuntimeError as error:
+        raise ServingError(f"cannot listen on {address}: give another {option} ({error})") from error
 
 
 def _rest_runner(options: ServerOptions, inference: Inference, metrics: Metrics) -> web.AppRunner:

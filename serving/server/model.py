@@ -63,7 +63,10 @@ class LoadedModel:
                 list(pool.map(self._answer, tf.compat.v1.io.tf_record_iterator(path)))
 
     def _answer(self, record: bytes) -> None:
-        request = prediction_log_pb2.PredictionLog.FromString(record).predict_log.request
+        log = prediction_log_pb2.PredictionLog.FromString(record)
+        if log.WhichOneof("log_type") != "predict_log":
+            return  # Of the other methods, which are warmed up by their first request.
+        request = log.predict_log.request
         inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
         self.check(name, inputs)

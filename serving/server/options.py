@@ -73,6 +73,8 @@ class ServerOptions:
             for name in ("max_batch_size", "batch_timeout_micros", "max_enqueued_batches", "num_batch_threads")
             if given.HasField(name)
         }
+        if given.enable_large_batch_splitting.value and given.HasField("max_execution_batch_size"):
+            values["max_batch_size"] = given.max_execution_batch_size.value  # What is larger is split here, anyway.
         for name, value in values.items():
             if value < (0 if name == "batch_timeout_micros" else 1):
                 raise ServingError(f"{self.batching_parameters_file}: {name} {value} is too small")
@@ -80,8 +82,8 @@ class ServerOptions:
         parameters = BatchingParameters(**values, allowed_batch_sizes=sizes)
         if sizes and (list(sizes) != sorted(set(sizes)) or sizes[-1] != parameters.max_batch_size):
             raise ServingError(
-                f"{self.batching_parameters_file}: allowed_batch_sizes have to rise and to end with max_batch_size, "
-                f"{parameters.max_batch_size}"
+                f"{self.batching_parameters_file}: allowed_batch_sizes have to rise and to end with max_batch_size, or "
+                f"max_execution_batch_size where large batches are split: {parameters.max_batch_size}"
             )
         return parameters
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import grpc
 import numpy as np
@@ -24,7 +24,7 @@ from tensorflow_serving.apis import (
 )
 
 from serving.server import examples
-from serving.server.inference import LARGE_BYTES, Inference
+from serving.server.inference import LARGE_BYTES, Inference, is_large
 from serving.server.metrics import Metrics
 from serving.server.model import DEFAULT_SIGNATURE, LoadedModel
 from serving.server.registry import Target
@@ -55,16 +55,18 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             name = _signature(request.model_spec)
             model = self._inference.registry.find(Target.of_spec(request.model_spec))
             model.check_names(name, request.inputs)  # Before arrays are made: a stranger's may be many and large.
+            wanted = _wanted(request.output_filter, model.signature(name).outputs)
             if request.ByteSize() > LARGE_BYTES:
                 tensors = await asyncio.to_thread(_to_arrays, request.inputs)
             else:
                 tensors = _to_arrays(request.inputs)
             outputs = await self._inference.predict(model, name, tensors)
             response = predict_pb2.PredictResponse(model_spec=_spec(request.model_spec, model, name))
-            for key in request.output_filter or outputs:
-                if key not in outputs:
-                    raise invalid(f"output tensor alias not found: {key}")
-                fill(response.outputs[key], outputs[key])
+            arrays = {key: outputs[key] for key in wanted}
+            if is_large(arrays):
+                await asyncio.to_thread(_fill_all, response, arrays)
+            else:
+                _fill_all(response, arrays)
             return response
 
     @aborting
@@ -72,7 +74,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self, request: classification_pb2.ClassificationRequest, context: grpc.aio.ServicerContext
     ) -> classification_pb2.ClassificationResponse:
         with self._metrics.request(request.model_spec.name, "Classify", "GRPC"):
-            spec, result = await self._of_examples(self._inference.classify, request.model_spec, request.input)
+            model = self._inference.registry.find(Target.of_spec(request.model_spec))
+            spec, result = await _of_examples(self._inference.classify, model, request.model_spec, request.input)
             return classification_pb2.ClassificationResponse(model_spec=spec, result=result)
 
     @aborting
@@ -80,7 +83,8 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         self, request: regression_pb2.RegressionRequest, context: grpc.aio.ServicerContext
     ) -> regression_pb2.RegressionResponse:
         with self._metrics.request(request.model_spec.name, "Regress", "GRPC"):
-            spec, result = await self._of_examples(self._inference.regress, request.model_spec, request.input)
+            model = self._inference.registry.find(Target.of_spec(request.model_spec))
+            spec, result = await _of_examples(self._inference.regress, model, request.model_spec, request.input)
             return regression_pb2.RegressionResponse(model_spec=spec, result=result)
 
     @aborting
@@ -92,14 +96,15 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         if len({task.model_spec.name for task in request.tasks}) > 1:
             raise invalid("All ModelSpecs in a MultiInferenceRequest must access the same model name")
         with self._metrics.request(request.tasks[0].model_spec.name, "MultiInference", "GRPC"):
+            model = self._inference.registry.find(Target.of_spec(request.tasks[0].model_spec))
             response = inference_pb2.MultiInferenceResponse()
             for task in request.tasks:
                 result = response.results.add()
                 if task.method_name == examples.CLASSIFY:
-                    spec, found = await self._of_examples(self._inference.classify, task.model_spec, request.input)
+                    spec, found = await _of_examples(self._inference.classify, model, task.model_spec, request.input)
                     result.classification_result.CopyFrom(found)
                 elif task.method_name == examples.REGRESS:
-                    spec, found = await self._of_examples(self._inference.regress, task.model_spec, request.input)
+                    spec, found = await _of_examples(self._inference.regress, model, task.model_spec, request.input)
                     result.regression_result.CopyFrom(found)
                 else:
                     raise invalid(f"Unsupported signature method_name: {task.method_name}")
@@ -119,13 +124,31 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             model_spec=_spec(request.model_spec, model, ""), metadata={"signature_def": packed}
         )
 
-    async def _of_examples(
-        self, infer: Callable, spec: model_pb2.ModelSpec, given: input_pb2.Input
-    ) -> tuple[model_pb2.ModelSpec, Message]:
-        """What a method of Inference makes of examples, and the spec of the answer."""
-        name = _signature(spec)
-        model, result = await infer(Target.of_spec(spec), name, given)
-        return _spec(spec, model, name), result
+
+async def _of_examples(
+    infer: Callable, model: LoadedModel, spec: model_pb2.ModelSpec, given: input_pb2.Input
+) -> tuple[model_pb2.ModelSpec, Message]:
+    """The spec of an answer, and what a method of Inference makes of examples."""
+    name = _signature(spec)
+    return _spec(spec, model, name), await infer(model, name, given)
+
+
+def _wanted(output_filter: Sequence[str], outputs: Collection[str]) -> Collection[str]:
+    """The outputs that a request asks for. Raises RequestError for one that there is not, or that is there twice."""
+    for number, key in enumerate(output_filter):
+        if key not in outputs:
+            raise invalid(
+                f"output tensor alias not found in signature: {key} "
+                f"Outputs expected to be in the set {{{','.join(sorted(outputs))}}}."
+            )
+        if key in output_filter[:number]:
+            raise invalid(f"duplicate output tensor alias: {key}")
+    return output_filter or outputs
+
+
+def _fill_all(response: predict_pb2.PredictResponse, arrays: Mapping[str, np.ndarray]) -> None:
+    for key, array in arrays.items():
+        fill(response.outputs[key], array)
 
 
 def fill(proto: tensor_pb2.TensorProto, array: np.ndarray) -> None:

@@ -17,6 +17,8 @@ from serving.server.model import LoadedModel
 from serving.server.status import RequestError, invalid
 from serving.server.versions import ModelVersions, VersionStatus
 
+_UNAVAILABLE = "Request to assign label {} of model {} to a version which is not currently available for inference"
+
 _log = logging.getLogger("recommender.serving")
 
 ModelServerConfig = model_server_config_pb2.ModelServerConfig
@@ -87,19 +89,24 @@ class Registry:
 
         Raises:
           RequestError: the configuration is wrong, and nothing was changed; or a label is for a version that is not
-            loaded, and the model's former labels were kept.
+            loaded, and the model's former labels were kept; or there is nothing to serve below a new base path, and
+            the model stays as it was.
         """
         _check(config)
         async with self._updating:
             wanted, refused = {}, []
             for given in config.model_config_list.config:
-                model = self._models.get(given.name)
-                if model is None or model.config.base_path != given.base_path:
+                model = former = self._models.get(given.name)
+                if former is None or former.config.base_path != given.base_path:
                     model = ModelVersions(given)
                 model.config = given
                 await model.refresh()
+                if former is not None and former.ready and not model.ready:
+                    refused.append(f"Model {given.name} has no version to serve below {given.base_path}")
+                    wanted[given.name] = former
+                    continue
                 unavailable = [label for label, version in given.version_labels.items() if not model.has(version)]
-                refused += [f"label {label} of model {given.name}" for label in unavailable]
+                refused += [_UNAVAILABLE.format(label, given.name) for label in unavailable]
                 if not unavailable:
                     model.labels = dict(given.version_labels)
                 wanted[given.name] = model
@@ -109,10 +116,7 @@ class Registry:
                 model.unload_all()
         await self._report(self.ready)
         if refused:
-            raise RequestError(
-                grpc.StatusCode.FAILED_PRECONDITION,
-                f"Request to assign {', '.join(refused)} to a version which is not currently available for inference",
-            )
+            raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, "; ".join(refused))
 
     def watch(self, poll_seconds: float, read_config: Callable[[], ModelServerConfig], read_seconds: float) -> None:
         """Looks for new versions, and for a new configuration if `read_seconds` is not 0, until `close`."""

@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from tensorflow_serving.apis import get_model_metadata_pb2
 
 from serving.server import json_examples
-from serving.server.inference import LARGE_BYTES, Inference
+from serving.server.inference import LARGE_BYTES, Inference, is_large
 from serving.server.json_tensors import format_outputs, parse_inputs
 from serving.server.metrics import CONTENT_TYPE, Metrics
 from serving.server.model import DEFAULT_SIGNATURE, LoadedModel
@@ -73,6 +73,8 @@ class _Routes:
             except web.HTTPRequestEntityTooLarge as error:
                 message = f"Request body is larger than {MAX_REQUEST_BYTES} bytes"
                 raise RequestError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, error.status) from None
+            except web.RequestPayloadError as error:
+                raise invalid(f"Failed to read the request body: {' '.join(str(error).split())}") from error
             aside = _aside if len(raw) > LARGE_BYTES else _here
             return await answer(await aside(_parsed, raw), target, aside)
 
@@ -89,18 +91,19 @@ class _Routes:
         name = _signature(body, model)
         tensors, by_row = await aside(parse_inputs, body, model.signature(name).inputs)
         outputs = await self._inference.predict(model, name, tensors)
+        aside = _aside if is_large(outputs) else aside
         return await aside(lambda: _dumped(format_outputs(outputs, by_row)))
 
     async def _classify(self, body: Any, target: Target, aside: Callable) -> bytes:
-        name = _signature(body, self._inference.registry.find(target))
+        model = self._inference.registry.find(target)
         given = await aside(json_examples.parse_examples, body)
-        _, result = await self._inference.classify(target, name, given)
+        result = await self._inference.classify(model, _signature(body, model), given)
         return await aside(lambda: _dumped(json_examples.format_classes(result)))
 
     async def _regress(self, body: Any, target: Target, aside: Callable) -> bytes:
-        name = _signature(body, self._inference.registry.find(target))
+        model = self._inference.registry.find(target)
         given = await aside(json_examples.parse_examples, body)
-        _, result = await self._inference.regress(target, name, given)
+        result = await self._inference.regress(model, _signature(body, model), given)
         return await aside(lambda: _dumped(json_examples.format_regressions(result)))
 
     async def status(self, request: web.Request) -> web.Response:
@@ -156,7 +159,8 @@ def _target(request: web.Request) -> Target:
 
 
 def _signature(body: Any, model: LoadedModel) -> str:
-    name = body.get("signature_name", DEFAULT_SIGNATURE) if isinstance(body, dict) else DEFAULT_SIGNATURE
+    name = body.get("signature_name", "") if isinstance(body, dict) else ""
+    name = DEFAULT_SIGNATURE if name == "" else name
     if not isinstance(name, str) or name not in model.by_row:
         raise invalid(f'Serving signature name: "{name}" not found in signature def')
     return name

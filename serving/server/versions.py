@@ -14,6 +14,7 @@ from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server.model import LoadedModel
 from serving.server.status import RequestError
+from serving.version_names import parse_versions
 
 _ROUNDS = 10
 
@@ -108,14 +109,11 @@ class ModelVersions:
         kept = {*wanted, *(version for version in self.labels.values() if version in self._names)}
         unwanted = [version for version in self._loaded if version not in kept]
         if unwanted and (not intended or any(version in self._loaded for version in wanted)):
-            for version in unwanted:
-                self._unload(version)
-            gc.collect()  # A graph is full of cycles; the session has gone with its last request.
+            self._unload(unwanted)
 
     def unload_all(self) -> None:
         """Lets go of every version. Requests that are under way are finished."""
-        for version in list(self._loaded):
-            self._unload(version)
+        self._unload(list(self._loaded))
 
     def _wanted(self) -> tuple[list[int], list[int]]:
         """What the policy wants of the versions on disk that are not known to fail, and of all that are there."""
@@ -155,24 +153,23 @@ class ModelVersions:
         status.state = "AVAILABLE"
         _log.info("%s: serving version %d", self.config.name, version)
 
-    def _unload(self, version: int) -> None:
-        del self._loaded[version]
-        self._statuses[version].state = "END"
-        _log.info("%s: version %d is no longer served", self.config.name, version)
+    def _unload(self, versions: list[int]) -> None:
+        for version in versions:
+            del self._loaded[version]
+            self._statuses[version].state = "END"
+            _log.info("%s: version %d is no longer served", self.config.name, version)
+        gc.collect()  # A graph is full of cycles; the session has gone with its last request.
 
 
 def versions_below(base_path: str) -> dict[int, str]:
     """Versions that are complete enough to load, and their directories; none where there is no such base path."""
     if not tf.io.gfile.isdir(base_path):
         return {}
-    names = (name.rstrip("/") for name in tf.io.gfile.listdir(base_path))
+    names = [name.rstrip("/") for name in tf.io.gfile.listdir(base_path)]
     return {
-        int(name): name
-        for name in names
-        if name.isascii()
-        and name.isdigit()
-        and int(name) <= tf.int64.max
-        and tf.io.gfile.exists(os.path.join(base_path, name, "saved_model.pb"))
+        version: name
+        for version, name in parse_versions(names).items()
+        if tf.io.gfile.exists(os.path.join(base_path, name, "saved_model.pb"))
     }
 
 

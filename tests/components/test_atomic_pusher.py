@@ -6,9 +6,12 @@ from concurrent import futures
 from pathlib import Path
 
 import pytest
+from tfx.orchestration import metadata
+from tfx.types import standard_artifacts
 
 from components import push_destination
 from components.push_destination import push
+from pipeline import local_runner
 
 
 def model(tmp_path):
@@ -60,3 +63,17 @@ def test_a_push_that_fails_half_way_leaves_no_version(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         push(model(tmp_path), str(tmp_path / "served"))
     assert not [name for name in os.listdir(tmp_path / "served") if name.isdigit()]
+
+
+def test_lost_are_versions_of_the_same_origin_that_are_not_there(tmp_path):
+    connection = metadata.sqlite_metadata_connection_config(str(tmp_path / "metadata.db"))
+    with metadata.Metadata(connection) as handle:
+        for version, origin in (("1", "other"), ("2", "ours"), ("3", "ours"), ("", "ours")):
+            pushed = standard_artifacts.PushedModel()
+            pushed.uri = str(tmp_path / "pushed" / version)
+            pushed.set_string_custom_property("pushed_version", version)
+            pushed.set_string_custom_property("origin", origin)
+            handle.publish_artifacts([pushed])
+    (tmp_path / "served" / "3").mkdir(parents=True)
+    (tmp_path / "served" / "3" / "saved_model.pb").touch()
+    assert local_runner._lost_versions(connection, str(tmp_path / "served"), "ours") == "2"

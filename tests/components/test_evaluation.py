@@ -299,6 +299,7 @@ def test_no_better_than_a_popularity_that_finds_nothing_is_refused(measured):
         ({"metric": "rsme"}, r"thresholds.typo.metric: no figure 'rsme'; there are .*rmse.*recall_at_100"),
         ({"metric": "rmse", "against": "popularity"}, r"no figure 'rmse' of popularity; there are filtered_top_1_"),
         ({"metric": "recall_at_100", "slice": "movie=tail"}, r"no figure 'recall_at_100'"),
+        ({"metric": "rmse", "slice": "movie=tial"}, r"typo.slice: no slice 'movie=tial'; there are .*movie=tail"),
     ],
 )
 def test_a_threshold_on_what_does_not_exist_says_what_does(threshold, message):

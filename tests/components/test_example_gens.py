@@ -133,6 +133,12 @@ def test_a_long_list_of_bad_rows_is_cut_and_all_are_counted(tmp_path, monkeypatc
     assert json.loads((tmp_path / "summary" / "summary.json").read_text())["rejected_rows"] == 5
 
 
+def test_a_delivery_without_any_readable_row(tmp_path):
+    write(tmp_path, ["a,1,good,600"])
+    with pytest.raises(UserError, match=r"1 rows were rejected and 0 interactions accepted.*'good' is not a number"):
+        generate(tmp_path)
+
+
 def test_a_split_without_eval_rows_is_an_error(tmp_path):
     write(tmp_path, RATINGS)
     with pytest.raises(UserError, match="leaves no eval interactions of 6"):

@@ -38,6 +38,16 @@ def test_an_output_in_an_object_store(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_data_beside_a_configuration_that_generates_its_own(data, tmp_path):
+    line = refused("run", "--config", "demo", "--data", data, cwd=tmp_path)
+    assert "configuration demo generates its data" in line
+
+
+def test_a_directory_whose_name_is_not_fit_for_a_run(data, tmp_path):
+    (data / "movies.csv").unlink()
+    assert "movies.csv: no such file" in refused("run", "--data", data.rename(tmp_path / "my data"), cwd=tmp_path)
+
+
 def test_a_missing_file(data, tmp_path):
     (data / "movies.csv").unlink()
     assert "movies.csv: no such file" in refused("run", "--data", data, cwd=tmp_path)

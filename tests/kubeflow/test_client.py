@@ -10,6 +10,12 @@ from aiohttp import web
 from tests.e2e.conftest import recommender
 from tests.kubeflow.regenerate import GOLDEN
 
+SCHEDULED = {
+    "recurringRuns": [
+        {"recurring_run_id": "s-0", "status": "ENABLED"},
+        {"recurring_run_id": "s-00", "status": "DISABLED"},
+    ]
+}
 PLACES = ["--pipeline", str(GOLDEN)]
 
 
@@ -29,7 +35,8 @@ def api():
                 "healthz": {"multi_user": False},
                 "experiments": {} if request.method == "GET" else {"experiment_id": "e-1"},
                 "runs": {"run_id": "r-1"},
-                "recurringruns": {"recurring_run_id": "s-1"},
+                "recurringruns": {"recurring_run_id": "s-1"} if request.method == "POST" else SCHEDULED,
+                "recurringruns/s-0:disable": {},
                 "runs/r-1": {
                     "run_id": "r-1",
                     "state": "FAILED",
@@ -92,10 +99,17 @@ def test_schedule_sends_when(api):
     done = recommender("kubeflow", "schedule", *PLACES, f"--host={address}", "--cron=0 3 * * *")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "Recurring run s-1"
+    assert "Still enabled: s-0." in done.stderr and "s-00" not in done.stderr
     _, path, recurring = asked[-1]
     assert path == "/apis/v2beta1/recurringruns"
     assert recurring["trigger"] == {"cron_schedule": {"cron": "0 0 3 * * *"}}
     assert (recurring["mode"], recurring["max_concurrency"], recurring["no_catchup"]) == ("ENABLE", 1, True)
+
+
+def test_unschedule_disables(api):
+    address, asked = api
+    assert recommender("kubeflow", "unschedule", "s-0", f"--host={address}").returncode == 0
+    assert asked[-1][:2] == ("POST", "/apis/v2beta1/recurringruns/s-0:disable")
 
 
 def test_status_of_a_run_that_failed(api):

@@ -27,6 +27,8 @@ def test_overrides_are_read_as_yaml():
         ("evaluation.thresholds.rating_error.at_least=1", "thresholds.rating_error: .*either at_least or at_most"),
         ("evaluation.thresholds.new={at_most: 1}", "evaluation.thresholds.new.metric: Field required"),
         ("name.x=1", "name is a value, not a section"),
+        ("retrieval.moment_buckets=[1,8", "is not YAML"),
+        ("data.interactions.header=false", "interactions: .*'userId' is no position"),
     ],
 )
 def test_a_wrong_override_names_the_field(override, message):
@@ -88,6 +90,8 @@ def test_the_data_of_a_file_is_looked_for_beside_it(tmp_path):
     )
     config = load_config(str(path))
     assert (config.name, config.data.directory) == ("shop", str(tmp_path))
+    path.write_text(path.read_text() + "  directory: events\n")
+    assert load_config(str(path)).data.directory == str(tmp_path / "events")
 
 
 @pytest.mark.parametrize(

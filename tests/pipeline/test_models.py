@@ -1,5 +1,7 @@
 """Layers and losses against a few lines of numpy."""
 
+import time
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -149,13 +151,16 @@ def test_a_hidden_row_is_the_query_of_a_stranger(batch, catalogue):
     got = model.query_tower(rows, training=True).numpy()
     stranger = rows | {
         "user_id": tf.fill(tf.shape(rows["user_id"]), tf.constant(inputs.oov_index(transform, "user_id"), tf.int64)),
+        "raw_user_age": tf.zeros_like(rows["raw_user_age"]),
         "history_movie_id": tf.fill(tf.shape(rows["history_movie_id"]), tf.constant(inputs.PADDING, tf.int64)),
     }
     np.testing.assert_allclose(got, model.query_tower(stranger), rtol=1e-6)
     assert np.abs(got - model.query_tower(rows).numpy()).max() > 1e-3
 
 
-def test_the_servable_sorts_what_its_index_finds_and_knows_what_is_no_candidate(batch, catalogue):
+@pytest.fixture
+def recommender_that_finds(batch, catalogue):
+    """Makes Recommenders of the same models, whose index finds the rows that are given."""
     transform, _ = batch
     model, _ = retrieval_model(batch, catalogue)
     ranker, config = ranking_model(batch)
@@ -164,12 +169,26 @@ def test_the_servable_sorts_what_its_index_finds_and_knows_what_is_no_candidate(
     users = Users(np.array([b"a"]), np.array([0, 1, 1]), np.array([b"2"]), np.array([1_000]), ages)
     vectors = CandidateVectors(catalogue, transform, retrieval, ranking)
 
-    def retrieved(user, *rows):
+    def make(*rows):
         index = tf.Module()
         index.search = lambda queries, k: tf.constant([rows])
-        parts = catalogue, users, transform, retrieval, ranking, vectors, index, index
+        return Recommender(Index(), 100, catalogue, users, transform, retrieval, ranking, vectors, index, index)
+
+    return make
+
+
+def test_now_is_the_end_of_training_unless_the_history_goes_on_after_it(recommender_that_finds):
+    recommender, now = recommender_that_finds(), int(time.time())
+    times = tf.constant([[900], [now - 60], [0]], tf.int64)  # Training ended at 1,000.
+    movies = tf.constant([["1"], ["1"], [""]])
+    gaps = recommender._features(tf.constant(["a"] * 3), tf.zeros(3, tf.int64), movies, times)["history_gap"].numpy()
+    np.testing.assert_allclose(np.expm1(gaps[:2, 0]), [100, 60], atol=20)
+
+
+def test_the_servable_sorts_what_its_index_finds_and_knows_what_is_no_candidate(recommender_that_finds):
+    def retrieved(user, *rows):
         zero, none = tf.constant([0], tf.int64), tf.constant([""])
-        found = Recommender(Index(), 100, *parts).retrieve(tf.constant([user]), zero, none[None], zero[None])
+        found = recommender_that_finds(*rows).retrieve(tf.constant([user]), zero, none[None], zero[None])
         return found["movie_id"].numpy()[0].tolist(), found["score"].numpy()[0]
 
     movies, scores = retrieved("stranger", 0, 2, 3)  # 3 is no candidate.

@@ -7,7 +7,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
-from pipeline import tables
+from pipeline import blocks, tables
 from pipeline.config import Table, load_config
 from pipeline.errors import UserError
 
@@ -81,6 +81,66 @@ def test_parquet_takes_lists_and_timestamps(tmp_path, in_new_york, zone):
     (row,) = tables.read_rows(str(path), table)
     assert tables.interaction(row.values) == ("7", "a", 4.0, 1_000_000_000)
     assert tables.movie(row.values, table)[2] == ["x", "y"]
+
+
+def test_parquet_takes_bytes_flags_and_lists_with_the_separator_of_the_table(tmp_path):
+    path = tmp_path / "items.parquet"
+    columns = {"sku": [b"a", b"\xff"], "kinds": [["x", "y|z"], []], "sale": [True, False]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    table = Table(file="", format="parquet", columns={"movie_id": "sku", "movie_genres": "kinds"}, separator=",")
+    good, bad = tables.read_rows(str(path), table)
+    assert tables.movie(good.values, table) == ("a", "", ["x", "y|z"])
+    assert bad.error.startswith("not UTF-8")
+    flagged = table.model_copy(update={"columns": {"movie_id": "sku"}, "flags": {"Sale": "sale"}})
+    assert tables.movie(next(tables.read_rows(str(path), flagged)).values, flagged)[2] == ["Sale"]
+
+
+@pytest.mark.parametrize("size", [1, 30, 60])
+def test_blocks_hold_every_row_once_with_its_line(tmp_path, monkeypatch, size):
+    table = Table(file="", columns={"user_id": "who", "movie_title": "what"})
+    text = "who,what\n" + "".join(f'{n},"a ""{n}"",\nnext line"\n{n},plain\n\n' for n in range(9)) + "9,no end"
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+    whole = list(tables.read_rows(str(path), table))
+    assert [row.line for row in whole[:4]] == [3, 4, 7, 8]
+    assert (whole[-1].line, whole[-1].values["movie_title"], len(whole)) == (38, "no end", 19)
+    monkeypatch.setattr(blocks, "_BYTES", size)
+    parts = list(blocks.blocks(str(path), table))
+    assert len(parts) > 3 and list(tables.read_rows(str(path), table)) == whole
+
+
+def test_a_stray_quote_does_not_take_in_the_rest_of_the_file(tmp_path, monkeypatch):
+    path = tmp_path / "rows.csv"
+    path.write_text('who\n"1\n' + "2\n" * 100)
+    monkeypatch.setattr(blocks, "_BYTES", 10)
+    monkeypatch.setattr(blocks, "_QUOTED", 20)
+    table = Table(file="", columns={"user_id": "who"})
+    first, second, *_ = blocks.blocks(str(path), table)
+    assert (first.end, second.line) == (31, 14)
+    with pytest.raises(UserError, match=r"line 14: not readable as CSV .*mend the quotes"):
+        list(tables.read_rows(str(path), table))
+
+
+def test_row_groups_of_parquet_are_blocks(tmp_path):
+    path = tmp_path / "rows.parquet"
+    table = Table(file="", format="parquet", columns={"user_id": "who"})
+    for users, parts in ((list("abcde"), 3), ([], 1)):
+        pyarrow.parquet.write_table(pyarrow.table({"who": pyarrow.array(users, "string")}), path, row_group_size=2)
+        assert len(list(blocks.blocks(str(path), table))) == parts
+        found = [(row.line, row.values["user_id"]) for row in tables.read_rows(str(path), table)]
+        assert found == [*enumerate(users, 1)]
+
+
+def test_a_directory_may_have_the_characters_of_patterns(tmp_path):
+    directory = tmp_path / "shop [2024]"
+    directory.mkdir()
+    (directory / "a.csv").write_text("x")
+    assert tables.table_files(str(directory), Table(file="*.csv", columns={})) == [str(directory / "a.csv")]
+
+
+def test_a_stray_quote_names_its_line(tmp_path):
+    with pytest.raises(UserError, match=r"line 3: not readable as CSV .*mend the quotes"):
+        read(tmp_path, 'userId,movieId\n1,2\n3,"4"5\n', Table(file="", columns={"user_id": "userId"}))
 
 
 def test_a_users_number_that_cannot_be_read_is_missing():

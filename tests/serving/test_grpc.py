@@ -62,7 +62,16 @@ def test_an_output_filter_is_honoured(channel):
         ({"user_id": [["1"]]}, "INVALID_ARGUMENT", "the signature takes [?]"),
         ({"name": "foo", "user_id": ["1"]}, "NOT_FOUND", "Servable not found for request: Latest(foo)"),
         ({"version": 9, "user_id": ["1"]}, "NOT_FOUND", "Servable not found for request: Specific(toy, 9)"),
-        ({"filters": ["no"], "user_id": ["1"]}, "INVALID_ARGUMENT", "output tensor alias not found: no"),
+        (
+            {"filters": ["no"], "user_id": ["1"]},
+            "INVALID_ARGUMENT",
+            "output tensor alias not found in signature: no Outputs expected to be in the set {greeting}.",
+        ),
+        (
+            {"filters": ["greeting"] * 2, "user_id": ["1"]},
+            "INVALID_ARGUMENT",
+            "duplicate output tensor alias: greeting",
+        ),
     ],
 )
 def test_errors_carry_the_codes_of_tensorflow_serving(channel, arguments, code, message):

@@ -34,6 +34,12 @@ def test_batching_parameters(tmp_path):
     }
 
 
+def test_large_batches_that_are_split_have_the_size_of_their_pieces(tmp_path):
+    text = "max_batch_size { value: 64 } max_execution_batch_size { value: 8 } allowed_batch_sizes: 8 "
+    given = options(tmp_path, batching_parameters_file=text + "enable_large_batch_splitting { value: true }")
+    assert given.batching().max_batch_size == 8
+
+
 def test_monitoring(tmp_path):
     assert options(tmp_path).metrics_path() == "/monitoring/prometheus/metrics"
     given = options(tmp_path, monitoring_config_file='prometheus_config { enable: true path: "/m" }')
@@ -65,7 +71,7 @@ def test_the_files_for_the_image_are_read_here_too():
     [
         ({"batching_parameters_file": "max_batch_sise { value: 2 }"}, "batching", "is not a text-format Batching"),
         ({"batching_parameters_file": "max_batch_size { value: 0 }"}, "batching", "max_batch_size 0 is too small"),
-        ({"batching_parameters_file": "allowed_batch_sizes: 8"}, "batching", "end with max_batch_size, 128"),
+        ({"batching_parameters_file": "allowed_batch_sizes: 8"}, "batching", "end with max_batch_size, .*: 128"),
         ({"model_config_file": "\0"}, "models", "is not a text-format ModelServerConfig"),
         ({"grpc_channel_arguments": "a=1,b"}, "channel_arguments", "'b': expected key=value"),
     ],

@@ -76,6 +76,9 @@ def test_metadata_holds_the_signatures(server):
         ({"signature_name": "scale", "inputs": {"number": [[1], [2, 3]], "offset": [1]}}, 400, "different lengths"),
         ({"signature_name": "scale", "inputs": {"number": [1], "offset": [1]}}, 400, "the signature takes [?,?]"),
         ({"signature_name": "scale", "inputs": {"number": [[2**70]], "offset": [1]}}, 400, "does not fit int64"),
+        ({"signature_name": "work", "instances": [2**32 + 1]}, 400, "does not fit int32: out of range"),
+        ({"signature_name": "whole", "inputs": {"x": 1e300, "y": [1, 2]}}, 400, "does not fit float32: out of range"),
+        ({"signature_name": None, "instances": ["1"]}, 400, "not found in signature def"),
         ({"signature_name": "fail", "instances": ["1"]}, 400, "never mind"),
         ({"instances": ["\ud800"]}, 400, "no Unicode text: surrogates not allowed"),
     ],
@@ -85,6 +88,26 @@ def test_wrong_requests_say_what_is_wrong(server, body, status, message):
     assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/json")
     assert message in answer.json()["error"]
     assert "Traceback" not in answer.text
+
+
+def test_an_empty_signature_name_is_the_default_one(server):
+    assert post(server[2], {"signature_name": "", "instances": ["1"]}).json() == {"predictions": ["hello 1"]}
+
+
+def test_infinite_numbers_are_no_large_ones(server):
+    body = '{"signature_name": "whole", "inputs": {"x": Infinity, "y": [1, 2]}}'
+    assert requests.post(f"{server[2]}:predict", data=body).json() == {"outputs": float("inf")}
+
+
+def test_a_body_that_is_not_compressed_as_it_says(server):
+    answer = requests.post(f"{server[2]}:predict", data=b"{}", headers={"Content-Encoding": "gzip"})
+    assert answer.status_code == 400
+    assert "Can not decode content-encoding: gzip" in answer.json()["error"]
+
+
+def test_an_answer_that_is_larger_than_its_request(server):
+    users = [str(number) for number in range(9_000)]
+    assert post(server[2], {"instances": users}).json() == {"predictions": [f"hello {user}" for user in users]}
 
 
 def test_what_is_no_json_is_a_parse_error(server):
@@ -129,12 +152,15 @@ def test_a_new_version_takes_over_and_a_broken_one_does_not(tmp_path):
 
 def test_a_version_answers_its_warm_up_requests_before_it_serves(tmp_path):
     def warm_up(version, user):
+        other = prediction_log_pb2.PredictionLog()  # Of a method that is not warmed up.
+        other.classify_log.request.model_spec.name = "toy"
         log = prediction_log_pb2.PredictionLog()
         log.predict_log.request.model_spec.signature_name = "fail"
         log.predict_log.request.inputs["user_id"].CopyFrom(tf.make_tensor_proto(user, tf.string))
         path = tmp_path / version / "assets.extra" / "tf_serving_warmup_requests"
         path.parent.mkdir()
         with tf.io.TFRecordWriter(str(path)) as writer:
+            writer.write(other.SerializeToString())
             writer.write(log.SerializeToString())
 
     for version, user in (("1", []), ("2", ["one that fails"])):

@@ -202,6 +202,18 @@ def test_models_that_a_new_configuration_leaves_out_are_dropped(base_path, tmp_p
             registry.find(Target(name))
 
 
+def test_a_new_base_path_without_versions_leaves_the_model_as_it_was(base_path, exported, tmp_path):
+    registry, configure = registry_of(config(base_path))
+    model = registry.find(Target("toy"))
+    other = tmp_path / "other"
+    with pytest.raises(RequestError, match=f"Model toy has no version to serve below {other}"):
+        configure(config(other))
+    assert registry.ready and registry.find(Target("toy")) is model
+    shutil.copytree(exported, other / "9")
+    configure(config(other))
+    assert registry.find(Target("toy")).version == 9
+
+
 @pytest.mark.parametrize(
     ("configs", "message"),
     [
