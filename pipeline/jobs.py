@@ -62,7 +62,7 @@ def resolve_config(config_name: str | None, data: str | None, split: str | None,
     name, directory = None, None
     if config_name is None:
         config_name, directory = datasets.resolve_data(data)
-        name = _UNFIT.sub("-", os.path.basename(directory)).strip("-.") or None if directory else None
+        name = _UNFIT.sub("-", os.path.basename(directory or "")).strip("-._") or None
     elif data is not None:
         directory = datasets.data_directory(data)
     config = load_config(config_name, overrides, data__directory=directory, split__kind=split, default_name=name)

@@ -16,7 +16,7 @@ from pipeline.config import Retrieval
 CATALOGUE_FILES = "catalogue_files"  # Key of custom_config, set by RecommenderTrainer.
 TOP_KS = (1, 5, 10, 50, 100)
 _EVAL_BATCH = 1024
-_EVAL_ROWS = 20_480  # Every movie is scored for each: enough to tell how it went. The Evaluator takes all.
+EVAL_ROWS = 20_480  # Every movie is scored for each: enough to tell how it went. The Evaluator takes all.
 _EVAL_SCORES = 2**26  # At once: 256 MB.
 
 
@@ -155,7 +155,7 @@ class RetrievalServable(tf.Module):
 def validation_batches(files: Collection[str], transform: tft.TFTransformOutput, movies: int) -> tf.data.Dataset:
     """What `validate` takes of these eval files, given as patterns: some 20,000 rows at most."""
     rows = max(1, min(_EVAL_BATCH, _EVAL_SCORES // movies))
-    return inputs.dataset(files, transform, rows).take(_EVAL_ROWS // rows)
+    return inputs.dataset(files, transform, rows).take(EVAL_ROWS // rows)
 
 
 def validate(

@@ -78,7 +78,7 @@ def _read_parquet(block: Block, table: Table) -> Iterator[Row]:
     for name in names:
         if name not in file.schema_arrow.names:
             raise UserError(f"{path} has no column {name!r}; it has {', '.join(file.schema_arrow.names)}")
-    groups = [*range(block.start, min(block.end, file.num_row_groups))]
+    groups = [*range(block.start, block.end)]
     for batch in file.iter_batches(row_groups=groups, columns=names):
         for record in batch.to_pylist():
             line += 1

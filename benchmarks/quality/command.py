@@ -19,7 +19,7 @@ from benchmarks.quality.measure import measure
 from pipeline import local_runner
 from pipeline.config import Config
 from pipeline.errors import RunError
-from pipeline.retrieval import TOP_KS
+from pipeline.retrieval import EVAL_ROWS, TOP_KS
 
 _PER_QUERY = {
     **{f"filtered_top_{k}_categorical_accuracy": f"top-{k}" for k in TOP_KS},
@@ -104,7 +104,9 @@ def show(result: dict[str, Any], console: Console) -> None:
     models = result["models"]
     console.rule(f"{result['data']}, {result['split']}, mean of {result['seeds']} seeds")
     console.print(_table("filtered, each eval interaction one query", models, _PER_QUERY))
-    console.print(_table("the same, seen movies included (ours: of 20,480 queries at most)", models, _UNFILTERED))
+    console.print(
+        _table(f"the same, seen movies included (ours: of {EVAL_ROWS:,} queries at most)", models, _UNFILTERED)
+    )
     console.print(_table("filtered, each user one query; and by user", models, _BY_USER))
     mine = models["ours"]
     console.print("ours: " + ", ".join(f"{name} {mine[name]:.4f}" for name in _RANKING if name in mine))

@@ -31,6 +31,7 @@ def measure(data: Dataset, scores: Scores) -> dict[str, float]:
     """Figures of a model whose scores depend on the user alone; every eval interaction is one query."""
     unfiltered, filtered = np.empty(len(data.eval_users)), np.empty(len(data.eval_users))
     users, first, counts = np.unique(data.eval_users, return_index=True, return_counts=True)
+    per_user = []
     for start in range(0, len(users), _BATCH):
         rows = scores(users[start : start + _BATCH])
         for row, offset in zip(rows, range(start, start + len(rows)), strict=True):
@@ -40,11 +41,8 @@ def measure(data: Dataset, scores: Scores) -> dict[str, float]:
             row = row.astype(np.float64)
             row[data.train[users[offset]].indices] = -np.inf
             filtered[queries] = _ranks_in_one_row(row, true)
+            per_user.append(filtered[queries][np.unique(true, return_index=True)[1]])  # Each movie once.
     figures = _figures(unfiltered, filtered)
-    each = zip(
-        np.split(filtered, np.cumsum(counts)[:-1]), np.split(data.eval_movies, np.cumsum(counts)[:-1]), strict=True
-    )
-    per_user = [ranks[np.unique(movies, return_index=True)[1]] for ranks, movies in each]
     figures["filtered_recall_at_10_per_user"] = float(np.mean([recall(ranks[np.newaxis], 10) for ranks in per_user]))
     figures["filtered_ndcg_at_10_per_user"] = float(np.mean([ndcg(ranks[np.newaxis], 10) for ranks in per_user]))
     for name, which in (("warm", data.warm), ("cold", ~data.warm)):

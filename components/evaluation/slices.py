@@ -20,11 +20,8 @@ from pipeline.features import Kind
 _STAGE = slice_key_extractor.SLICE_KEY_EXTRACTOR_STAGE_NAME  # TFMA's metrics come after a stage of this name.
 _SHORT_HISTORY = 10
 # All but those by the features to slice by.
-KNOWN = (
-    *("user=warm", "user=cold"),
-    *("history=none", "history=short", "history=long"),
-    *(f"movie={level}" for level in POPULARITY_LEVELS),
-)
+KNOWN = ["user=warm", "user=cold", "history=none", "history=short", "history=long"]
+KNOWN += [f"movie={level}" for level in POPULARITY_LEVELS]
 _BAND = 10  # Width of the bands that numbers are sliced into.
 
 

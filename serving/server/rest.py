@@ -20,9 +20,9 @@ from serving.server.metrics import CONTENT_TYPE, Metrics
 from serving.server.model import DEFAULT_SIGNATURE, LoadedModel
 from serving.server.registry import Target
 from serving.server.status import INTERNAL_ERROR, RequestError, invalid
+from serving.version_names import parse_version
 
 MAX_REQUEST_BYTES = 16 << 20
-_MAX_VERSION = (1 << 63) - 1
 
 _log = logging.getLogger("recommender.serving")
 
@@ -152,10 +152,12 @@ async def _errors(request: web.Request, handler) -> web.StreamResponse:
 
 def _target(request: web.Request) -> Target:
     found = request.match_info
-    version = int(found["version"]) if "version" in found else None
-    if version is not None and version > _MAX_VERSION:
+    if "version" not in found:
+        return Target(found["name"], None, found.get("label", ""))
+    version = parse_version(found["version"])
+    if version is None:
         raise invalid(f"Malformed request: {request.method} {request.path}")
-    return Target(found["name"], version, found.get("label", ""))
+    return Target(found["name"], version)
 
 
 def _signature(body: Any, model: LoadedModel) -> str:
