@@ -4,12 +4,12 @@ from setuptools import find_packages, setup
 
 setup(
     name="recommender-pipeline",
-    version="0.1.0",
+    version="0.2.0",
     description="A TFX pipeline from raw interactions to a served two-stage recommender",
     license="Apache-2.0",
     python_requires=">=3.10.12,<3.11",  # TFX 1.16 has no wheels for later versions.
-    packages=find_packages(include=["pipeline*", "components*", "serving*", "kubeflow*", "benchmarks*"]),
-    package_data={"pipeline": ["configs/*.yaml", "templates/*.j2"]},
+    packages=find_packages(include=["benchmarks*", "components*", "kubeflow*", "models*", "pipeline*", "serving*"]),
+    package_data={"pipeline": ["configs/*.yaml", "report/templates/*.j2"]},
     install_requires=[
         "apache-beam[aws,gcp]<2.65",  # From 2.65 on Beam no longer brings `dill`, which TFT 1.16 imports.
         "aiohttp",
@@ -66,5 +66,9 @@ setup(
             "types-requests",
         ],
     },
-    entry_points={"console_scripts": ["recommender=pipeline.cli:main"]},
+    entry_points={
+        "console_scripts": ["recommender=pipeline.cli:main"],
+        # Commands of what stands above the pipeline, which therefore does not import them.
+        "recommender.commands": ["benchmark=benchmarks.cli:benchmark", "kubeflow=kubeflow.cli:kubeflow"],
+    },
 )

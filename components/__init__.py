@@ -1,3 +1,3 @@
-"""Custom TFX components, one folder each."""
+"""The TFX components, one folder each, and what several of them share."""
 
-import pipeline  # noqa: F401  Chooses Keras 2 before TensorFlow is imported.
+import models  # noqa: F401  Chooses Keras 2 before TensorFlow is imported.

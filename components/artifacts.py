@@ -9,11 +9,11 @@ from typing import Any
 from tfx.dsl.io import fileio
 from tfx.types import artifact
 
-SUMMARY_FILE = "summary.json"
+from components.files import SUMMARY_FILE
 
 
 class DataSummary(artifact.Artifact):
-    """`summary.json`: a data set's span, and counts of its interactions, users, movies and rejected rows."""
+    """`summary.json`: a data set's span, and counts of its interactions, users, items and rejected rows."""
 
     TYPE_NAME = "recommender.DataSummary"
 

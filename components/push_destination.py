@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from tensorflow.saved_model import SAVED_MODEL_FILENAME_PB
 from tfx.utils import io_utils
 
-from pipeline.storage import is_remote
+from components.storage import is_remote
 from serving import archives
 from serving.version_names import parse_versions
 

@@ -44,8 +44,8 @@ def compile_(config_name, output, image, data, push_destination, overrides) -> N
     have to be given with each run. Resources, retries, GPUs and Beam's runner are in the section `kubeflow` of the
     configuration.
     """
+    from models.errors import UserError
     from pipeline.config import load_config
-    from pipeline.errors import UserError
 
     config = load_config(config_name, overrides, kubeflow__image=image)
     if config.data.generated:

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 import click
 import yaml
 
-from pipeline.errors import RunError, UserError
+from models.errors import UserError
+from pipeline.errors import RunError
 
 EXPERIMENT = "recommender"
 _MOST_LISTED = 100

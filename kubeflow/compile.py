@@ -17,19 +17,16 @@ from tfx.orchestration.data_types import RuntimeParameter
 from tfx.orchestration.kubeflow.v2.kubeflow_v2_dag_runner import KubeflowV2DagRunner, KubeflowV2DagRunnerConfig
 from tfx.utils import name_utils
 
-from pipeline import spans
+from components.tables import spans
+from models.errors import UserError
+from pipeline import steps
 from pipeline.config import Config, Kubeflow, Resources
-from pipeline.errors import UserError
-from pipeline.pipeline import Parameters, create_pipeline
+from pipeline.dag import Parameters, create_pipeline
 
 _PIPELINE_NAME = "recommender"
 _TYPES_FLAG = "--artifact_types"
 _INPUTS_FLAG = "--json_serialized_inputs_spec_args"
 _COMMAND = ["python", "-m", "kubeflow.entrypoint"]
-_TRAINERS = ("Trainer.retrieval", "Trainer.ranking")
-_BEAM = ("InteractionGen", "CatalogueGen", "StatisticsGen", "Transform", "Evaluator")
-# They look at the world outside the pipeline, which the cache cannot see.
-_NEVER_CACHED = ("InteractionGen", "CatalogueGen", "LiveModel", "Pusher")
 
 Spec = dict[str, Any]
 
@@ -67,7 +64,7 @@ def compile_pipeline(config: Config, locations: Locations) -> list[Spec]:
     if unknown:
         raise UserError(f"kubeflow.resources.{min(unknown)}: no such component; there are {', '.join(sorted(known))}")
     for component in pipeline.components:
-        if component.id in _BEAM:
+        if component.id in steps.ON_BEAM:
             component.with_beam_pipeline_args(config.kubeflow.beam_args)
     job = _compile(pipeline, config.kubeflow.image)
     spec = job["pipelineSpec"]
@@ -138,7 +135,7 @@ def _compile(pipeline: tfx_pipeline.Pipeline, image: str) -> Spec:
 def _complete(spec: Spec, component: base_node.BaseNode, config: Kubeflow) -> None:
     """Adds what TFX leaves out of a component's task and container."""
     task = spec["root"]["dag"]["tasks"][component.id]
-    task["cachingOptions"] = {"enableCache": component.id not in _NEVER_CACHED}
+    task["cachingOptions"] = {"enableCache": component.id not in steps.NEVER_CACHED}
     task["retryPolicy"] = {
         "maxRetryCount": config.retries,
         "backoffDuration": f"{config.backoff_seconds}s",
@@ -162,7 +159,7 @@ def _complete(spec: Spec, component: base_node.BaseNode, config: Kubeflow) -> No
         "memoryRequest": resources.memory_gb,
         "memoryLimit": resources.memory_gb,
     }
-    if config.gpus and component.id in _TRAINERS:
+    if config.gpus and component.id in steps.TRAINERS:
         container["resources"]["accelerator"] = {"type": config.gpu_resource, "count": config.gpus}
 
 

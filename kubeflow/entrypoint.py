@@ -13,7 +13,7 @@ import sys
 import traceback
 from typing import Any
 
-from pipeline.errors import UserError
+from models.errors import UserError
 
 _FAILED, _WRONG_INPUT = 1, 2
 
@@ -38,8 +38,8 @@ def run(arguments: list[str]) -> None:
 
     from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
+    from components.storage import enable_s3
     from kubeflow import storage
-    from pipeline.storage import enable_s3
 
     if any("s3://" in argument for argument in arguments):
         enable_s3()

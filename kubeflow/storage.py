@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from tfx.dsl.io import fileio
 
-from pipeline.storage import is_remote
+from components.storage import is_remote
 
 
 def clear(uris: Iterable[str]) -> None:

@@ -1,6 +1,3 @@
-"""What is computed: configuration, features, models and the DAG."""
+"""What is run, with what, and what came out: configuration, DAG, commands, local runner, report."""
 
-import os
-
-# tensorflow-recommenders needs Keras 2, and TensorFlow reads this when it is first imported.
-os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
+import models  # noqa: F401  Chooses Keras 2 before TensorFlow is imported.

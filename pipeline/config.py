@@ -1,284 +1,41 @@
-"""The typed configuration of a run: every value a person may want to change, checked in one place."""
+"""The configuration of a run: composed here of the sections, whose settings stand beside what they are for."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator
 
-from pipeline import features, storage
-from pipeline.errors import UserError
+from components import storage
+from components.evaluator.settings import Evaluation
+from components.infra_validator.settings import InfraValidation
+from components.interaction_gen.settings import Split
+from components.recommender_builder.settings import Index
+from models.errors import UserError
+from models.settings import Ranking, Retrieval, Settings, Transform
+from pipeline import steps
+from pipeline.beam_args import IN_PROCESS
+from pipeline.data.settings import Data
+from pipeline.options import PACKAGE
 
 CONFIG_DIR = Path(__file__).parent / "configs"
-# An argument of Beam's, without which TFX would pack itself up for every job's workers; they have it.
-NOT_PACKED = "--sdk_container_image=none"
-# Beam's arguments for its simplest runner.
-IN_PROCESS = ("--direct_running_mode=in_memory", "--direct_num_workers=1", NOT_PACKED)
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_default=True)
-
-
-class Table(_Strict):
-    """How one table is stored, and which of its columns are ours."""
-
-    file: str  # A file name or glob, relative to the data directory.
-    format: Literal["csv", "parquet"] = "csv"
-    delimiter: str = ","
-    header: bool = True  # False: columns are named by their position, from 0.
-    encoding: str = "utf-8"
-    columns: dict[str, str | int]  # Our name -> name or position of the column.
-    flags: dict[str, str | int] = {}  # Genre -> column that holds 1 where the movie has it.
-    separator: str = "|"  # Between the genres in one field.
-    empty: list[str] = []  # Genres that mean "none".
-    optional: bool = False  # True: the table may be absent.
-
-    @model_validator(mode="after")
-    def _columns_without_header_are_positions(self) -> Table:
-        for field, column in (self.columns | self.flags).items():
-            if self.format == "csv" and not self.header and not isinstance(column, int):
-                raise ValueError(f"{field}: {column!r} is no position, and without a header columns have no names")
-        return self
-
-
-class Data(_Strict):
-    """Where interactions, catalogue and users are read from."""
-
-    directory: str | None = None  # `{span}` in it stands for the span.
-    span: str = "latest"  # One delivery, all of the data; "latest" is the greatest name there is.
-    interactions: Table
-    catalogue: Table
-    users: Table | None = None
-    generated: Generated | None = None
-    max_rejected_share: float = Field(0.01, ge=0, le=1)
-
-    @model_validator(mode="after")
-    def _columns_are_fields(self) -> Data:
-        _check_columns("interactions", self.interactions, features.INTERACTION_FIELDS, features.INTERACTION_FIELDS)
-        _check_columns("catalogue", self.catalogue, features.CATALOGUE_FIELDS, [features.MOVIE_ID.name])
-        if self.users:
-            _check_columns("users", self.users, features.USER_FIELDS, [features.USER_ID.name])
-        return self
-
-
-def _check_columns(name: str, table: Table, known: Collection[str], needed: Collection[str]) -> None:
-    for field in needed:
-        if field not in table.columns:
-            raise ValueError(f"{name}.columns has no {field}: map it to one of the table's columns")
-    for field in table.columns:
-        if field not in known:
-            raise ValueError(f"{name}.columns has {field!r}, which is none of {', '.join(known)}")
-
-
-class Generated(_Strict):
-    """Size of the built-in data, which is generated and says so."""
-
-    users: int = Field(600, ge=2)
-    movies: int = Field(800, ge=20)
-    interactions: int = Field(40_000, ge=100)
-    seed: int = 42
-
-
-class Split(_Strict):
-    """How interactions are divided into train and eval."""
-
-    kind: Literal["per_user_chronological", "random", "global_temporal"] = "per_user_chronological"
-    test_share: float = Field(0.2, gt=0, lt=1)
-    seed: int = 42
-    history_length: int = Field(100, ge=1)  # The most recent interactions a query knows.
-
-
-class Transform(_Strict):
-    """Parameters of the features."""
-
-    oov_buckets: int = Field(1, ge=1)
-    min_word_count: int = Field(2, ge=1)  # Title words seen in fewer train interactions are out of vocabulary.
-    timestamp_buckets: int = Field(1000, ge=2)
-    preference_threshold: float = 4.0  # A rating from here on means that the user likes the movie.
-
-
-class Training(_Strict):
-    # tf.distribute's: all GPUs of this machine, or those of all machines in TF_CONFIG.
-    strategy: Literal["one_device", "mirrored", "multi_worker"] = "one_device"
-    epochs: int = Field(6, ge=0)
-    batch_size: int = Field(512, ge=2)  # Of all replicas together.
-    learning_rate: float = Field(3e-3, gt=0)
-    weight_decay: float = Field(1.0, ge=0)  # Share of a weight that a step takes away is this times the learning rate.
-    seed: int = 42
-
-    @model_validator(mode="after")
-    def _weights_remain(self) -> Training:
-        if self.learning_rate * self.weight_decay >= 1:
-            raise ValueError("learning_rate times weight_decay has to be below 1, or nothing is left of the weights")
-        return self
-
-
-class Retrieval(Training):
-    """The two-tower model."""
-
-    embedding_dim: int = Field(96, ge=1)
-    query_layers: list[int] = []  # Hidden layers between the summed query embeddings and the tower's output.
-    candidate_layers: list[int] = []
-    moment_buckets: list[Annotated[int, Field(ge=1)]] = Field([1, 8, 64], min_length=1)  # Time buckets that are merged.
-    history_decay_seconds: list[float] = [60.0, 600.0, 86_400.0]
-    history_dropout: float = Field(0.2, ge=0, lt=1)
-    user_dropout: float = Field(0.5, ge=0, lt=1)  # Share of rows that hide the user id, so unknown users work.
-    stranger_share: float = Field(0.1, ge=0, lt=1)  # Share of rows that hide user id and history.
-    movie_dropout: float = Field(0.1, ge=0, lt=1)  # Share of rows that hide the movie id, so new movies work.
-    uniform_negatives: int = Field(1024, ge=0)  # Catalogue samples added to the in-batch negatives.
-    temperature: float = Field(1.0, gt=0)
-    hard_negatives: int | None = Field(None, ge=1)
-    remove_accidental_hits: bool = True
-    sampling_bias_correction: bool = True
-
-
-class Ranking(Training):
-    """The model that orders the candidates and predicts ratings."""
-
-    epochs: int = Field(5, ge=0)
-    learning_rate: float = Field(3e-3, gt=0)
-    weight_decay: float = Field(1.5, ge=0)
-    embedding_dim: int = Field(64, ge=1)
-    layers: list[Annotated[int, Field(ge=1)]] = Field([64, 32], min_length=1)
-    dropout: float = Field(0.2, ge=0, lt=1)
-    rating_weight: float = Field(1.0, ge=0)
-    preference_weight: float = Field(0.5, ge=0)
-    choice_weight: float = Field(1.5, ge=0)
-    negatives: int = Field(8, ge=1)  # Other rows' movies that choice is learnt against.
-    preference_share: float = Field(1.5, ge=0)  # Of log P(liked | query, movie) in the final score.
-    choice_share: float = Field(0.7, ge=0)  # Of the ranker's log P(movie | query) in the final score.
-
-
-class Index(_Strict):
-    """The candidate search inside the servable."""
-
-    kind: Literal["scann", "exact"] = "scann"
-    candidates: int = Field(100, ge=1)  # N: what retrieval hands to ranking.
-    recommendations: int = Field(10, ge=1)  # K: what a request gets.
-    recall: float = Field(0.98, gt=0, le=1)  # Share of the true N that the search has to find; the fastest that does.
-
-
-class Threshold(_Strict):
-    """A limit on one figure of the Evaluator: `at_least` or `at_most`, absolute or times what it is compared with."""
-
-    metric: str  # A name under `metrics` in report.json.
-    slice: str | None = None  # As under `metrics.slices`; None: all queries.
-    against: Literal["popularity", "live"] | None = None  # Times this figure of the baseline, or of the live model.
-    at_least: float | None = None
-    at_most: float | None = None
-
-    @model_validator(mode="after")
-    def _one_limit(self) -> Threshold:
-        if (self.at_least is None) == (self.at_most is None):
-            raise ValueError("needs either at_least or at_most")
-        return self
-
-    @property
-    def limit(self) -> float:
-        return self.at_most if self.at_least is None else self.at_least
-
-    def admits(self, value: float, reference: float = 1.0) -> bool:
-        """Whether a value is within the limit times the reference."""
-        bound = self.limit * reference
-        return value <= bound if self.at_least is None else value >= bound
-
-
-_THRESHOLDS: dict[str, dict[str, Any]] = {
-    "rating_error": {"metric": "rmse_over_constant", "at_most": 1.0},
-    "better_than_popularity": {
-        "metric": "filtered_top_100_categorical_accuracy",
-        "against": "popularity",
-        "at_least": 1.05,
-    },
-    "nothing_seen": {"metric": "seen_share", "at_most": 0.0},
-    "index_recall": {"metric": "recall_at_100", "at_least": 0.95},
-    "train_serve_parity": {"metric": "train_serve_difference", "at_most": 1e-3},
-    "retrieval_kept": {"metric": "filtered_top_100_categorical_accuracy", "against": "live", "at_least": 0.95},
-    "lists_kept": {"metric": "ndcg_at_10_after", "against": "live", "at_least": 0.85},
-    "rating_error_kept": {"metric": "rmse", "against": "live", "at_most": 1.03},
-} | {
-    f"{name}_kept": {
-        "metric": "filtered_top_100_categorical_accuracy",
-        "slice": slice_,
-        "against": "live",
-        "at_least": at_least,
-    }
-    for name, slice_, at_least in (
-        ("head", "movie=head", 0.9),
-        ("middle", "movie=middle", 0.8),
-        ("tail", "movie=tail", 0.6),
-        ("warm_users", "user=warm", 0.9),
-        ("cold_users", "user=cold", 0.85),
-        ("long_history", "history=long", 0.9),
-        ("short_history", "history=short", 0.8),
-    )
-}
-
-
-def _merged(thresholds: dict[str, dict[str, Any]], changes: dict[str, Any]) -> dict[str, Any]:
-    """A changed key of a threshold leaves its others as they are; null takes a threshold out."""
-    merged = {name: dict(values) for name, values in thresholds.items()}
-    for name, values in changes.items():
-        changed = isinstance(values, dict) and name in merged
-        merged[name] = merged[name] | values if changed else values
-    return merged
-
-
-class Evaluation(_Strict):
-    """What a model has to reach to be blessed.
-
-    Thresholds are given by name. Those of `_THRESHOLDS` are there from the start: a configuration changes a key of
-    one, adds others, or takes one out by giving null.
-    """
-
-    thresholds: dict[str, Threshold | None] = {}
-    min_slice_queries: int = Field(200, ge=1)  # Smaller slices are neither reported nor held to thresholds.
-    parity_rows: int = Field(512, ge=1)  # Eval rows whose scores are compared between training and serving.
-
-    @field_validator("thresholds", mode="before")
-    @classmethod
-    def _with_defaults(cls, given: Any) -> Any:
-        return _merged(_THRESHOLDS, given) if isinstance(given, dict) else given
-
-    def changed(self, thresholds: dict[str, Any]) -> Evaluation:
-        """With changes on top, by name and key as in a configuration. Raises ValidationError."""
-        present = self.model_dump()["thresholds"]
-        merged = present | _merged({name: values for name, values in present.items() if values}, thresholds)
-        return Evaluation.model_validate(self.model_dump(exclude={"thresholds"}) | {"thresholds": merged})
-
-    def active_thresholds(self) -> dict[str, Threshold]:
-        """Those that were not taken out."""
-        return {name: threshold for name, threshold in self.thresholds.items() if threshold}
-
-
-class Canary(_Strict):
-    """How the server on a candidate is asked before the push."""
-
-    image: str | None = (
-        None  # A container image, run with docker, as google/tf-serving-scann; None: `recommender serve`.
-    )
-    users: int = Field(50, ge=1)  # Users of the eval split that are asked about.
-    batch: int = Field(1000, ge=1)  # Queries in the large request.
-    max_milliseconds: float = Field(500.0, gt=0)  # Median answer to one query.
-    ready_seconds: float = Field(120.0, gt=0)
-
-
-class Resources(_Strict):
+class Resources(Settings):
     """What a step asks of its node, and may use."""
 
     cpu: float = Field(1.0, gt=0)
     memory_gb: float = Field(4.0, gt=0)
 
 
-class Kubeflow(_Strict):
+class Kubeflow(Settings):
     """How the steps run on Kubeflow Pipelines."""
 
-    image: str = "recommender-pipeline:0.1.0"
+    image: str = f"{PACKAGE}:{metadata.version(PACKAGE)}"
     # By component; a configuration changes single ones. Others get `Resources()`.
     resources: dict[str, Resources] = {}
     gpus: int = Field(0, ge=0)  # For each Trainer.
@@ -297,22 +54,10 @@ class Kubeflow(_Strict):
         return _RESOURCES | given if isinstance(given, dict) else given
 
 
-_RESOURCES: dict[str, Any] = {
-    name: {"cpu": 2.0, "memory_gb": 8.0}
-    for name in (
-        "InteractionGen",
-        "StatisticsGen",
-        "Transform",
-        "Trainer.retrieval",
-        "Trainer.ranking",
-        "RecommenderBuilder",
-        "Evaluator",
-        "Canary",
-    )
-}
+_RESOURCES: dict[str, Any] = {step.value: {"cpu": 2.0, "memory_gb": 8.0} for step in steps.LARGE}
 
 
-class Config(_Strict):
+class Config(Settings):
     """A run's whole configuration."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
@@ -323,7 +68,7 @@ class Config(_Strict):
     ranking: Ranking = Ranking()
     index: Index = Index()
     evaluation: Evaluation = Evaluation()
-    canary: Canary = Canary()
+    infra_validator: InfraValidation = InfraValidation()
     kubeflow: Kubeflow = Kubeflow()
 
 
@@ -388,6 +133,3 @@ def _put(tree: dict, dotted_key: str, value: Any, source: str) -> None:
         if not isinstance(tree, dict):
             raise UserError(f"{source}: {parent} is a value, not a section")
     tree[last] = value
-
-
-Data.model_rebuild()

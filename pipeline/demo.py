@@ -25,15 +25,15 @@ def show_answers(model_dir: str, console: Console) -> None:
         Client("127.0.0.1", grpc_port, use_grpc=True) as grpc,
     ):
         known = [client.recommend([_KNOWN_USER])[0] for client in (rest, grpc)]
-        history = [movie.movie_id for movie in known[0][:3]]
-        visitor = [client.recommend([""], [history])[0] for client in (rest, grpc)]
+        history = [item.item_id for item in known[0][:3]]
+        unknown = [client.recommend([""], [history])[0] for client in (rest, grpc)]
     for title, lists in (
         (f"User {_KNOWN_USER}", known),
-        (f"An anonymous visitor who has just seen {', '.join(history)}", visitor),
+        (f"An unknown user who has just seen {', '.join(history)}", unknown),
     ):
         table = Table("REST", "score", "gRPC", "score", title=title, title_justify="left")
         for over_rest, over_grpc in zip(*lists, strict=True):
             table.add_row(over_rest.title, f"{over_rest.score:.3f}", over_grpc.title, f"{over_grpc.score:.3f}")
         console.print(table)
-        if [movie.movie_id for movie in lists[0]] != [movie.movie_id for movie in lists[1]]:
+        if [item.item_id for item in lists[0]] != [item.item_id for item in lists[1]]:
             raise RunError(f"{title}: REST and gRPC gave different answers")

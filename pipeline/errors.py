@@ -1,9 +1,5 @@
-"""Errors that are shown as one line, without a traceback."""
-
-
-class UserError(Exception):
-    """Wrong input. The message names the file, line or field, and the remedy."""
+"""The error that a failed run ends in."""
 
 
 class RunError(Exception):
-    """A component failed. The message names it and the log."""
+    """A component failed. The message names it and the log. It is shown as one line."""

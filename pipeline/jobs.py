@@ -11,11 +11,12 @@ from typing import Any
 import rich.progress
 from rich.console import Console
 
-from pipeline import datasets
-from pipeline.config import Config, Generated, load_config
-from pipeline.errors import UserError
-from pipeline.generated import write_generated
-from pipeline.report import print_summary
+from models.errors import UserError
+from pipeline.config import Config, load_config
+from pipeline.data import editions
+from pipeline.data.generator import write_generated
+from pipeline.data.settings import Generated
+from pipeline.report.summary import print_summary
 
 _RUNS = "runs"
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")  # For the name of a run.
@@ -32,10 +33,10 @@ def run_pipeline(
     beam_args: Sequence[str] = (),
 ) -> dict[str, Any]:
     """`recommender run`: resolves the configuration, runs, and shows the summary. Returns the report."""
-    from pipeline import local_runner
+    from pipeline.local import runner
 
     config = resolve_config(config_name, data, split, overrides)
-    report = local_runner.run(config, output or os.path.join(_RUNS, config.name), console, beam_workers, beam_args)
+    report = runner.run(config, output or os.path.join(_RUNS, config.name), console, beam_workers, beam_args)
     print_summary(report, console)
     return report
 
@@ -61,10 +62,10 @@ def resolve_config(config_name: str | None, data: str | None, split: str | None,
     """The configuration that the options mean: `--config` decides the layout, or the files in `--data` do."""
     name, directory = None, None
     if config_name is None:
-        config_name, directory = datasets.resolve_data(data)
+        config_name, directory = editions.resolve_data(data)
         name = _UNFIT.sub("-", os.path.basename(directory or "")).strip("-._") or None
     elif data is not None:
-        directory = datasets.data_directory(data)
+        directory = editions.data_directory(data)
     config = load_config(config_name, overrides, data__directory=directory, split__kind=split, default_name=name)
     if directory and config.data.generated:
         raise UserError(f"--data {data}: configuration {config.name} generates its data; leave out one of the two")

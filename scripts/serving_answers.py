@@ -21,19 +21,19 @@ def answers(version_dir):
     call = tf.saved_model.load(version_dir).signatures
     users = tf.constant(["1", "42", "nobody", ""])
     found = call["serving_default"](user_id=users)
-    known = found["movie_id"][:, :3]
+    known = found["item_id"][:, :3]
     query = {
         "user_id": users,
         "timestamp": tf.constant([0, 1_000_000_000, 0, 0], tf.int64),
-        "history_movie_id": tf.where(known == "", "no such movie", known),
+        "history_item_id": tf.where(known == "", "no such item", known),
         "history_timestamp": tf.constant([[0, 0, 0], [999_999_990, 999_999_000, 0], [0, 0, 0], [0, 0, 0]], tf.int64),
     }
     outputs = {
         "serving_default": found,
         "recommend": call["recommend"](**query),
         "retrieve": call["retrieve"](**query),
-        "rank": call["rank"](**query, movie_id=tf.constant([["1", "2", "no such movie"]] * 4)),
-        "similar": call["similar"](movie_id=tf.constant(["1", "no such movie"])),
+        "rank": call["rank"](**query, item_id=tf.constant([["1", "2", "no such item"]] * 4)),
+        "similar": call["similar"](item_id=tf.constant(["1", "no such item"])),
     }
     return {f"{name}/{key}": value.numpy() for name, found in outputs.items() for key, value in found.items()}
 

@@ -57,4 +57,5 @@ rm -rf .venv
 # Compiled here, once: where Python is told to write no bytecode, every process would spend 15 seconds on TFX's alone.
 "$uv" pip install --quiet --compile-bytecode --python .venv/bin/python -r requirements.lock
 "$uv" pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation -e .
+rm -rf recommender_pipeline.egg-info  # The build's; what is installed has its own, which stays right.
 touch "$stamp"

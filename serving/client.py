@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from serving.errors import ServingError
 
 _BATCH = 256
 _HISTORY_WIDTH = 100  # Of every request: TensorFlow Serving joins requests into a batch only if they are equally wide.
-_LOOPBACK = ("127.0.0.1", "localhost")  # No proxy that the environment names has to do with these.
-_ATTEMPTS = 3
-_FIRST_PAUSE_SECONDS = 0.2
+_LOOPBACK = ("127.0.0.1", "localhost")  # Never asked through a proxy, whatever the environment says.
+PAUSES_SECONDS = (0.2, 0.4)  # Before the second and the third attempt.
 
 
 class Recommendation(NamedTuple):
     """One entry of a recommended list."""
 
-    movie_id: str
+    item_id: str
     title: str
     score: float
 
@@ -44,18 +43,26 @@ class Client:
       use_grpc: which of the two it is.
       model_name: the model's name there.
       timeout_seconds: for each request.
+      pauses_seconds: how long to wait before each further attempt where the server is unavailable.
     """
 
     def __init__(
-        self, host: str, port: int, use_grpc: bool, model_name: str = "recommender", timeout_seconds: float = 10.0
+        self,
+        host: str,
+        port: int,
+        use_grpc: bool,
+        model_name: str = "recommender",
+        timeout_seconds: float = 10.0,
+        pauses_seconds: Sequence[float] = PAUSES_SECONDS,
     ):
         transport = _Grpc if use_grpc else _Rest
         self._transport: _Transport = transport(host, port, model_name, timeout_seconds)
+        self._pauses_seconds = pauses_seconds
 
     def __enter__(self) -> Client:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._transport.close()
 
     def recommend(
@@ -64,9 +71,9 @@ class Client:
         """A list for each user, best first; a list that ran short is shorter than the others.
 
         Args:
-          user_ids: "" for an anonymous visitor.
-          histories: what each has just seen, most recent first. Without it, what was known at the end of training
-            counts.
+          user_ids: "" for an unknown user.
+          histories: ids of the items that each user has just seen, most recent first. Without it, the model uses the
+            histories that it was trained with.
           k: number of recommendations; as many as the served model gives if left out.
 
         Raises:
@@ -80,7 +87,7 @@ class Client:
                 outputs = self.call("serving_default", {"user_id": users})
             else:
                 outputs = self.call("recommend", _queries(users, histories[start : start + _BATCH]))
-            rows = list(zip(outputs["movie_id"], outputs["movie_title"], outputs["score"], strict=True))
+            rows = list(zip(outputs["item_id"], outputs["title"], outputs["score"], strict=True))
             served = len(rows[0][0])
             if k is not None and k > served:
                 raise ServingError(
@@ -91,24 +98,27 @@ class Client:
         return lists
 
     def call(self, signature: str, inputs: dict[str, list]) -> dict[str, list]:
-        """Calls any signature with nested lists, in column form."""
-        for attempt in range(_ATTEMPTS):
+        """Calls any signature: nested lists by input name in, nested lists by output name out.
+
+        Raises:
+          Unavailable: no answer after a few attempts.
+          ServingError: the server refused the request.
+        """
+        for pause in self._pauses_seconds:
             try:
                 return self._transport.call(signature, inputs)
             except Unavailable:
-                if attempt == _ATTEMPTS - 1:
-                    raise
-                time.sleep(_FIRST_PAUSE_SECONDS * 2**attempt)
-        raise AssertionError("unreachable")
+                time.sleep(pause)
+        return self._transport.call(signature, inputs)
 
 
 def _queries(users: list[str], histories: Sequence[Sequence[str]]) -> dict[str, list]:
-    """Inputs of `recommend`: now, with histories whose times are not known."""
+    """Inputs of `recommend`: timestamp 0 for now, and histories whose times are unknown."""
     width = max(_HISTORY_WIDTH, *map(len, histories))
     return {
         "user_id": users,
         "timestamp": [0] * len(users),
-        "history_movie_id": [[*history, *[""] * (width - len(history))] for history in histories],
+        "history_item_id": [[*history, *[""] * (width - len(history))] for history in histories],
         "history_timestamp": [[0] * width] * len(users),
     }
 
@@ -153,12 +163,13 @@ def _message(response: Any) -> str:
 
 
 class _Grpc:
+    """Takes the inputs' dtypes from the served model's metadata, which it reads once."""
+
     def __init__(self, host: str, port: int, model_name: str, timeout_seconds: float):
         import grpc
-        from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
+        from tensorflow_serving.apis import prediction_service_pb2_grpc
 
         self._grpc = grpc
-        self._request = predict_pb2.PredictRequest
         self._address = f"{host}:{port}"
         self._channel = grpc.insecure_channel(
             self._address,
@@ -167,23 +178,42 @@ class _Grpc:
         self._stub = prediction_service_pb2_grpc.PredictionServiceStub(self._channel)
         self._model_name = model_name
         self._timeout_seconds = timeout_seconds
+        self._dtypes: dict[str, dict[str, int]] = {}  # TensorFlow's numbers, by signature and input.
 
     def call(self, signature: str, inputs: dict[str, list]) -> dict[str, list]:
         import tensorflow as tf
+        from tensorflow_serving.apis import predict_pb2
 
-        request = self._request()
+        if signature not in self._dtypes:
+            self._dtypes = self._read_dtypes()
+        dtypes = self._dtypes.get(signature, {})
+        request = predict_pb2.PredictRequest()
         request.model_spec.name = self._model_name
         request.model_spec.signature_name = signature
-        for name, values in inputs.items():
-            dtype = tf.int64 if "timestamp" in name else tf.string
-            request.inputs[name].CopyFrom(tf.make_tensor_proto(tf.constant(values, dtype)))
+        for name, values in inputs.items():  # A name that the signature lacks is sent too: the server's error says so.
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(values, dtypes.get(name)))
+        response = self._ask(self._stub.Predict, request)
+        return {name: _to_lists(tf.make_ndarray(proto)) for name, proto in response.outputs.items()}
+
+    def _read_dtypes(self) -> dict[str, dict[str, int]]:
+        from tensorflow_serving.apis import get_model_metadata_pb2
+
+        request = get_model_metadata_pb2.GetModelMetadataRequest(metadata_field=["signature_def"])
+        request.model_spec.name = self._model_name
+        signatures = get_model_metadata_pb2.SignatureDefMap()
+        self._ask(self._stub.GetModelMetadata, request).metadata["signature_def"].Unpack(signatures)
+        return {
+            name: {key: info.dtype for key, info in signature.inputs.items()}
+            for name, signature in signatures.signature_def.items()
+        }
+
+    def _ask(self, method: Callable, request: Any) -> Any:
         try:
-            response = self._stub.Predict(request, timeout=self._timeout_seconds)
+            return method(request, timeout=self._timeout_seconds)
         except self._grpc.RpcError as error:
             if error.code() == self._grpc.StatusCode.UNAVAILABLE:
                 raise Unavailable(f"{_unreachable('gRPC', self._address)} ({error.details()})") from error
             raise ServingError(f"{self._address} answered {error.code().name}: {error.details()}") from error
-        return {name: _to_lists(tf.make_ndarray(proto)) for name, proto in response.outputs.items()}
 
     def close(self) -> None:
         self._channel.close()

@@ -10,14 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import requests
 
 from serving.errors import NotStarted, ServingError
 
 _HOST = "127.0.0.1"
-_POLL_SECONDS = 0.1
+_POLL_SECONDS = 0.02
 _STOP_SECONDS = 60
 _LAST_LINES = 5
 _NOT_LOADED = "did not become available"  # What TensorFlow Serving says as it gives up at its start.
@@ -38,7 +38,7 @@ def running_server(
 
     Args:
       versions: directories of SavedModels by version.
-      image: a TensorFlow Serving image with the ScaNN ops, run with `docker`; None runs `recommender serve`.
+      image: a TensorFlow Serving image with the ScaNN ops, run with `docker`; None runs `python -m serving serve`.
       model_name: the name in requests.
       ready_seconds: how long to wait for the model.
 
@@ -68,7 +68,7 @@ def running_server(
 
 
 def _local(base_path: str, ports: Ports, model_name: str) -> list[str]:
-    command = [sys.executable, "-m", "pipeline.cli", "serve", "--model-dir", base_path, "--model-name", model_name]
+    command = [sys.executable, "-m", "serving", "serve", "--model-dir", base_path, "--model-name", model_name]
     return [*command, "--port", str(ports.grpc), "--rest-port", str(ports.rest)]
 
 
@@ -80,11 +80,13 @@ def _container(image: str, versions: dict[int, str], ports: Ports, model_name: s
     return [*command, "--max_num_load_retries=0"]  # It tries for five minutes otherwise, and answers nobody meanwhile.
 
 
-def _wait_until_ready(server, log, rest_port: int, model_name: str, version: int, ready_seconds: float) -> None:
+def _wait_until_ready(
+    server: subprocess.Popen, log: IO[str], rest_port: int, model_name: str, version: int, ready_seconds: float
+) -> None:
     url = f"http://{_HOST}:{rest_port}/v1/models/{model_name}/versions/{version}"
     deadline = time.monotonic() + ready_seconds
     session = requests.Session()
-    session.trust_env = False  # No proxy has to do with this machine.
+    session.trust_env = False  # The server is on this machine, so no proxy is asked.
     while time.monotonic() < deadline:
         if server.poll() is not None:
             log.seek(0)

@@ -17,26 +17,26 @@ def test_ties_share_the_middle_rank_and_what_is_left_out_is_not_found():
     assert middle_ranks(scores, np.array([1, 0, 0])).tolist() == [2.5, 2.5, np.inf]
 
 
-def checkerboard(users=40, movies=30, seed=0):
-    """Even users like even movies and odd ones odd movies; each has seen most of theirs, and the rest is asked for."""
+def checkerboard(users=40, items=30, seed=0):
+    """Even users like even items and odd ones odd items; each has seen most of theirs, and the rest is asked for."""
     rng = np.random.default_rng(seed)
     train, held_out = [], []
     for user in range(users):
-        own = rng.permutation(np.arange(user % 2, movies, 2))
-        train += [(user, movie) for movie in own[:-3]]
-        held_out += [(user, movie) for movie in own[-3:]]
+        own = rng.permutation(np.arange(user % 2, items, 2))
+        train += [(user, item) for item in own[:-3]]
+        held_out += [(user, item) for item in own[-3:]]
     pairs = np.array(train).T
-    matrix = scipy.sparse.csr_matrix((np.ones(len(train), np.float32), tuple(pairs)), (users, movies))
-    eval_users, eval_movies = np.array(held_out).T
-    names = np.arange(max(users, movies)).astype("S")
-    return Dataset(names[:users], names[:movies], matrix, tuple(pairs), eval_users, eval_movies)
+    matrix = scipy.sparse.csr_matrix((np.ones(len(train), np.float32), tuple(pairs)), (users, items))
+    eval_users, eval_items = np.array(held_out).T
+    names = np.arange(max(users, items)).astype("S")
+    return Dataset(names[:users], names[:items], matrix, tuple(pairs), eval_users, eval_items)
 
 
 @pytest.mark.parametrize("name", ["ease", "ials", "bpr"])
 def test_models_solve_the_checkerboard(name):
     data = checkerboard(users=600)
     found = measure(data, baselines.BASELINES[name](data, 1))
-    assert found["filtered_top_5_categorical_accuracy"] > 0.95, "three movies are left, and the first three are they"
+    assert found["filtered_top_5_categorical_accuracy"] > 0.95, "three items are left, and the first three are they"
     assert found["filtered_recall_at_10_per_user"] == pytest.approx(1.0, abs=0.05)
 
 
@@ -44,25 +44,25 @@ def test_a_constant_score_is_worth_its_middle_rank():
     data = checkerboard()
     found = measure(data, lambda users: np.zeros((len(users), 30)))
     assert found["filtered_top_5_categorical_accuracy"] == 0
-    assert found["filtered_top_10_categorical_accuracy"] == 1, "18 movies are left, so that the middle is rank 9.5"
+    assert found["filtered_top_10_categorical_accuracy"] == 1, "18 items are left, so that the middle is rank 9.5"
     assert found["top_10_categorical_accuracy"] == 0
 
 
 def test_perfect_and_hopeless_scores():
     data = checkerboard()
     wanted = np.zeros((40, 30))
-    wanted[data.eval_users, data.eval_movies] = [3.0, 2.0, 1.0] * 40
+    wanted[data.eval_users, data.eval_items] = [3.0, 2.0, 1.0] * 40
     found = measure(data, lambda users: wanted[users] + 0.0)
     assert found["filtered_top_1_categorical_accuracy"] == pytest.approx(1 / 3)
     assert found["filtered_ndcg_at_10_per_user"] == pytest.approx(1.0)
     assert measure(data, lambda users: -wanted[users])["filtered_top_10_categorical_accuracy"] == 0
 
 
-def test_a_movie_that_comes_twice_is_relevant_once():
+def test_a_item_that_comes_twice_is_relevant_once():
     data = checkerboard()
-    twice = dataclasses.replace(data, eval_movies=np.repeat(data.eval_movies[::3], 3))
+    twice = dataclasses.replace(data, eval_items=np.repeat(data.eval_items[::3], 3))
     wanted = np.zeros((40, 30))
-    wanted[twice.eval_users, twice.eval_movies] = 1.0
+    wanted[twice.eval_users, twice.eval_items] = 1.0
     assert measure(twice, lambda users: wanted[users] + 0.0)["filtered_ndcg_at_10_per_user"] == pytest.approx(1.0)
 
 
@@ -70,7 +70,7 @@ def test_cold_users_are_told_apart():
     data = checkerboard()
     without_first = data.train.tolil()
     without_first[0] = 0
-    cold = Dataset(data.users, data.movies, without_first.tocsr(), data.train_pairs, data.eval_users, data.eval_movies)
+    cold = Dataset(data.users, data.items, without_first.tocsr(), data.train_pairs, data.eval_users, data.eval_items)
     assert cold.warm.tolist() == [False] * 3 + [True] * 117
     assert "cold_filtered_ndcg_at_10" in measure(cold, lambda users: np.ones((len(users), 30)))
     for name in ("ease", "ials"):

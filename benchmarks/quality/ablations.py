@@ -19,14 +19,14 @@ ABLATIONS: dict[str, tuple[str, Any]] = {
     "uniform negatives": ("retrieval.uniform_negatives", 0),
     "time decay of the history": ("retrieval.history_decay_seconds", []),
     "coarse moments": ("retrieval.moment_buckets", [1]),
-    "rows as of strangers": ("retrieval.stranger_share", 0.0),
+    "query dropout": ("retrieval.query_dropout", 0.0),
     "history dropout": ("retrieval.history_dropout", 0.0),
     "user dropout": ("retrieval.user_dropout", 0.0),
-    "movie dropout": ("retrieval.movie_dropout", 0.0),
+    "item dropout": ("retrieval.item_dropout", 0.0),
     "weight decay, retrieval": ("retrieval.weight_decay", 0.0),
     "weight decay, ranking": ("ranking.weight_decay", 0.0),
-    "ranker's choice": ("ranking.choice_share", 0.0),
-    "ranker's preference": ("ranking.preference_share", 0.0),
+    "ranker's choice": ("ranking.choice_score_weight", 0.0),
+    "ranker's preference": ("ranking.preference_score_weight", 0.0),
 }
 _COLUMNS = {
     "filtered_top_100_categorical_accuracy": "top-100",

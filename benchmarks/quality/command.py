@@ -16,10 +16,12 @@ from benchmarks.quality import ablations, ours
 from benchmarks.quality.baselines import BASELINES
 from benchmarks.quality.dataset import Dataset, load_dataset
 from benchmarks.quality.measure import measure
-from pipeline import local_runner
+from models.retrieval import EVAL_ROWS
+from models.settings import TOP_KS
 from pipeline.config import Config
 from pipeline.errors import RunError
-from pipeline.retrieval import EVAL_ROWS, TOP_KS
+from pipeline.outputs import latest_artifact_uri
+from pipeline.steps import Step
 
 _PER_QUERY = {
     **{f"filtered_top_{k}_categorical_accuracy": f"top-{k}" for k in TOP_KS},
@@ -49,8 +51,8 @@ def run(
     console.rule(f"ours, {seeds} seeds")
     models["ours"] = _mean([ours.run(config, seed, output, console) for seed in all_seeds])
     data = load_dataset(
-        local_runner.latest_artifact_uri(output, "InteractionGen", "examples"),
-        local_runner.latest_artifact_uri(output, "CatalogueGen", "examples"),
+        latest_artifact_uri(output, Step.INTERACTION_GEN, "examples"),
+        latest_artifact_uri(output, Step.ITEM_GEN, "examples"),
     )
     for name in BASELINES:
         console.rule(name)
@@ -105,7 +107,7 @@ def show(result: dict[str, Any], console: Console) -> None:
     console.rule(f"{result['data']}, {result['split']}, mean of {result['seeds']} seeds")
     console.print(_table("filtered, each eval interaction one query", models, _PER_QUERY))
     console.print(
-        _table(f"the same, seen movies included (ours: of {EVAL_ROWS:,} queries at most)", models, _UNFILTERED)
+        _table(f"the same, seen items included (ours: of {EVAL_ROWS:,} queries at most)", models, _UNFILTERED)
     )
     console.print(_table("filtered, each user one query; and by user", models, _BY_USER))
     mine = models["ours"]

@@ -9,34 +9,34 @@ import numpy as np
 import scipy.sparse
 import tensorflow as tf
 
-from pipeline.inputs import read_columns
+from models.inputs import read_columns
 
 _RAW_SPEC = {
     "user_id": tf.io.FixedLenFeature([], tf.string),
-    "movie_id": tf.io.FixedLenFeature([], tf.string),
+    "item_id": tf.io.FixedLenFeature([], tf.string),
     "timestamp": tf.io.FixedLenFeature([], tf.int64),
 }
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A split. Users and movies are rows of `users` and `movies`; movies hold the whole catalogue.
+    """A split. Users and items are rows of `users` and `items`; items hold the whole catalogue.
 
     Attributes:
       users: [U] bytes, of both splits.
-      movies: [n] bytes.
-      train: [U, n] sparse, 1 where the user has the movie in train.
-      train_pairs: users and movies of the train interactions, [R] each, in no order.
+      items: [n] bytes.
+      train: [U, n] sparse, 1 where the user has the item in train.
+      train_pairs: users and items of the train interactions, [R] each, in no order.
       eval_users: [Q] the user of each eval interaction, in order of user and time.
-      eval_movies: [Q] its movie.
+      eval_items: [Q] its item.
     """
 
     users: np.ndarray
-    movies: np.ndarray
+    items: np.ndarray
     train: scipy.sparse.csr_matrix
     train_pairs: tuple[np.ndarray, np.ndarray]
     eval_users: np.ndarray
-    eval_movies: np.ndarray
+    eval_items: np.ndarray
 
     @property
     def warm(self) -> np.ndarray:
@@ -44,18 +44,18 @@ class Dataset:
         return np.diff(self.train.indptr)[self.eval_users] > 0
 
 
-def load_dataset(examples_uri: str, catalogue_uri: str) -> Dataset:
-    """Reads InteractionGen's and CatalogueGen's examples."""
+def load_dataset(examples_uri: str, items_uri: str) -> Dataset:
+    """Reads InteractionGen's and ItemGen's examples."""
     train, held_out = (
         read_columns([os.path.join(examples_uri, f"Split-{split}", "*")], _RAW_SPEC) for split in ("train", "eval")
     )
-    movie_spec = {"movie_id": _RAW_SPEC["movie_id"]}
-    movies = np.unique(read_columns([os.path.join(catalogue_uri, "Split-catalogue", "*")], movie_spec)["movie_id"])
+    item_spec = {"item_id": _RAW_SPEC["item_id"]}
+    items = np.unique(read_columns([os.path.join(items_uri, "Split-items", "*")], item_spec)["item_id"])
     users = np.unique(np.concatenate([train["user_id"], held_out["user_id"]]))
-    user, movie = np.searchsorted(users, train["user_id"]), np.searchsorted(movies, train["movie_id"])
-    matrix = scipy.sparse.coo_matrix((np.ones(len(user), np.float32), (user, movie)), (len(users), len(movies))).tocsr()
+    user, item = np.searchsorted(users, train["user_id"]), np.searchsorted(items, train["item_id"])
+    matrix = scipy.sparse.coo_matrix((np.ones(len(user), np.float32), (user, item)), (len(users), len(items))).tocsr()
     matrix.data[:] = 1  # A pair that occurs twice counts once.
     eval_users = np.searchsorted(users, held_out["user_id"])
     order = np.lexsort((held_out["timestamp"], eval_users))
-    eval_movies = np.searchsorted(movies, held_out["movie_id"])
-    return Dataset(users, movies, matrix, (user, movie), eval_users[order], eval_movies[order])
+    eval_items = np.searchsorted(items, held_out["item_id"])
+    return Dataset(users, items, matrix, (user, item), eval_users[order], eval_items[order])

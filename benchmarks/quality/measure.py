@@ -1,4 +1,4 @@
-"""Ranks of the true movies in full score rows, and the figures that follow from them."""
+"""Ranks of the true items in full score rows, and the figures that follow from them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Callable
 import numpy as np
 
 from benchmarks.quality.dataset import Dataset
-from components.evaluation.metrics import ndcg, recall, reciprocal_rank
-from pipeline.retrieval import TOP_KS
+from components.evaluator.metrics import ndcg, recall, reciprocal_rank
+from models.settings import TOP_KS
 
 _BATCH = 512
 
-Scores = Callable[[np.ndarray], np.ndarray]  # [B] users to [B, n] scores of every movie.
+Scores = Callable[[np.ndarray], np.ndarray]  # [B] users to [B, n] scores of every item.
 
 
 def middle_ranks(scores: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -36,12 +36,12 @@ def measure(data: Dataset, scores: Scores) -> dict[str, float]:
         rows = scores(users[start : start + _BATCH])
         for row, offset in zip(rows, range(start, start + len(rows)), strict=True):
             queries = slice(first[offset], first[offset] + counts[offset])
-            true = data.eval_movies[queries]
+            true = data.eval_items[queries]
             unfiltered[queries] = _ranks_in_one_row(row, true)
             row = row.astype(np.float64)
             row[data.train[users[offset]].indices] = -np.inf
             filtered[queries] = _ranks_in_one_row(row, true)
-            per_user.append(filtered[queries][np.unique(true, return_index=True)[1]])  # Each movie once.
+            per_user.append(filtered[queries][np.unique(true, return_index=True)[1]])  # Each item once.
     figures = _figures(unfiltered, filtered)
     figures["filtered_recall_at_10_per_user"] = float(np.mean([recall(ranks[np.newaxis], 10) for ranks in per_user]))
     figures["filtered_ndcg_at_10_per_user"] = float(np.mean([ndcg(ranks[np.newaxis], 10) for ranks in per_user]))
@@ -66,7 +66,7 @@ def _figures(unfiltered: np.ndarray, filtered: np.ndarray) -> dict[str, float]:
 
 
 def _top(ranks: np.ndarray, k: int) -> float:
-    """Share of queries, with one relevant movie each, that have it within the first k."""
+    """Share of queries, with one relevant item each, that have it within the first k."""
     return float(np.mean(recall(ranks[:, np.newaxis], k)))
 
 

@@ -21,9 +21,9 @@ from rich.table import Table
 from benchmarks.searches import K, clusters, in_servable
 from benchmarks.targets import Target, print_targets
 from components.recommender_builder.index import ScannIndex, build_index, true_neighbours
+from components.recommender_builder.settings import Index
 from components.recommender_builder.tuning import Search, fastest, found_shares, median_milliseconds, rising
-from pipeline.config import Index
-from pipeline.errors import UserError
+from models.errors import UserError
 
 _QUERIES = 400  # To tune with, and as many more to measure with.
 _REFINED = (2, 3, 5, 8, 12, 20, 40)  # Neighbours whose exact score FAISS computes, for each that is wanted.

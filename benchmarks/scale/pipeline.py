@@ -20,16 +20,17 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.targets import Target, print_targets
-from pipeline import processes
-from pipeline.config import Generated
+from pipeline.data.generator import write_generated
+from pipeline.data.settings import Generated
 from pipeline.errors import RunError
 from pipeline.fingerprints import code_fingerprint
-from pipeline.generated import write_generated
-from pipeline.report import read_report
+from pipeline.local import processes
+from pipeline.report.summary import read_report
+from pipeline.steps import TRAINERS, Step
 
-# The Trainers' tables and the index grow with users and movies, and so may the memory of these.
-_HOLD_TABLES = ("Trainer.retrieval", "Trainer.ranking", "RecommenderBuilder", "Evaluator", "Canary")
-_ON_BEAM = ("InteractionGen", "Transform", "Evaluator")  # StatisticsGen and CatalogueGen run beside Transform.
+# The Trainers' tables and the index grow with users and items, and so may the memory of these.
+_HOLD_TABLES = (*TRAINERS, Step.RECOMMENDER_BUILDER, Step.EVALUATOR, Step.INFRA_VALIDATOR)
+_ON_BEAM = (Step.INTERACTION_GEN, Step.TRANSFORM, Step.EVALUATOR)  # StatisticsGen and ItemGen run beside Transform.
 _ONE_EPOCH = ("retrieval.epochs=1", "ranking.epochs=1")
 _UNTRAINED = ("retrieval.epochs=0", "ranking.epochs=0")
 _ROWS_PER_USER = 100
@@ -45,13 +46,13 @@ _WORKERS = Target("Beam stages: one process ÷ two, seconds", True, 1.6)
 
 
 def run(
-    sizes: Sequence[int], movies: int, overrides: Sequence[str], output: str, json_file: str | None, console: Console
+    sizes: Sequence[int], items: int, overrides: Sequence[str], output: str, json_file: str | None, console: Console
 ) -> None:
     """Measures and prints tables.
 
     Args:
       sizes: interactions of the generated data sets.
-      movies: of each of them.
+      items: of each of them.
       overrides: `--set` of the runs.
       output: where data, runs and what was measured of each go. What is there already is not done again.
       json_file: where the figures go as well.
@@ -63,9 +64,9 @@ def run(
     overrides = [*_ONE_EPOCH, *overrides]
     found = {}
     for size in sorted(set(sizes)):
-        data = os.path.join(os.path.abspath(output), f"data-{size}-{movies}")
+        data = os.path.join(os.path.abspath(output), f"data-{size}-{items}")
         console.print(f"Generating {size:,} interactions …")
-        write_generated(Generated(users=max(2, size // _ROWS_PER_USER), movies=movies, interactions=size), data)
+        write_generated(Generated(users=max(2, size // _ROWS_PER_USER), items=items, interactions=size), data)
         found[size] = _measured(data, overrides, 1, console)
     two = _measured(data, [*overrides, *_UNTRAINED], 2, console)
     _print(found, two, console)
@@ -82,7 +83,7 @@ def _measured(data: str, overrides: Sequence[str], beam_workers: int, console: C
     Kept beside the data, for when the benchmark is stopped half-way and started again.
     """
     kept = Path(f"{data}-workers-{beam_workers}.json")
-    settings = {"overrides": [*overrides], "code": code_fingerprint("pipeline", "components")}
+    settings = {"overrides": [*overrides], "code": code_fingerprint("pipeline.local.runner")}
     if kept.exists() and (before := json.loads(kept.read_text(encoding="utf-8")))["settings"] == settings:
         console.print(f"Measured before, as {kept} has it", soft_wrap=True)
         return before["run"]

@@ -19,11 +19,15 @@ from rich.table import Table
 
 from benchmarks.quality.baselines import TutorialModel
 from benchmarks.targets import Target, print_targets
-from pipeline import features as f
-from pipeline import inputs, local_runner, training
-from pipeline.catalogue import Catalogue, load_catalogue
-from pipeline.config import Config, Retrieval
-from pipeline.retrieval import RetrievalModel, RetrievalServable, validate, validation_batches
+from models import inputs, training
+from models.catalogue import Catalogue, load_catalogue
+from models.features import declared as f
+from models.retrieval import RetrievalModel, RetrievalServable, validate, validation_batches
+from models.settings import Retrieval
+from pipeline.config import Config
+from pipeline.local import runner
+from pipeline.outputs import latest_artifact_uri
+from pipeline.steps import Step
 
 _TUTORIAL_BATCH = 8192
 _RATIO = Target("ours ÷ TFRS tutorial, examples a second", True, 20.0)
@@ -55,17 +59,17 @@ def run(config: Config, epochs: int, steps: int, output: str, json_file: str | N
     """
     untrained = config.model_copy(deep=True)
     untrained.retrieval.epochs = untrained.ranking.epochs = 0
-    local_runner.run(untrained, output, console)
-    graph, examples, catalogue_uri = (
-        local_runner.latest_artifact_uri(output, component, key)
+    runner.run(untrained, output, console)
+    graph, examples, items_uri = (
+        latest_artifact_uri(output, component, key)
         for component, key in (
-            ("Transform", "transform_graph"),
-            ("Transform", "transformed_examples"),
-            ("CatalogueGen", "examples"),
+            (Step.TRANSFORM, "transform_graph"),
+            (Step.TRANSFORM, "transformed_examples"),
+            (Step.ITEM_GEN, "examples"),
         )
     )
     train, held_out = ([os.path.join(examples, f"Split-{split}", "*")] for split in ("train", "eval"))
-    rows = _Rows(graph, [os.path.join(catalogue_uri, "Split-catalogue", "*")], train, held_out)
+    rows = _Rows(graph, [os.path.join(items_uri, "Split-items", "*")], train, held_out)
     console.print("Our loop …")
     ours = _alone(_ours, config.retrieval.model_copy(update={"epochs": epochs}), rows)
     console.print("The tutorial's loop …")
@@ -78,7 +82,7 @@ def run(config: Config, epochs: int, steps: int, output: str, json_file: str | N
     ratio = per_second["ours"] / per_second["TFRS tutorial"]
     print_targets([(_RATIO, ratio)], console)
     if json_file:
-        content = {"movies": len(rows.load()[1]), "examples_per_second": per_second, "ratios": {_RATIO.name: ratio}}
+        content = {"items": len(rows.load()[1]), "examples_per_second": per_second, "ratios": {_RATIO.name: ratio}}
         Path(json_file).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -109,14 +113,14 @@ def _ours(section: Retrieval, rows: _Rows) -> tuple[int, float]:
 
 def _tutorial(steps: int, rows: _Rows) -> tuple[int, float]:
     """Examples and seconds of the loop of "basic retrieval": ids only, and FactorizedTopK in every step."""
-    indices = {name: tf.io.FixedLenFeature([], tf.int64) for name in (f.USER_ID.name, f.MOVIE_ID.name)}
+    indices = {name: tf.io.FixedLenFeature([], tf.int64) for name in (f.USER_ID.name, f.ITEM_ID.name)}
     transform, catalogue = rows.load()
     columns = inputs.read_columns(rows.train, indices)
     buckets = inputs.bucket_counts(transform)
-    movies = catalogue.features[f.MOVIE_ID.name]
-    model = TutorialModel(buckets[f.USER_ID.name], buckets[f.MOVIE_ID.name], movies)
+    items = catalogue.features[f.ITEM_ID.name]
+    model = TutorialModel(buckets[f.USER_ID.name], buckets[f.ITEM_ID.name], items)
     batch = min(_TUTORIAL_BATCH, len(columns[f.USER_ID.name]))
-    pairs = {"user": columns[f.USER_ID.name], "movie": columns[f.MOVIE_ID.name]}
+    pairs = {"user": columns[f.USER_ID.name], "item": columns[f.ITEM_ID.name]}
     batches = tf.data.Dataset.from_tensor_slices(pairs).shuffle(100_000).batch(batch, drop_remainder=True)
     batches = batches.repeat().take(steps + 1).cache()
     model.fit(batches.take(1), verbose=0)

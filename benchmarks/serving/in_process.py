@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from benchmarks.searches import clusters, in_servable
 from components.recommender_builder.index import build_index
+from components.recommender_builder.settings import Index
 from components.recommender_builder.tuning import found_shares
-from pipeline.config import Index
 
 _WARM_UP = 5
 _DIMENSIONS = 64

@@ -12,8 +12,8 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.files import BUILD_FILE
 from components.push_destination import push
-from components.recommender_builder.executor import BUILD_FILE
 
 
 class Executor(base_executor.BaseExecutor):
@@ -21,12 +21,12 @@ class Executor(base_executor.BaseExecutor):
 
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
         pushed = artifact_utils.get_single_instance(output_dict["pushed_model"])
-        canary = artifact_utils.get_single_instance(input_dict["infra_blessing"])
+        infra_blessing = artifact_utils.get_single_instance(input_dict["infra_blessing"])
         model_blessing = artifact_utils.get_single_instance(input_dict["model_blessing"])
-        if not (model_utils.is_model_blessed(model_blessing) and model_utils.is_infra_validated(canary)):
+        if not (model_utils.is_model_blessed(model_blessing) and model_utils.is_infra_validated(infra_blessing)):
             pushed.set_int_custom_property("pushed", 0)
             return
-        model_dir = path_utils.stamped_model_path(canary.uri)
+        model_dir = path_utils.stamped_model_path(infra_blessing.uri)
         io_utils.copy_dir(model_dir, pushed.uri)  # First, as what was pushed cannot be taken back.
         version, path = push(model_dir, exec_properties["push_destination"])
         pushed.set_int_custom_property("pushed", 1)

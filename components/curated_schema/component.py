@@ -6,15 +6,11 @@ import os
 from typing import Any
 
 from tfx.components.schema_gen.executor import DEFAULT_FILE_NAME
-from tfx.dsl.components.base import base_component, base_executor, executor_spec
-from tfx.types import artifact_utils, channel, component_spec, standard_artifacts
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import io_utils
 
-
-class CuratedSchemaSpec(component_spec.ComponentSpec):
-    PARAMETERS = {"text": component_spec.ExecutionParameter(type=str)}
-    INPUTS = {}
-    OUTPUTS = {"schema": component_spec.ChannelParameter(type=standard_artifacts.Schema)}
+from components.base import Component
 
 
 class Executor(base_executor.BaseExecutor):
@@ -25,15 +21,13 @@ class Executor(base_executor.BaseExecutor):
         io_utils.write_string_file(path, exec_properties["text"])
 
 
-class CuratedSchema(base_component.BaseComponent):
+class CuratedSchema(Component):
     """Hands on a schema.
 
     Args:
       text: the schema, as a text proto.
     """
 
-    SPEC_CLASS = CuratedSchemaSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
-
-    def __init__(self, text: str):
-        super().__init__(CuratedSchemaSpec(text=text, schema=channel.Channel(type=standard_artifacts.Schema)))
+    EXECUTOR = Executor
+    OUTPUTS = {"schema": standard_artifacts.Schema}
+    PARAMETERS = {"text": str}

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import apache_beam as beam
 
-from components import shards
+from components.files import EVAL_SPLIT, TRAIN_SPLIT
 from components.interaction_gen import histories
-from components.interaction_gen.records import REJECTED, Rejected, shuffled_examples
-from pipeline.config import Split
+from components.interaction_gen.settings import Split
+from components.tables import shards
+from components.tables.records import REJECTED, Rejected, shuffled_examples
 
-SPLITS = ("train", "eval")
+SPLITS = (TRAIN_SPLIT, EVAL_SPLIT)
 
 
 class _Row(NamedTuple):
@@ -26,7 +27,7 @@ class _Row(NamedTuple):
 
 
 class ToExamples(beam.DoFn):
-    """Joins a shard's interactions with its movies and users, and writes the examples of both splits.
+    """Joins a shard's interactions with its items and users, and writes the examples of both splits.
 
     Yields what the writer has to commit, and to outputs of these names the REJECTED rows and each shard's `summary`.
     """
@@ -43,7 +44,7 @@ class ToExamples(beam.DoFn):
         self, element: tuple[int, dict[str, Any]], cut: int | None = None
     ) -> Iterator[tuple[str, str] | beam.pvalue.TaggedOutput]:
         shard, groups = element
-        movies = {movie[0]: movie for movie in shards.unpacked(groups["movies"])}
+        items = {item[0]: item for item in shards.unpacked(groups["items"])}
         fields = dict(sorted(shards.unpacked(groups.get("users", ())), key=repr))
         by_user = collections.defaultdict(list)
         for user_id, *row in shards.unpacked(groups["rows"]):
@@ -52,13 +53,13 @@ class ToExamples(beam.DoFn):
         users = 0
         for user_id in sorted(by_user):
             known = []
-            for timestamp, file, line, movie_id, rating in by_user.pop(user_id):
-                _, title, genres = movies.get(movie_id, (movie_id, "", []))
-                row = histories.Interaction(timestamp, self._files[file], line, movie_id, rating, title, genres)
-                if movie_id in movies:
+            for timestamp, file, line, item_id, rating in by_user.pop(user_id):
+                _, title, tags = items.get(item_id, (item_id, "", []))
+                row = histories.Interaction(timestamp, self._files[file], line, item_id, rating, title, tags)
+                if item_id in items:
                     known.append(row)
                 else:
-                    yield self._rejected(user_id, row, f"movie {movie_id!r} is not in the catalogue")
+                    yield self._rejected(user_id, row, f"item {item_id!r} is not in the catalogue")
             accepted, duplicates = histories.without_duplicates(known)
             for row, first in duplicates:
                 place = "" if first.file == row.file else f" of {first.file}"
@@ -75,7 +76,7 @@ class ToExamples(beam.DoFn):
         yield beam.pvalue.TaggedOutput("summary", summary)
 
     def _rejected(self, user_id: str, row: histories.Interaction, reason: str) -> beam.pvalue.TaggedOutput:
-        text = self._delimiter.join(map(str, (user_id, row.movie_id, row.rating, row.timestamp)))
+        text = self._delimiter.join(map(str, (user_id, row.item_id, row.rating, row.timestamp)))
         return beam.pvalue.TaggedOutput(REJECTED, Rejected(row.file, row.line, reason, text))
 
 
@@ -83,11 +84,11 @@ def _values(row: _Row) -> dict[str, Any]:
     interaction = row.interaction
     return row.fields | {
         "user_id": row.user_id,
-        "movie_id": interaction.movie_id,
-        "movie_title": interaction.movie_title,
-        "movie_genres": interaction.movie_genres,
-        "user_rating": interaction.rating,
+        "item_id": interaction.item_id,
+        "title": interaction.title,
+        "tags": interaction.tags,
+        "rating": interaction.rating,
         "timestamp": interaction.timestamp,
-        "history_movie_id": [other.movie_id for other in row.history],
+        "history_item_id": [other.item_id for other in row.history],
         "history_timestamp": [other.timestamp for other in row.history],
     }

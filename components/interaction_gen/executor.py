@@ -1,4 +1,4 @@
-"""Reads interactions, joins the catalogue, splits, and attaches histories, as a Beam job."""
+"""Reads interactions, joins the items, splits, and attaches histories, as a Beam job."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from components import shards
 from components.artifacts import SUMMARY_FILE, read_summary
-from components.interaction_gen.catalogue_join import MoviesByShard
 from components.interaction_gen.examples import SPLITS, ToExamples
-from components.interaction_gen.records import REJECTED, FirstRows, ReadTable, Rejected, to_csv_line
-from pipeline import spans, tables
-from pipeline.config import Data, Split
-from pipeline.errors import UserError
+from components.interaction_gen.item_join import ItemsByShard
+from components.interaction_gen.settings import Split
+from components.tables import reading, shards, spans
+from components.tables.records import REJECTED, FirstRows, ReadTable, Rejected, to_csv_line
+from components.tables.settings import Tables
+from models.errors import UserError
 
 _HOUR = 3600
 _MOST_LISTED = 100_000  # Rejected rows, which one worker holds and writes; all are counted.
@@ -34,37 +34,37 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         Raises:
           UserError: more rows were rejected than the configuration allows, or a split is empty.
         """
-        data = Data.model_validate_json(exec_properties["data"])
+        data = Tables.model_validate_json(exec_properties["data"])
         split = Split.model_validate_json(exec_properties["split"])
         directory, span = spans.resolve(exec_properties["directory"], exec_properties["span"])
         summary_uri = artifact_utils.get_single_uri(output_dict["summary"])
         rejected_file = os.path.join(
             exec_properties["rejected_rows_dir"] or summary_uri, f"{span or exec_properties['fingerprint']}.csv"
         )
-        interactions = ReadTable(directory, data.interactions, tables.interaction)
+        interactions = ReadTable(directory, data.interactions, reading.interaction)
         number = shards.count(interactions.files)
         writer = shards.Writer(output_dict["examples"], SPLITS)
         with self._make_beam_pipeline() as pipeline:
             read = pipeline | "Interactions" >> interactions
-            catalogue = pipeline | "Catalogue" >> ReadTable(
-                directory, data.catalogue, lambda values: tables.movie(values, data.catalogue)
+            item_table = pipeline | "ItemTable" >> ReadTable(
+                directory, data.items, lambda values: reading.item(values, data.items)
             )
-            movies = catalogue.rows | "Movies" >> FirstRows()
-            rejected = [read[REJECTED], catalogue[REJECTED]]
+            items = item_table.rows | "Items" >> FirstRows()
+            rejected = [read[REJECTED], item_table[REJECTED]]
             rows = read.rows | "ByShard" >> beam.Map(_by_shard, number)
             groups = {
                 "rows": rows | "Pack" >> beam.ParDo(shards.Pack(number)),
-                "movies": (rows, movies) | MoviesByShard(number),
+                "items": (rows, items) | ItemsByShard(number),
             }
-            if data.users and (not data.users.optional or tables.table_files(directory, data.users)):
-                users = pipeline | "Users" >> ReadTable(directory, data.users, tables.user)
+            if data.users and (not data.users.optional or reading.table_files(directory, data.users)):
+                users = pipeline | "Users" >> ReadTable(directory, data.users, reading.user)
                 by_user = users.rows | "ByUser" >> beam.Map(lambda row: (row[2][0], row[2]))
                 groups["users"] = by_user | "PackUsers" >> shards.PackByKey(number)
                 rejected.append(users[REJECTED])
             sides = []
             if split.kind == "global_temporal":
                 hours = read.rows | beam.Map(lambda row: row[2][3] // _HOUR) | beam.combiners.Count.PerElement()
-                cut = hours | beam.combiners.ToList() | beam.Map(_cut, split.test_share)
+                cut = hours | beam.combiners.ToList() | beam.Map(_cut, split.eval_share)
                 sides.append(beam.pvalue.AsSingleton(cut))
             to_examples = ToExamples(split, interactions.files, data.interactions.delimiter, number, writer)
             examples = (
@@ -76,19 +76,19 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             rejected = [*rejected, examples[REJECTED]] | "Rejected" >> beam.Flatten()
             listed = rejected | "Listed" >> beam.combiners.Top.Smallest(_MOST_LISTED)
             listed | "WriteRejected" >> beam.Map(_write_rejected, rejected_file)
-            _write_summary(rejected, listed, examples.summary, movies, span, summary_uri)
+            _write_summary(rejected, listed, examples.summary, items, span, summary_uri)
         _check(data, directory, summary_uri, rejected_file)
 
 
 def _by_shard(row: tuple[int, int, tuple], number: int) -> tuple[int, tuple[str, int, int, int, str, float]]:
     """A read row with the user first, and the user's shard."""
-    file, line, (user_id, movie_id, rating, timestamp) = row
-    return shards.of(user_id, number), (user_id, timestamp, file, line, movie_id, rating)
+    file, line, (user_id, item_id, rating, timestamp) = row
+    return shards.of(user_id, number), (user_id, timestamp, file, line, item_id, rating)
 
 
-def _cut(hours: list[tuple[int, int]], test_share: float) -> int:
-    """The second, on the hour, from which on about `test_share` of the rows lie."""
-    remaining = sum(count for _, count in hours) * test_share
+def _cut(hours: list[tuple[int, int]], eval_share: float) -> int:
+    """The second, on the hour, from which on about `eval_share` of the rows lie."""
+    remaining = sum(count for _, count in hours) * eval_share
     for hour, count in sorted(hours, reverse=True):
         remaining -= count
         if remaining <= 0:
@@ -104,17 +104,18 @@ def _write_rejected(rows: list[Rejected], path: str) -> None:
             file.write(to_csv_line(row) + "\n")
 
 
-def _write_summary(rejected, listed, counts, movies, span: str, uri: str) -> None:
+def _write_summary(rejected, listed, counts, items, span: str, uri: str) -> None:
     """Writes the counts of the data set, and its span, as JSON."""
 
-    def write(_, counts: list[dict], listed: list[Rejected], rejected: int, movies: int) -> None:
-        total = collections.Counter(rejected_rows=rejected, movies=movies, users=0, interactions=0, train=0, eval=0)
+    def write(_, counts: list[dict], listed: list[Rejected], rejected: int, items: int) -> None:
+        total = collections.Counter(rejected_rows=rejected, items=items, users=0, interactions=0, train=0, eval=0)
         for one in counts:
             total.update(one)
         fileio.makedirs(uri)
         with fileio.open(os.path.join(uri, SUMMARY_FILE), "w") as file:
             shown = [
-                f"{os.path.basename(row.file)}, line {row.line}: {row.reason}" for row in listed[: tables.SHOWN_REASONS]
+                f"{os.path.basename(row.file)}, line {row.line}: {row.reason}"
+                for row in listed[: reading.SHOWN_REASONS]
             ]
             file.write(json.dumps(total | {"span": span, "first_rejected": shown}, indent=2))
 
@@ -127,12 +128,12 @@ def _write_summary(rejected, listed, counts, movies, span: str, uri: str) -> Non
             beam.pvalue.AsList(counts),
             beam.pvalue.AsSingleton(listed),
             beam.pvalue.AsSingleton(rejected | "CountRejected" >> beam.combiners.Count.Globally()),
-            beam.pvalue.AsSingleton(movies | "CountMovies" >> beam.combiners.Count.Globally()),
+            beam.pvalue.AsSingleton(items | "CountItems" >> beam.combiners.Count.Globally()),
         )
     )
 
 
-def _check(data: Data, directory: str, summary_uri: str, rejected_file: str) -> None:
+def _check(data: Tables, directory: str, summary_uri: str, rejected_file: str) -> None:
     summary = read_summary(summary_uri)
     rejected, accepted = summary["rejected_rows"], summary["interactions"]
     if rejected > data.max_rejected_share * (rejected + accepted):
@@ -144,5 +145,5 @@ def _check(data: Data, directory: str, summary_uri: str, rejected_file: str) -> 
     for split in SPLITS:
         if not summary[split]:
             raise UserError(
-                f"the split leaves no {split} interactions of {accepted}: give more data, or change split.test_share"
+                f"the split leaves no {split} interactions of {accepted}: give more data, or change split.eval_share"
             )

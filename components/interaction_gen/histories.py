@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from pipeline.config import Split
+from components.interaction_gen.settings import Split
 
 
 class Interaction(NamedTuple):
@@ -16,17 +16,17 @@ class Interaction(NamedTuple):
     timestamp: int
     file: str
     line: int
-    movie_id: str
+    item_id: str
     rating: float
-    movie_title: str
-    movie_genres: list[str]
+    title: str
+    tags: list[str]
 
 
 def without_duplicates(rows: Iterable[Interaction]) -> tuple[list[Interaction], list[tuple[Interaction, Interaction]]]:
-    """A user's rows in order, and the duplicates (same movie and second), each with the row it repeats."""
+    """A user's rows in order, and the duplicates (same item and second), each with the row it repeats."""
     kept, duplicates, first = [], [], {}
     for row in sorted(rows, key=lambda row: row[:3]):
-        original = first.setdefault((row.movie_id, row.timestamp), row)
+        original = first.setdefault((row.item_id, row.timestamp), row)
         if original is row:
             kept.append(row)
         else:
@@ -44,15 +44,15 @@ def is_test(user_id: str, rows: list[Interaction], split: Split, cut: int | None
       cut: for `global_temporal`, the second from which on rows are test rows.
     """
     if split.kind == "random":
-        return [_uniform(split.seed, user_id, row) < split.test_share for row in rows]
+        return [_uniform(split.seed, user_id, row) < split.eval_share for row in rows]
     if split.kind == "global_temporal":
         return [row.timestamp >= cut for row in rows]
-    train = len(rows) - int(len(rows) * split.test_share + 0.5)
+    train = len(rows) - int(len(rows) * split.eval_share + 0.5)
     return [position >= train for position in range(len(rows))]
 
 
 def _uniform(seed: int, user_id: str, row: Interaction) -> float:
-    key = f"{seed}|{user_id}|{row.movie_id}|{row.timestamp}".encode()
+    key = f"{seed}|{user_id}|{row.item_id}|{row.timestamp}".encode()
     return int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "big") / 2**64
 
 
@@ -61,7 +61,7 @@ def with_history(
 ) -> Iterator[tuple[Interaction, bool, list[Interaction]]]:
     """Yields each row, whether it is a test row, and its history, the most recent first.
 
-    A history holds train rows only, never the row itself and never the same movie again. Under the chronological
+    A history holds train rows only, never the row itself and never the same item again. Under the chronological
     protocols it ends before the row; under `random` it may lie on both sides, and the nearest in time are kept.
     """
     train = [row for row, held_out in zip(rows, test, strict=True) if not held_out]
@@ -72,7 +72,7 @@ def with_history(
             history = _nearest(train, low, high, row.timestamp, split.history_length)
         else:
             history = train[max(0, past - split.history_length) : past]
-        yield row, held_out, [other for other in reversed(history) if other.movie_id != row.movie_id]
+        yield row, held_out, [other for other in reversed(history) if other.item_id != row.item_id]
         past += not held_out
 
 

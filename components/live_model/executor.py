@@ -10,8 +10,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
+from components.files import BUILD_FILE
 from components.push_destination import Directory, Store, destination
-from components.recommender_builder.executor import BUILD_FILE
 from serving.version_names import parse_versions
 
 

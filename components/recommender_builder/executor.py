@@ -12,16 +12,14 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
-from components.catalogue_gen.executor import SPLIT as CATALOGUE_SPLIT
+from components.files import BUILD_FILE, EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from components.recommender_builder.index import build_index, described
 from components.recommender_builder.recommender import CandidateVectors, Recommender
+from components.recommender_builder.settings import Index
 from components.recommender_builder.users import load_users, optional_fields
-from pipeline import inputs
-from pipeline.catalogue import load_catalogue
-from pipeline.config import Index
+from models import inputs
+from models.catalogue import load_catalogue
 
-# What is known of how a servable came about: `origin`, and its `index`, as `index.described`.
-BUILD_FILE = os.path.join("assets.extra", "build.json")
 _DESCRIBED_K = 100
 _QUERIES = 256
 
@@ -32,15 +30,15 @@ class Executor(base_executor.BaseExecutor):
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
         config = Index.model_validate_json(exec_properties["index"])
         transform = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
-        catalogue = load_catalogue(_files(input_dict["catalogue"], CATALOGUE_SPLIT), transform)
+        catalogue = load_catalogue(_files(input_dict["items"], ITEMS_SPLIT), transform)
         user_fields = optional_fields(transform.raw_feature_spec())
-        users = load_users(_files(input_dict["examples"], "train"), user_fields)
+        users = load_users(_files(input_dict["examples"], TRAIN_SPLIT), user_fields)
         retrieval, ranking = (
             tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
             for name in ("retrieval_model", "ranking_model")
         )
         vectors = CandidateVectors(catalogue, transform, retrieval, ranking)
-        transformed = inputs.dataset(_files(input_dict["transformed_examples"], "eval"), transform, _QUERIES)
+        transformed = inputs.dataset(_files(input_dict["transformed_examples"], EVAL_SPLIT), transform, _QUERIES)
         sample = next(iter(transformed))
         queries = retrieval.query({name: sample[name] for name in inputs.query_names(transform)}).numpy()
         embeddings, directions = (table.numpy()[: len(catalogue)] for table in (vectors.retrieval, vectors.directions))

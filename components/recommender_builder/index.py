@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from components.recommender_builder.settings import Index
 from components.recommender_builder.tuning import fastest, found_shares, median_milliseconds, rising
-from pipeline.config import Index
-from pipeline.errors import UserError
+from models.errors import UserError
 
 # ScaNN's own rules (scann/docs/algorithms.md).
 _BRUTE_FORCE_BELOW = 20_000

@@ -6,27 +6,27 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
+from components.recommender_builder.settings import Index
 from components.recommender_builder.users import Users
-from pipeline import features as f
-from pipeline import inputs
-from pipeline.catalogue import Catalogue, unknown_movie
-from pipeline.config import Index
+from models import inputs
+from models.catalogue import Catalogue, unknown_item
+from models.features import declared as f
 
 _NO_SCORE = tf.float32.min  # Of the empty entries that fill a short list: finite, and below every other.
 
 _USERS = tf.TensorSpec([None], tf.string, name="user_id")
 _MOMENTS = tf.TensorSpec([None], tf.int64, name="timestamp")
-_HISTORY_IDS = tf.TensorSpec([None, None], tf.string, name="history_movie_id")
+_HISTORY_IDS = tf.TensorSpec([None, None], tf.string, name="history_item_id")
 _HISTORY_TIMES = tf.TensorSpec([None, None], tf.int64, name="history_timestamp")
 _QUERY = (_USERS, _MOMENTS, _HISTORY_IDS, _HISTORY_TIMES)
-_MOVIES = tf.TensorSpec([None], tf.string, name="movie_id")
-_MOVIE_LISTS = tf.TensorSpec([None, None], tf.string, name="movie_id")
+_ITEMS = tf.TensorSpec([None], tf.string, name="item_id")
+_ITEM_LISTS = tf.TensorSpec([None, None], tf.string, name="item_id")
 
 
 class Recommender(tf.Module):
-    """Two-stage recommendation. Shapes: B queries, H history entries, N candidates, M movies to rank, K results.
+    """Two-stage recommendation. Shapes: B queries, H history entries, N candidates, M items to rank, K results.
 
-    Movies are known inside by their row in the catalogue; row n, one past the last, is an unknown movie, and the empty
+    Items are known inside by their row in the catalogue; row n, one past the last, is an unknown item, and the empty
     entry of a short list.
 
     Args:
@@ -71,7 +71,7 @@ class Recommender(tf.Module):
         self._rows = _Lookup(catalogue.ids)
         self._user_rows = _Lookup(users.ids)
         self._starts = _table(users.starts)
-        self._seen_rows = _table(self._rows(tf.constant(users.movies)))
+        self._seen_rows = _table(self._rows(tf.constant(users.items)))
         self._seen_times = _table(users.timestamps)
         self._fields = {name: _table(values) for name, values in users.fields.items()}
         self._end_of_training = int(users.timestamps.max())
@@ -82,8 +82,8 @@ class Recommender(tf.Module):
             "serving_default": (self.recommend_known, [_USERS]),
             "recommend": (self.recommend, _QUERY),
             "retrieve": (self.retrieve, _QUERY),
-            "rank": (self.rank, [*_QUERY, _MOVIE_LISTS]),
-            "similar": (self.similar, [_MOVIES]),
+            "rank": (self.rank, [*_QUERY, _ITEM_LISTS]),
+            "similar": (self.similar, [_ITEMS]),
         }
         return {
             name: tf.function(call, autograph=False).get_concrete_function(*specs)
@@ -92,49 +92,49 @@ class Recommender(tf.Module):
 
     def recommend_known(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Recommendations for users as they were known at the end of training. [B] ids to [B, K] lists."""
-        movies, times = self._known_history(user_id)
-        return self.recommend(user_id, tf.zeros_like(user_id, tf.int64), movies, times)
+        items, times = self._known_history(user_id)
+        return self.recommend(user_id, tf.zeros_like(user_id, tf.int64), items, times)
 
-    def recommend(self, user_id, timestamp, history_movie_id, history_timestamp) -> dict[str, tf.Tensor]:
-        """Retrieves, drops what was seen, ranks: [B, K] movie_id, movie_title, score. `timestamp` 0 means now."""
-        features = self._features(user_id, timestamp, history_movie_id, history_timestamp)
+    def recommend(self, user_id, timestamp, history_item_id, history_timestamp) -> dict[str, tf.Tensor]:
+        """Retrieves, drops what was seen, ranks: [B, K] item_id, title, score. `timestamp` 0 means now."""
+        features = self._features(user_id, timestamp, history_item_id, history_timestamp)
         query = self._retrieval.query(features)
-        candidates, scores = self._candidates(query, user_id, history_movie_id)
+        candidates, scores = self._candidates(query, user_id, history_item_id)
         _, ranked = self._rank(features, candidates, scores)
         ranked = tf.where(candidates == self._size, _NO_SCORE, ranked)
         best = tf.math.top_k(ranked, tf.minimum(self._config.recommendations, tf.shape(ranked)[1]))
-        movies = tf.gather(candidates, best.indices, batch_dims=1)
+        items = tf.gather(candidates, best.indices, batch_dims=1)
         return {
-            "movie_id": tf.gather(self._ids, movies),
-            "movie_title": tf.gather(self._titles, movies),
+            "item_id": tf.gather(self._ids, items),
+            "title": tf.gather(self._titles, items),
             "score": best.values,
         }
 
-    def retrieve(self, user_id, timestamp, history_movie_id, history_timestamp) -> dict[str, tf.Tensor]:
-        """The first stage, without what was seen: [B, N] movie_id, score, best first."""
-        query = self._retrieval.query(self._features(user_id, timestamp, history_movie_id, history_timestamp))
-        candidates, scores = self._candidates(query, user_id, history_movie_id)
-        return {"movie_id": tf.gather(self._ids, candidates), "score": scores}
+    def retrieve(self, user_id, timestamp, history_item_id, history_timestamp) -> dict[str, tf.Tensor]:
+        """The first stage, without what was seen: [B, N] item_id, score, best first."""
+        query = self._retrieval.query(self._features(user_id, timestamp, history_item_id, history_timestamp))
+        candidates, scores = self._candidates(query, user_id, history_item_id)
+        return {"item_id": tf.gather(self._ids, candidates), "score": scores}
 
-    def rank(self, user_id, timestamp, history_movie_id, history_timestamp, movie_id) -> dict[str, tf.Tensor]:
-        """The second stage for given movies, in the order given: [B, M] predicted_rating, score."""
-        features = self._features(user_id, timestamp, history_movie_id, history_timestamp)
-        movies = self._rows(movie_id)
-        ratings, scores = self._rank(features, movies, self._retrieval_scores(self._retrieval.query(features), movies))
+    def rank(self, user_id, timestamp, history_item_id, history_timestamp, item_id) -> dict[str, tf.Tensor]:
+        """The second stage for given items, in the order given: [B, M] predicted_rating, score."""
+        features = self._features(user_id, timestamp, history_item_id, history_timestamp)
+        items = self._rows(item_id)
+        ratings, scores = self._rank(features, items, self._retrieval_scores(self._retrieval.query(features), items))
         return {"predicted_rating": ratings, "score": scores}
 
-    def similar(self, movie_id: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Movies with the nearest embeddings, by cosine: [B, K] movie_id, movie_title, score."""
-        movies = self._rows(movie_id)
-        query = tf.gather(self._vectors.directions, movies)
+    def similar(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Items with the nearest embeddings, by cosine: [B, K] item_id, title, score."""
+        items = self._rows(item_id)
+        query = tf.gather(self._vectors.directions, items)
         k = min(self._config.recommendations + 1, self._size)
         found = self._similar_index.search(query, k)
-        keep = (found != movies[:, tf.newaxis]) & (movies < self._size)[:, tf.newaxis]
+        keep = (found != items[:, tf.newaxis]) & (items < self._size)[:, tf.newaxis]
         found = self._kept(found, keep, self._config.recommendations)
         scores = tf.einsum("bd,bkd->bk", query, tf.gather(self._vectors.directions, found))
         return {
-            "movie_id": tf.gather(self._ids, found),
-            "movie_title": tf.gather(self._titles, found),
+            "item_id": tf.gather(self._ids, found),
+            "title": tf.gather(self._titles, found),
             "score": tf.where(found == self._size, _NO_SCORE, scores),
         }
 
@@ -144,23 +144,23 @@ class Recommender(tf.Module):
         starts, ends = tf.gather(self._starts, users), tf.gather(self._starts, users + 1)
         rows = tf.ragged.range(starts, tf.minimum(ends, starts + self._history_length))
         times = tf.gather(self._seen_times, rows).to_tensor()
-        movies = tf.gather(self._seen_rows, rows).to_tensor(default_value=self._size)
-        return tf.gather(self._ids, movies), times
+        items = tf.gather(self._seen_rows, rows).to_tensor(default_value=self._size)
+        return tf.gather(self._ids, items), times
 
-    def _features(self, user_id, timestamp, history_movie_id, history_timestamp) -> inputs.Batch:
+    def _features(self, user_id, timestamp, history_item_id, history_timestamp) -> inputs.Batch:
         """Raw query to the model features of the query side, through Transform's graph."""
-        movies = history_movie_id[:, : self._history_length]
+        items = history_item_id[:, : self._history_length]
         times = history_timestamp[:, : self._history_length]
         clock = tf.cast(tf.timestamp(), tf.int64)
         # A history that goes on after training has its gaps to the clock; another one as they were in training.
         fresh = tf.reduce_max(times, axis=1) > self._end_of_training
         now = tf.where(fresh, clock, tf.minimum(clock, self._end_of_training))
-        present = tf.where(movies != "")
-        shape = tf.shape(movies, tf.int64)
+        present = tf.where(items != "")
+        shape = tf.shape(items, tf.int64)
         raw = {
             f.USER_ID.name: user_id,
             f.TIMESTAMP.name: tf.where(timestamp > 0, timestamp, now),
-            f.HISTORY_MOVIE_ID.name: tf.SparseTensor(present, tf.gather_nd(movies, present), shape),
+            f.HISTORY_ITEM_ID.name: tf.SparseTensor(present, tf.gather_nd(items, present), shape),
             f.HISTORY_TIMESTAMP.name: tf.SparseTensor(present, tf.gather_nd(times, present), shape),
         }
         users = self._user_rows(user_id)
@@ -171,49 +171,49 @@ class Recommender(tf.Module):
         features = inputs.densify(self._transform(raw))
         return {name: features[name] for name in self._query_names}
 
-    def _candidates(self, query, user_id, history_movie_id) -> tuple[tf.Tensor, tf.Tensor]:
-        """[B, N] catalogue rows of the best movies that were not seen, and their retrieval scores."""
+    def _candidates(self, query, user_id, history_item_id) -> tuple[tf.Tensor, tf.Tensor]:
+        """[B, N] catalogue rows of the best items that were not seen, and their retrieval scores."""
         wanted = min(self._config.candidates, self._size)
         width = tf.cast(self._size + 1, tf.int64)
-        seen = self._seen(user_id, history_movie_id)
+        seen = self._seen(user_id, history_item_id)
         keys = _distinct(seen.value_rowids() * width + tf.cast(seen.flat_values, tf.int64))
         most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(keys), keys // width, seen.nrows()))
         found = self._index.search(query, tf.minimum(wanted + tf.cast(most, tf.int32), self._size))
         rows = tf.range(seen.nrows())[:, tf.newaxis]
-        movies = self._kept(found, ~_is_in(rows * width + tf.cast(found, tf.int64), keys), wanted)
-        scores = self._retrieval_scores(query, movies)
+        items = self._kept(found, ~_is_in(rows * width + tf.cast(found, tf.int64), keys), wanted)
+        scores = self._retrieval_scores(query, items)
         # An approximate search may order by other scores than the exact ones.
-        best = tf.math.top_k(tf.where(movies == self._size, _NO_SCORE, scores), wanted)
-        return tf.gather(movies, best.indices, batch_dims=1), best.values
+        best = tf.math.top_k(tf.where(items == self._size, _NO_SCORE, scores), wanted)
+        return tf.gather(items, best.indices, batch_dims=1), best.values
 
-    def _seen(self, user_id: tf.Tensor, history_movie_id: tf.Tensor) -> tf.RaggedTensor:
+    def _seen(self, user_id: tf.Tensor, history_item_id: tf.Tensor) -> tf.RaggedTensor:
         """Catalogue rows that each query has seen, in training or in the history given."""
         users = self._user_rows(user_id)
         trained = tf.ragged.range(tf.gather(self._starts, users), tf.gather(self._starts, users + 1))
-        given = tf.RaggedTensor.from_tensor(self._rows(history_movie_id))
+        given = tf.RaggedTensor.from_tensor(self._rows(history_item_id))
         return tf.concat([tf.gather(self._seen_rows, trained), given], axis=1)
 
-    def _kept(self, movies: tf.Tensor, keep: tf.Tensor, length: int) -> tf.Tensor:
-        """The first `length` of each row's movies that are to be kept, in order, filled up with row n."""
-        kept = tf.ragged.boolean_mask(movies, keep)[:, :length]
+    def _kept(self, items: tf.Tensor, keep: tf.Tensor, length: int) -> tf.Tensor:
+        """The first `length` of each row's items that are to be kept, in order, filled up with row n."""
+        kept = tf.ragged.boolean_mask(items, keep)[:, :length]
         return kept.to_tensor(default_value=self._size, shape=[None, length])
 
-    def _retrieval_scores(self, query: tf.Tensor, movies: tf.Tensor) -> tf.Tensor:
-        return tf.einsum("bd,bmd->bm", query, tf.gather(self._vectors.retrieval, movies))
+    def _retrieval_scores(self, query: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        return tf.einsum("bd,bmd->bm", query, tf.gather(self._vectors.retrieval, items))
 
-    def _rank(self, features, movies, retrieval_scores) -> tuple[tf.Tensor, tf.Tensor]:
+    def _rank(self, features, items, retrieval_scores) -> tuple[tf.Tensor, tf.Tensor]:
         """Predicted ratings, and retrieval scores plus what the ranker adds to them."""
-        ratings, added = self._ranking.score(features, tf.gather(self._vectors.ranking, movies))
+        ratings, added = self._ranking.score(features, tf.gather(self._vectors.ranking, items))
         return ratings, retrieval_scores + added
 
 
 class CandidateVectors(tf.Module):
-    """What both models make of the candidates, [n + 1, D] each; the last row is an unknown movie."""
+    """What both models make of the candidates, [n + 1, D] each; the last row is an unknown item."""
 
     def __init__(self, catalogue: Catalogue, transform: tft.TFTransformOutput, retrieval, ranking):
         super().__init__()
         known = {name: tf.constant(values) for name, values in catalogue.features.items()}
-        unknown = unknown_movie(transform)
+        unknown = unknown_item(transform)
         both = [tf.concat([model.candidate(known), model.candidate(unknown)], 0) for model in (retrieval, ranking)]
         directions = tf.math.l2_normalize(both[0][:, :-1], axis=1)  # Without the bias.
         self.retrieval, self.ranking, self.directions = map(_table, (*both, directions))

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from pipeline import features as f
-from pipeline import inputs
-from pipeline.features import Kind, Side
+from models import inputs
+from models.features import declared as f
+from models.features.declared import Kind, Side
 
 
 @dataclass(frozen=True)
@@ -20,14 +20,14 @@ class Users:
     Attributes:
       ids: [U] bytes.
       starts: [U + 2] int64; user u's interactions are rows starts[u] to starts[u + 1], and row U is an unknown user's.
-      movies: [R] bytes, movie ids.
+      items: [R] bytes, item ids.
       timestamps: [R] int64.
       fields: the optional features the data has, [U + 1] each; "" or NaN where missing, as for the unknown user.
     """
 
     ids: np.ndarray
     starts: np.ndarray
-    movies: np.ndarray
+    items: np.ndarray
     timestamps: np.ndarray
     fields: dict[str, np.ndarray]
 
@@ -36,7 +36,7 @@ def load_users(files: Collection[str], user_fields: Collection[str]) -> Users:
     """Reads them from InteractionGen's train examples."""
     columns = inputs.read_columns(files, _spec(user_fields))
     ids, user = np.unique(columns[f.USER_ID.name], return_inverse=True)
-    order = np.lexsort((columns[f.MOVIE_ID.name], -columns[f.TIMESTAMP.name], user))
+    order = np.lexsort((columns[f.ITEM_ID.name], -columns[f.TIMESTAMP.name], user))
     counts = np.bincount(user, minlength=len(ids))
     last_row = np.full(len(ids), -1)
     last_row[user] = np.arange(len(user))
@@ -48,7 +48,7 @@ def load_users(files: Collection[str], user_fields: Collection[str]) -> Users:
     return Users(
         ids=ids,
         starts=np.concatenate([[0], np.cumsum(counts), [len(user)]]),
-        movies=columns[f.MOVIE_ID.name][order],
+        items=columns[f.ITEM_ID.name][order],
         timestamps=columns[f.TIMESTAMP.name][order],
         fields=fields,
     )
@@ -62,7 +62,7 @@ def optional_fields(raw_names: Collection[str]) -> list[str]:
 def _spec(user_fields: Collection[str]) -> dict[str, tf.io.FixedLenFeature]:
     spec = {
         f.USER_ID.name: tf.io.FixedLenFeature([], tf.string),
-        f.MOVIE_ID.name: tf.io.FixedLenFeature([], tf.string),
+        f.ITEM_ID.name: tf.io.FixedLenFeature([], tf.string),
         f.TIMESTAMP.name: tf.io.FixedLenFeature([], tf.int64),
     }
     for feature in f.FEATURES:

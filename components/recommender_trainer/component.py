@@ -1,4 +1,4 @@
-"""TFX's Trainer with one more input: the catalogue."""
+"""TFX's Trainer with one more input: the items."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from tfx.types import (
 )
 from tfx.utils import json_utils
 
-from components.catalogue_gen.executor import SPLIT
-from components.parameters import IntParameter
-from pipeline.errors import UserError
-from pipeline.retrieval import CATALOGUE_FILES
+from components.base import IntParameter
+from components.files import ITEMS_SPLIT
+from models.errors import UserError
+from models.files import ITEM_FILES
 
 
 class RecommenderTrainerSpec(standard_component_specs.TrainerSpec):
@@ -30,22 +30,22 @@ class RecommenderTrainerSpec(standard_component_specs.TrainerSpec):
         "epochs": component_spec.ExecutionParameter(type=int),
     }
     INPUTS = standard_component_specs.TrainerSpec.INPUTS | {
-        "catalogue": component_spec.ChannelParameter(type=standard_artifacts.Examples),
+        "items": component_spec.ChannelParameter(type=standard_artifacts.Examples),
     }
 
 
 class Executor(executor.GenericExecutor):
-    """Hands the catalogue's files and the epochs to run_fn, in custom_config."""
+    """Hands the items' files and the epochs to run_fn, in custom_config."""
 
     def _GetFnArgs(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]):
         fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
-        uri = artifact_utils.get_split_uri(input_dict["catalogue"], SPLIT)
+        uri = artifact_utils.get_split_uri(input_dict["items"], ITEMS_SPLIT)
         if exec_properties["epochs"] < 0:
             raise UserError(f"epochs: {exec_properties['epochs']} is less than 0")
         model = json.loads(fn_args.custom_config["model"]) | {"epochs": exec_properties["epochs"]}
         fn_args.custom_config = fn_args.custom_config | {
             "model": json.dumps(model),
-            CATALOGUE_FILES: [os.path.join(uri, "*")],
+            ITEM_FILES: [os.path.join(uri, "*")],
         }
         return fn_args
 
@@ -57,7 +57,7 @@ class RecommenderTrainer(base_component.BaseComponent):
       run_fn: dotted path of the function.
       examples: Transform's materialised examples.
       transform_graph: Transform's graph.
-      catalogue: CatalogueGen's examples.
+      items: ItemGen's examples.
       custom_config: passed on to run_fn; `model` is the model's section, as JSON.
       epochs: in place of those of the section.
     """
@@ -70,7 +70,7 @@ class RecommenderTrainer(base_component.BaseComponent):
         run_fn: str,
         examples: BaseChannel,
         transform_graph: BaseChannel,
-        catalogue: BaseChannel,
+        items: BaseChannel,
         custom_config: dict[str, Any],
         epochs: IntParameter,
     ):
@@ -79,7 +79,7 @@ class RecommenderTrainer(base_component.BaseComponent):
                 run_fn=run_fn,
                 examples=examples,
                 transform_graph=transform_graph,
-                catalogue=catalogue,
+                items=items,
                 custom_config=json_utils.dumps(custom_config),
                 epochs=epochs,
                 train_args=trainer_pb2.TrainArgs(),

@@ -10,7 +10,7 @@ from tfx.dsl.components.base import executor_spec
 from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
-from pipeline.errors import UserError
+from models.errors import UserError
 
 
 class Executor(executor.Executor):

@@ -11,7 +11,7 @@ from tfx.types import standard_artifacts
 
 from components import push_destination
 from components.push_destination import push
-from pipeline import local_runner
+from pipeline.outputs import lost_versions
 
 
 def model(tmp_path):
@@ -76,4 +76,4 @@ def test_lost_are_versions_of_the_same_origin_that_are_not_there(tmp_path):
             handle.publish_artifacts([pushed])
     (tmp_path / "served" / "3").mkdir(parents=True)
     (tmp_path / "served" / "3" / "saved_model.pb").touch()
-    assert local_runner._lost_versions(connection, str(tmp_path / "served"), "ours") == "2"
+    assert lost_versions(connection, str(tmp_path / "served"), "ours") == "2"

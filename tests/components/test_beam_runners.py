@@ -6,19 +6,19 @@ import shutil
 import pytest
 import tensorflow as tf
 
-from pipeline.beam_workers import pool
-from pipeline.config import Generated
-from pipeline.dag_runner import told
-from pipeline.errors import UserError
-from pipeline.generated import write_generated
-from pipeline.inputs import read_records
+from models.errors import UserError
+from models.inputs import read_records
+from pipeline.data.generator import write_generated
+from pipeline.data.settings import Generated
+from pipeline.local.beam_workers import pool
+from pipeline.local.dag_runner import to_shown_error
 from tests.components.test_example_gens import generate
 
 
 @pytest.fixture
 def tables(tmp_path):
     directory = tmp_path / "tables"
-    write_generated(Generated(users=50, movies=60, interactions=1000), str(directory))
+    write_generated(Generated(users=50, items=60, interactions=1000), str(directory))
     return directory
 
 
@@ -53,9 +53,9 @@ def test_a_user_has_the_same_shard_in_both_splits_and_no_other(tables):
 
 
 def test_wrong_input_that_a_worker_finds_is_told_as_such(tables):
-    (tables / "ratings.csv").write_text("user,movie\n1,2\n")
+    (tables / "ratings.csv").write_text("user,item\n1,2\n")
     with pool(workers=2) as beam_args, pytest.raises(RuntimeError) as error:
         generate(tables, beam_args)
-    found = told(error.value, "InteractionGen")
+    found = to_shown_error(error.value, "InteractionGen")
     assert isinstance(found, UserError)
-    assert str(found) == f"{tables}/ratings.csv, line 1: no column 'userId'; the header has user, movie"
+    assert str(found) == f"{tables}/ratings.csv, line 1: no column 'userId'; the header has user, item"

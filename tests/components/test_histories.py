@@ -4,11 +4,11 @@ import pytest
 
 from components.interaction_gen import histories
 from components.interaction_gen.executor import _cut
-from pipeline.config import Split
+from components.interaction_gen.settings import Split
 
 
-def row(timestamp, movie, line=None):
-    return histories.Interaction(timestamp, "f", timestamp if line is None else line, movie, 3.0, "", [])
+def row(timestamp, item, line=None):
+    return histories.Interaction(timestamp, "f", timestamp if line is None else line, item, 3.0, "", [])
 
 
 ROWS = [row(t, f"m{t}") for t in range(1, 11)]
@@ -16,7 +16,7 @@ ROWS = [row(t, f"m{t}") for t in range(1, 11)]
 
 def examples(rows, test, split):
     return [
-        (one.movie_id, held_out, [other.movie_id for other in history])
+        (one.item_id, held_out, [other.item_id for other in history])
         for one, held_out, history in histories.with_history(rows, test, split)
     ]
 
@@ -67,13 +67,13 @@ def test_random_history_takes_the_nearest_on_both_sides_most_recent_first():
 
 
 def test_random_split_does_not_depend_on_the_order_of_the_source():
-    split = Split(kind="random", test_share=0.5)
+    split = Split(kind="random", eval_share=0.5)
     moved = [one._replace(line=100 - one.line) for one in ROWS]
     assert histories.is_test("u", ROWS, split, None) == histories.is_test("u", moved, split, None)
     assert 0 < sum(histories.is_test("u", ROWS, split, None)) < len(ROWS)
 
 
-def test_a_history_never_holds_the_movie_itself():
+def test_a_history_never_holds_the_item_itself():
     rows = [row(1, "a"), row(2, "b"), row(3, "a")]
     assert examples(rows, [False] * 3, Split())[2] == ("a", False, ["b"])
 
@@ -100,4 +100,4 @@ def test_a_user_of_many_interactions_has_bounded_histories(kind):
         assert found[-1] == ("m5000", True, ["m4000", "m3999", "m3998"]), "the last train rows"
     else:
         middle = found[2_500][2]
-        assert len(middle) == 3 and all(abs(int(movie[1:]) - 2_501) < 20 for movie in middle), "the nearest in time"
+        assert len(middle) == 3 and all(abs(int(item[1:]) - 2_501) < 20 for item in middle), "the nearest in time"

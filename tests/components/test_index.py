@@ -6,7 +6,7 @@ import tensorflow as tf
 
 import components.recommender_builder.index as index_module
 from components.recommender_builder.index import Settings, build_index, described
-from pipeline.config import Index
+from components.recommender_builder.settings import Index
 
 RNG = np.random.default_rng(0)
 

@@ -1,6 +1,5 @@
 """Transform's Beam jobs over InteractionGen's examples."""
 
-import json
 from pathlib import Path
 
 import pytest
@@ -8,14 +7,16 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.reproducible_transform.executor import Executor
-from pipeline import features as f
-from pipeline import inputs
-from pipeline.beam_workers import pool
-from pipeline.config import IN_PROCESS, Generated, Transform
-from pipeline.generated import write_generated
-from pipeline.preprocessing import row_key
-from pipeline.schema import build_schema
+from components.transform.executor import Executor
+from models import inputs
+from models.features import declared as f
+from models.features.preprocessing import row_key
+from models.features.schema import build_schema
+from models.settings import Transform
+from pipeline.beam_args import IN_PROCESS
+from pipeline.data.generator import write_generated
+from pipeline.data.settings import Generated
+from pipeline.local.beam_workers import pool
 from tests.components.test_example_gens import artifact, generate
 
 
@@ -23,7 +24,7 @@ from tests.components.test_example_gens import artifact, generate
 def examples(tmp_path_factory):
     """InteractionGen's examples."""
     directory = tmp_path_factory.mktemp("transform") / "tables"
-    write_generated(Generated(users=50, movies=60, interactions=1000), str(directory))
+    write_generated(Generated(users=50, items=60, interactions=1000), str(directory))
     generate(directory)
     return directory / "examples"
 
@@ -48,11 +49,7 @@ def transform(examples, output, beam_args):
     Executor(Executor.Context(beam_pipeline_args=list(beam_args), tmp_dir=str(output))).Do(
         {"examples": [raw], "schema": [schema]},
         outputs,
-        {
-            "preprocessing_fn": "pipeline.preprocessing.preprocessing_fn",
-            "custom_config": json.dumps({"transform": Transform().model_dump_json()}),
-            "disable_statistics": 1,
-        },
+        {"settings": Transform().model_dump_json()},
     )
     assert artifact_utils.decode_split_names(outputs["transformed_examples"][0].split_names) == ["train", "eval"]
     return records(output / "examples")
@@ -69,12 +66,12 @@ def test_a_file_becomes_one_of_the_same_name_with_the_same_rows_in_order(example
     raw = records(examples)
     assert by_one.keys() == raw.keys() and len(raw) > 8
     for name, rows in raw.items():
-        user, movie, time = (
+        user, item, time = (
             [getattr(row.features.feature[key], kind).value[0] for row in rows]
-            for key, kind in (("user_id", "bytes_list"), ("movie_id", "bytes_list"), ("timestamp", "int64_list"))
+            for key, kind in (("user_id", "bytes_list"), ("item_id", "bytes_list"), ("timestamp", "int64_list"))
         )
         keys = [row.features.feature[f.ROW_KEY].int64_list.value[0] for row in by_one[name]]
-        assert keys == row_key(user, movie, time).numpy().tolist(), name
+        assert keys == row_key(user, item, time).numpy().tolist(), name
 
 
 def test_two_workers_write_the_same(examples, by_one, tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-SMALL = ["--set=data.generated={users: 200, movies: 300, interactions: 10000}", "--set=retrieval.batch_size=256"]
+SMALL = ["--set=data.generated={users: 200, items: 300, interactions: 10000}", "--set=retrieval.batch_size=256"]
 
 
 def recommender(*arguments, cwd=None, **kwargs):

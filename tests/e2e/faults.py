@@ -6,18 +6,18 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from components.evaluation import executor as evaluator
-from components.evaluation import predictions
+from components.evaluator import executor as evaluator
+from components.evaluator import predictions
 from components.recommender_builder import executor as builder
 from components.recommender_builder import recommender
-from pipeline import training
+from models import training
 
 
 def timestamps_in_milliseconds():
     features = recommender.Recommender._features
 
-    def in_milliseconds(self, user_id, timestamp, history_movie_id, history_timestamp):
-        return features(self, user_id, timestamp * 1000, history_movie_id, history_timestamp * 1000)
+    def in_milliseconds(self, user_id, timestamp, history_item_id, history_timestamp):
+        return features(self, user_id, timestamp * 1000, history_item_id, history_timestamp * 1000)
 
     recommender.Recommender._features = in_milliseconds
 
@@ -36,7 +36,7 @@ def worse_on_the_tail():
 
     def fit_without_tail(model, *rest):
         seconds = fit(model, *rest)
-        (bias,) = (weight for weight in model.trainable_weights if "movie_bias" in weight.name)
+        (bias,) = (weight for weight in model.trainable_weights if "item_bias" in weight.name)
         tail = np.arange(bias.shape[0]) >= 150  # Vocabularies are ordered by frequency.
         bias.assign_sub(1.25 * tail[:, np.newaxis].astype(np.float32))
         return seconds
@@ -47,8 +47,8 @@ def worse_on_the_tail():
 def nothing_seen():
     seen = recommender.Recommender._seen
 
-    def of_nobody(self, user_id, history_movie_id):
-        return seen(self, tf.zeros_like(user_id), history_movie_id[:, :0])
+    def of_nobody(self, user_id, history_item_id):
+        return seen(self, tf.zeros_like(user_id), history_item_id[:, :0])
 
     recommender.Recommender._seen = of_nobody
 

@@ -67,7 +67,7 @@ def test_training_compares_both_loops_on_the_same_examples(tmp_path):
     done = recommender("benchmark", "training", *more, *SMALL)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     found = json.loads(file.read_text())
-    assert found["movies"] == 300
+    assert found["items"] == 300
     ours, tutorial = found["examples_per_second"]["ours"], found["examples_per_second"]["TFRS tutorial"]
     (ratio,) = found["ratios"].values()
     assert abs(ratio - ours / tutorial) < 1e-6 and tutorial > 0
@@ -75,7 +75,7 @@ def test_training_compares_both_loops_on_the_same_examples(tmp_path):
 
 def test_pipeline_tells_seconds_and_memory_of_every_component(tmp_path):
     file = tmp_path / "figures.json"
-    more = ["--interactions", 2000, "--movies", 400, "--json", file, "--output", tmp_path]
+    more = ["--interactions", 2000, "--items", 400, "--json", file, "--output", tmp_path]
     few = ["--set=retrieval.batch_size=64"]
     done = recommender("benchmark", "pipeline", *more, *few)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]

@@ -15,16 +15,18 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from components.canary.executor import ask
-from pipeline import local_runner, processes
-from pipeline.config import Canary, load_config
+from components.infra_validator.executor import ask
+from components.infra_validator.settings import InfraValidation
+from pipeline.config import load_config
 from pipeline.errors import RunError
+from pipeline.local import processes, runner
+from pipeline.outputs import latest_artifact_uri
 
-SMALL = ["data.generated={users: 200, movies: 300, interactions: 10000}", "retrieval.batch_size=256"]
+SMALL = ["data.generated={users: 200, items: 300, interactions: 10000}", "retrieval.batch_size=256"]
 
 
 def run(output, *overrides, config=None):
-    return local_runner.run(config or load_config("demo", [*SMALL, *overrides]), str(output), Console(quiet=True))
+    return runner.run(config or load_config("demo", [*SMALL, *overrides]), str(output), Console(quiet=True))
 
 
 def versions(report):
@@ -89,7 +91,7 @@ def test_the_pushed_model_holds_warm_up_requests(honest):
 
 
 def test_shuffled_labels(output, honest, refused, tmp_path):
-    """Movies and ratings dealt out anew among the rows, so that no user has any taste."""
+    """Items and ratings dealt out anew among the rows, so that no user has any taste."""
     (source,) = (output / "data").iterdir()
     data = tmp_path / "data"
     shutil.copytree(source, data)
@@ -114,8 +116,8 @@ def test_timestamps_in_milliseconds_at_serving_time(refused, broken):
 
 
 def test_a_vocabulary_swapped_after_training(output, refused):
-    graph = local_runner.latest_artifact_uri(str(output), "Transform", "transform_graph")
-    vocabulary = Path(graph, "transform_fn", "assets", "movie_id")
+    graph = latest_artifact_uri(str(output), "Transform", "transform_graph")
+    vocabulary = Path(graph, "transform_fn", "assets", "item_id")
     original = vocabulary.read_bytes()
     try:
         vocabulary.write_bytes(b"\n".join(original.splitlines()[::-1]) + b"\n")
@@ -134,7 +136,7 @@ def test_a_model_that_is_fine_overall_and_worse_on_the_tail(refused, broken):
     broken("worse_on_the_tail")
     reasons = refused("retrieval.seed=5")
     assert names(reasons) == {"tail_kept"}
-    assert "for movie=tail is " in reasons[0] and "of the live model" in reasons[0]
+    assert "for item=tail is " in reasons[0] and "of the live model" in reasons[0]
 
 
 def test_a_model_that_recommends_what_was_seen(refused, broken):
@@ -167,15 +169,15 @@ def test_a_killed_process_stops_the_run_and_the_next_one_goes_on(
 
 
 def test_the_canary_alone_notices_what_was_seen(honest):
-    """Asked about a user whose history it is told wrongly, it finds movies that it takes for seen."""
+    """Asked about a user whose history it is told wrongly, it finds items that it takes for seen."""
     report = honest[-1]
     model = os.path.join(report["serving_model_dir"], report["pushed_version"])
     example = tf.train.Example()
     example.features.feature["user_id"].bytes_list.value.append(b"1")
-    example.features.feature["movie_id"].bytes_list.value.append(b"1")
-    example.features.feature["user_rating"].float_list.value.append(5.0)
+    example.features.feature["item_id"].bytes_list.value.append(b"1")
+    example.features.feature["rating"].float_list.value.append(5.0)
     example.features.feature["timestamp"].int64_list.value.append(1_500_000_000)
-    example.features.feature["history_movie_id"].bytes_list.value.extend(str(n).encode() for n in range(1, 301))
+    example.features.feature["history_item_id"].bytes_list.value.extend(str(n).encode() for n in range(1, 301))
     example.features.feature["history_timestamp"].int64_list.value.extend([1_400_000_000] * 300)
-    found = ask(model, Canary(batch=2), [example], {str(n) for n in range(1, 200)})
-    assert any("serving_default for known users: movie" in reason for reason in found["refused_because"])
+    found = ask(model, InfraValidation(batch=2), [example], {str(n) for n in range(1, 200)})
+    assert any("serving_default for known users: item" in reason for reason in found["refused_because"])

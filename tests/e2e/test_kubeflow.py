@@ -9,14 +9,14 @@ import requests
 from rich.console import Console
 
 from kubeflow.compile import Locations, compile_pipeline, to_yaml
-from pipeline import local_runner
 from pipeline.config import load_config
-from pipeline.generated import write_generated
+from pipeline.data.generator import write_generated
+from pipeline.local import runner
 from serving.process import running_server
 from serving.sync import mirror
 from tests.kubeflow.backend import Backend, StepFailed
 
-SIZE = "data.generated={users: 200, movies: 300, interactions: 10000}"
+SIZE = "data.generated={users: 200, items: 300, interactions: 10000}"
 SMALL = ["retrieval.batch_size=256", "retrieval.epochs=3", "ranking.epochs=2"]
 ENVIRONMENT = [
     "kubeflow.secrets={recommender-store: [AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]}",
@@ -91,7 +91,7 @@ def test_a_blessed_model_is_pushed_and_served(finished, data, store, tmp_path):
     with running_server({1: str(version)}) as ports:
         url = f"http://127.0.0.1:{ports.rest}/v1/models/recommender:predict"
         answer = requests.post(url, json={"instances": [user]}, timeout=30).json()
-    assert len(answer["predictions"][0]["movie_id"]) == 10
+    assert len(answer["predictions"][0]["item_id"]) == 10
 
 
 def test_the_archive_holds_the_model_of_the_artifact(finished, store, tmp_path):
@@ -107,7 +107,7 @@ def test_the_figures_are_those_of_a_local_run(finished, data, tmp_path, monkeypa
     # What TensorFlow has by itself, as in a step of its own node: sums depend on how many threads share them.
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", str(os.cpu_count()))
     config = load_config("movielens-csv", SMALL, data__directory=str(data))
-    local = local_runner.run(config, str(tmp_path), Console(quiet=True), beam_workers=1)  # As a step has.
+    local = runner.run(config, str(tmp_path), Console(quiet=True), beam_workers=1)  # As a step has.
     executed = finished.json("Evaluator", "evaluation", "evaluation.json")["metrics"]
     for section in ("retrieval", "ranking", "two_stage", "recommended"):
         # Not quite equal: the last bit of TensorFlow's log1p depends on where a value lies in memory.
@@ -123,7 +123,7 @@ def test_the_latest_span_was_read_and_its_rejected_rows_are_with_the_summary(fin
 def test_run_time_parameters_reach_their_steps(finished, other_run):
     assert len(finished.json("Trainer-retrieval", "model_run", "validation.json")["losses"]) == 3
     other = other_run(retrieval_epochs=1, thresholds='{"better_than_popularity": {"at_least": 50}}')
-    for name in ("Evaluator", "Canary", "Pusher", "Trainer-retrieval"):
+    for name in ("Evaluator", "InfraValidator", "Pusher", "Trainer-retrieval"):
         other.step(name)
     assert len(other.json("Trainer-retrieval", "model_run", "validation.json")["losses"]) == 1
     (reason,) = other.json("Evaluator", "evaluation", "evaluation.json")["not_blessed_because"]
@@ -134,7 +134,7 @@ def test_run_time_parameters_reach_their_steps(finished, other_run):
 @pytest.mark.parametrize(
     ("parameters", "task", "message"),
     [
-        ({"data": "{spans}/9"}, "CatalogueGen", "movies.csv: no such file"),
+        ({"data": "{spans}/9"}, "ItemGen", "movies.csv: no such file"),
         ({"thresholds": "[]"}, "Evaluator", "error: thresholds []:"),
         ({"retrieval_epochs": -1}, "Trainer-retrieval", "error: epochs: "),
     ],

@@ -12,18 +12,18 @@ from pathlib import Path
 from tests.e2e.conftest import ROOT, SMALL, recommender
 
 COMPONENTS = [
-    "CatalogueGen",
+    "ItemGen",
     "ImportSchemaGen",
     "InteractionGen",
     "StatisticsGen",
-    "StrictExampleValidator",
+    "ExampleValidator",
     "Transform",
     "Trainer.ranking",
     "Trainer.retrieval",
     "RecommenderBuilder",
     "LiveModel",
     "Evaluator",
-    "Canary",
+    "InfraValidator",
     "Pusher",
 ]
 
@@ -37,7 +37,7 @@ def test_the_report_is_complete_and_the_model_is_better_than_popularity(small_ru
     found = report(output)
     assert found["dataset"]["name"] == "demo"
     assert found["dataset"]["users"] == 200
-    assert found["dataset"]["movies"] == 300
+    assert found["dataset"]["items"] == 300
     assert found["dataset"]["rejected_rows"] == 0
     assert found["split"] == "per_user_chronological"
     metrics = found["metrics"]
@@ -134,7 +134,7 @@ def test_a_changed_limit_evaluates_again_and_a_refused_model_is_not_pushed(small
     assert reason.startswith("better_than_popularity: filtered_top_100_categorical_accuracy is ")
     assert "(50 times the " in reason and "of popularity)" in reason
     assert reason in done.stdout
-    assert sorted(set(COMPONENTS) - set(refused["cached"])) == ["Canary", "Evaluator", "Pusher"]
+    assert sorted(set(COMPONENTS) - set(refused["cached"])) == ["InfraValidator", "Evaluator", "Pusher"]
     assert os.listdir(before["serving_model_dir"]) == [before["pushed_version"]]
 
 
@@ -150,7 +150,7 @@ def test_a_killed_run_goes_on_where_it_was(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     finished = report(tmp_path)
     assert finished["blessed"]
-    again = ["Trainer.ranking", "Trainer.retrieval", "RecommenderBuilder", "Evaluator", "Canary", "Pusher"]
+    again = ["Trainer.ranking", "Trainer.retrieval", "RecommenderBuilder", "Evaluator", "InfraValidator", "Pusher"]
     assert sorted(set(COMPONENTS) - set(finished["cached"])) == sorted(again)
 
 

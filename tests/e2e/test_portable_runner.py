@@ -10,17 +10,19 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from pipeline import beam_workers, local_runner
-from pipeline.config import NOT_PACKED, load_config
+from pipeline.beam_args import NOT_PACKED
+from pipeline.config import load_config
+from pipeline.local import beam_workers, runner
+from pipeline.outputs import latest_artifact_uri
 
-SMALL = ["data.generated={users: 100, movies: 150, interactions: 3000}", "retrieval.epochs=1", "ranking.epochs=1"]
+SMALL = ["data.generated={users: 100, items: 150, interactions: 3000}", "retrieval.epochs=1", "ranking.epochs=1"]
 
 
 @pytest.fixture
 def in_one_process(tmp_path):
     """The output directory of a run, and its report."""
     output = tmp_path / "one"
-    return output, local_runner.run(load_config("demo", SMALL), str(output), Console(quiet=True), beam_workers=1)
+    return output, runner.run(load_config("demo", SMALL), str(output), Console(quiet=True), beam_workers=1)
 
 
 @pytest.fixture
@@ -48,7 +50,7 @@ def on_job_service(tmp_path):
 
 def examples(output, component, key):
     """All that a component wrote, split by split; how an example's features are ordered as bytes does not matter."""
-    uri = local_runner.latest_artifact_uri(str(output), component, key)
+    uri = latest_artifact_uri(str(output), component, key)
     found = {}
     for split in ("train", "eval"):
         records = tf.data.TFRecordDataset(tf.io.gfile.glob(f"{uri}/Split-{split}/*"), "GZIP").as_numpy_iterator()
@@ -58,7 +60,7 @@ def examples(output, component, key):
 
 def test_the_result_is_that_of_one_process(in_one_process, on_job_service, tmp_path):
     (one, expected), other = in_one_process, tmp_path / "other"
-    found = local_runner.run(load_config("demo", SMALL), str(other), Console(quiet=True), beam_args=on_job_service)
+    found = runner.run(load_config("demo", SMALL), str(other), Console(quiet=True), beam_args=on_job_service)
     for written in (("InteractionGen", "examples"), ("Transform", "transformed_examples")):
         assert examples(other, *written) == examples(one, *written), written
     statistics, expected_statistics = found["data"]["features"], expected["data"]["features"]

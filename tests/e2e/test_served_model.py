@@ -39,7 +39,7 @@ def call(served):
 
 @pytest.fixture(scope="module")
 def split(small_run):
-    """Each user's movies, times and ratings in order of time: those in train, and those held out."""
+    """Each user's items, times and ratings in order of time: those in train, and those held out."""
     (path,) = (small_run[0] / "data").glob("*/ratings.csv")
     rows = sorted(csv.DictReader(path.open()), key=lambda row: int(row["timestamp"]))
     users = {}
@@ -54,7 +54,7 @@ _BEFORE, _FROM = (lambda cut: slice(cut)), (lambda cut: slice(cut, None))
 
 @pytest.fixture(scope="module")
 def ratings(split):
-    """Each user's movies and times in train."""
+    """Each user's items and times in train."""
     return {user: [row[:2] for row in rows] for user, rows in split[0].items()}
 
 
@@ -65,33 +65,33 @@ def query(users, timestamps=None, histories=None):
     return {
         "user_id": users,
         "timestamp": np.array(timestamps or [0] * len(users), np.int64),
-        "history_movie_id": [[movie for movie, _ in history] for history in padded],
+        "history_item_id": [[item for item, _ in history] for history in padded],
         "history_timestamp": np.array([[time for _, time in history] for history in padded], np.int64),
     }
 
 
 def test_shapes_and_order_of_every_signature(call):
     found = call("serving_default", user_id=["1", "2", "3"])
-    assert found["movie_id"].shape == found["movie_title"].shape == found["score"].shape == (3, 10)
+    assert found["item_id"].shape == found["title"].shape == found["score"].shape == (3, 10)
     assert np.all(np.diff(found["score"], axis=1) <= 0)
     assert np.all(np.isfinite(found["score"]))
     retrieved = call("retrieve", **query(["1", "2"]))
-    assert retrieved["movie_id"].shape == retrieved["score"].shape == (2, 100)
-    ranked = call("rank", **query(["1"]), movie_id=[["1", "2", "3"]])
+    assert retrieved["item_id"].shape == retrieved["score"].shape == (2, 100)
+    ranked = call("rank", **query(["1"]), item_id=[["1", "2", "3"]])
     assert ranked["predicted_rating"].shape == ranked["score"].shape == (1, 3)
     assert np.all((ranked["predicted_rating"] >= 0.5) & (ranked["predicted_rating"] <= 5))
 
 
 def test_the_report_has_the_figures_of_the_lists_that_are_served(call, ratings, split, small_run):
     rows = [(user, *row) for user, rows in split[1].items() for row in rows]
-    users, movies, times, stars = zip(*rows, strict=True)
+    users, items, times, stars = zip(*rows, strict=True)
     asked = query(users, times, [ratings[user][::-1][:100] for user in users])
-    true, liked = np.array(movies, "S")[:, np.newaxis], np.array(stars) >= 4
-    retrieved, recommended = (call(name, **asked)["movie_id"].astype("S") == true for name in ("retrieve", "recommend"))
+    true, liked = np.array(items, "S")[:, np.newaxis], np.array(stars) >= 4
+    retrieved, recommended = (call(name, **asked)["item_id"].astype("S") == true for name in ("retrieve", "recommend"))
     before, after = (
         (hits[:, :10] / np.log2(np.arange(2, 12))).sum(1)[liked].mean() for hits in (retrieved, recommended)
     )
-    rated = call("rank", **asked, movie_id=np.array(movies)[:, np.newaxis])["predicted_rating"][:, 0]
+    rated = call("rank", **asked, item_id=np.array(items)[:, np.newaxis])["predicted_rating"][:, 0]
     found = json.loads((small_run[0] / "report.json").read_text())["metrics"]
     assert found["retrieval"]["filtered_top_100_categorical_accuracy"] == pytest.approx(retrieved.any(1).mean())
     assert found["two_stage"]["ndcg_at_10_before"] == pytest.approx(before)
@@ -102,45 +102,45 @@ def test_the_report_has_the_figures_of_the_lists_that_are_served(call, ratings, 
 def test_nothing_seen_is_ever_recommended(call, ratings):
     users = list(ratings)
     for signature, inputs in (("serving_default", {"user_id": users}), ("retrieve", query(users))):
-        for user, movies in zip(users, call(signature, **inputs)["movie_id"], strict=True):
-            assert not {movie.decode() for movie in movies} & {movie for movie, _ in ratings[user]}, signature
+        for user, items in zip(users, call(signature, **inputs)["item_id"], strict=True):
+            assert not {item.decode() for item in items} & {item for item, _ in ratings[user]}, signature
 
 
 def test_a_history_given_is_not_recommended_back_to_a_stranger(call):
     history = [[("5", 0), ("6", 0), ("7", 0)]]
-    found = call("retrieve", **query([""], histories=history))["movie_id"][0]
+    found = call("retrieve", **query([""], histories=history))["item_id"][0]
     assert not {b"5", b"6", b"7"} & set(found)
     assert len(set(found)) == 100
 
 
 def test_a_history_changes_the_answer(call):
-    plain = call("recommend", **query([""]))["movie_id"]
-    told = call("recommend", **query([""], histories=[[("5", 0), ("6", 0), ("7", 0)]]))["movie_id"]
+    plain = call("recommend", **query([""]))["item_id"]
+    told = call("recommend", **query([""], histories=[[("5", 0), ("6", 0), ("7", 0)]]))["item_id"]
     assert plain.tolist() != told.tolist()
 
 
-def test_unknown_users_and_movies_are_no_error(call):
-    anonymous, unknown = (call("serving_default", user_id=[user])["movie_id"] for user in ("", "nobody"))
+def test_unknown_users_and_items_are_no_error(call):
+    anonymous, unknown = (call("serving_default", user_id=[user])["item_id"] for user in ("", "nobody"))
     assert anonymous.tolist() == unknown.tolist()
     assert b"" not in anonymous
-    ranked = call("rank", **query(["1"], histories=[[("no such movie", 0)]]), movie_id=[["no such movie", "1"]])
+    ranked = call("rank", **query(["1"], histories=[[("no such item", 0)]]), item_id=[["no such item", "1"]])
     assert np.all(np.isfinite(ranked["score"]))
-    assert call("similar", movie_id=["no such movie"])["movie_id"].tolist() == [[b""] * 10]
+    assert call("similar", item_id=["no such item"])["item_id"].tolist() == [[b""] * 10]
 
 
-def test_similar_movies_are_others_in_order(call):
-    found = call("similar", movie_id=["1", "2"])
-    assert found["movie_id"].shape == (2, 10)
-    assert b"1" not in found["movie_id"][0] and b"2" not in found["movie_id"][1]
+def test_similar_items_are_others_in_order(call):
+    found = call("similar", item_id=["1", "2"])
+    assert found["item_id"].shape == (2, 10)
+    assert b"1" not in found["item_id"][0] and b"2" not in found["item_id"][1]
     assert np.all(np.diff(found["score"], axis=1) <= 1e-6)
     assert np.all(found["score"] <= 1 + 1e-5)
 
 
 def test_a_list_that_runs_short_is_padded_at_its_end(call):
-    history = [[(str(movie), 0) for movie in range(1, 296)]]
+    history = [[(str(item), 0) for item in range(1, 296)]]
     found = call("recommend", **query([""], histories=history))
-    ids, scores = found["movie_id"][0], found["score"][0]
-    assert {movie for movie in ids if movie} == {str(movie).encode() for movie in range(296, 301)}
+    ids, scores = found["item_id"][0], found["score"][0]
+    assert {item for item in ids if item} == {str(item).encode() for item in range(296, 301)}
     assert ids.tolist()[5:] == [b""] * 5
     assert np.all(np.isfinite(scores)) and np.all(np.diff(scores) <= 0)
 
@@ -153,27 +153,27 @@ def test_batch_equals_single(call, ratings):
         together = call(signature, **query(users, times, histories))
         for i in range(len(users)):
             alone = call(signature, **query(users[i : i + 1], times[i : i + 1], histories[i : i + 1]))
-            assert alone["movie_id"][0].tolist() == together["movie_id"][i].tolist()
+            assert alone["item_id"][0].tolist() == together["item_id"][i].tolist()
             np.testing.assert_allclose(alone["score"][0], together["score"][i], rtol=1e-4, atol=1e-5)
 
 
 def test_recommend_is_retrieve_then_rank(call, ratings):
     inputs = query(["1", ""], [1_500_000_000, 0], [ratings["1"][:5], [("9", 0)]])
     retrieved = call("retrieve", **inputs)
-    ranked = call("rank", **inputs, movie_id=retrieved["movie_id"])
+    ranked = call("rank", **inputs, item_id=retrieved["item_id"])
     recommended = call("recommend", **inputs)
     for i in range(2):
         best = np.argsort(-ranked["score"][i], kind="stable")[:10]
-        assert retrieved["movie_id"][i][best].tolist() == recommended["movie_id"][i].tolist()
+        assert retrieved["item_id"][i][best].tolist() == recommended["item_id"][i].tolist()
         np.testing.assert_allclose(ranked["score"][i][best], recommended["score"][i], rtol=1e-4, atol=1e-5)
 
 
 def test_the_default_signature_recommends_from_what_training_knew(call, ratings):
-    end = max(time for movies in ratings.values() for _, time in movies)
+    end = max(time for items in ratings.values() for _, time in items)
     history = ratings["1"][::-1][:100]
     expected = call("recommend", **query(["1"], [end], [history]))
     found = call("serving_default", user_id=["1"])
-    assert found["movie_id"].tolist() == expected["movie_id"].tolist()
+    assert found["item_id"].tolist() == expected["item_id"].tolist()
     np.testing.assert_allclose(found["score"], expected["score"], rtol=1e-4, atol=1e-5)
 
 
@@ -192,7 +192,7 @@ def clients(served):
 def test_rest_and_grpc_give_identical_answers(clients, users, histories):
     given = [["5", "6", "7"][: n % 4] for n in range(len(users))] if histories else None
     over_rest, over_grpc = (client.recommend(users, given) for client in clients[:2])
-    assert [[m.movie_id for m in row] for row in over_rest] == [[m.movie_id for m in row] for row in over_grpc]
+    assert [[m.item_id for m in row] for row in over_rest] == [[m.item_id for m in row] for row in over_grpc]
     assert [[m.title for m in row] for row in over_rest] == [[m.title for m in row] for row in over_grpc]
     scores = [[[m.score for m in row] for row in rows] for rows in (over_rest, over_grpc)]
     np.testing.assert_allclose(*scores, rtol=1e-6)
@@ -200,13 +200,13 @@ def test_rest_and_grpc_give_identical_answers(clients, users, histories):
 
 def test_the_server_gives_what_the_signature_gives(clients, call):
     found = call("serving_default", user_id=["1"])
-    assert [m.movie_id.encode() for m in clients[0].recommend(["1"])[0]] == found["movie_id"][0].tolist()
+    assert [m.item_id.encode() for m in clients[0].recommend(["1"])[0]] == found["item_id"][0].tolist()
 
 
 def test_the_bare_list_form_works(clients):
     url = f"http://127.0.0.1:{clients[3]}/v1/models/recommender:predict"
     (row,) = requests.post(url, json={"instances": ["42"]}).json()["predictions"]
-    assert len(row["movie_id"]) == len(row["movie_title"]) == len(row["score"]) == 10
+    assert len(row["item_id"]) == len(row["title"]) == len(row["score"]) == 10
 
 
 def test_predict_prints_titles_and_scores_over_both_protocols(clients):

@@ -8,7 +8,7 @@ import pytest
 from tests.e2e.conftest import ROOT, recommender
 
 RATINGS = "userId,movieId,rating,timestamp\n" + "".join(f"{n % 7},{n % 5},3,{n + 1}\n" for n in range(70))
-MOVIES = "movieId,title,genres\n" + "".join(f"{n},M{n},Drama\n" for n in range(5))
+ITEMS = "movieId,title,genres\n" + "".join(f"{n},M{n},Drama\n" for n in range(5))
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def data(tmp_path):
     directory = tmp_path / "data"
     directory.mkdir()
     (directory / "ratings.csv").write_text(RATINGS)
-    (directory / "movies.csv").write_text(MOVIES)
+    (directory / "movies.csv").write_text(ITEMS)
     return directory
 
 
@@ -66,7 +66,7 @@ def test_an_empty_file(data, tmp_path):
 def test_too_many_bad_rows_stop_the_run_with_a_list_of_them(data, tmp_path):
     (data / "ratings.csv").write_text(RATINGS + "1,2,good,300\n")
     line = refused("run", "--data", data, "--output", tmp_path / "out", cwd=tmp_path)
-    assert "line 72: user_rating 'good' is not a number" in line
+    assert "line 72: rating 'good' is not a number" in line
     (rejected,) = (tmp_path / "out" / "rejected_rows").iterdir()
     assert "good" in rejected.read_text()
     assert not (tmp_path / "out" / "report.json").exists()

@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from pipeline import storage
+from components import storage
 
 
 class StepFailed(Exception):

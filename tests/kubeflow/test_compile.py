@@ -11,7 +11,7 @@ import yaml
 from google.protobuf import json_format
 from kfp.pipeline_spec import pipeline_spec_pb2
 
-from pipeline.pipeline import Parameters
+from pipeline.dag import Parameters
 from tests.kubeflow.regenerate import GOLDEN, compiled
 
 
@@ -78,7 +78,7 @@ def test_steps_have_resources_retries_and_caching(spec):
     assert all(task.retry_policy.max_retry_count == 3 for task in tasks.values())
     assert all(task.retry_policy.backoff_duration.seconds == 30 for task in tasks.values())
     never = {name for name, task in tasks.items() if not task.caching_options.enable_cache}
-    assert never == {"InteractionGen", "CatalogueGen", "LiveModel", "Pusher"}
+    assert never == {"InteractionGen", "ItemGen", "LiveModel", "Pusher"}
     found = {name: container(spec, name).resources for name in tasks}
     assert (found["Evaluator"].cpu_limit, found["Evaluator"].memory_limit) == (4, 16)
     assert (found["Pusher"].cpu_limit, found["Pusher"].memory_limit) == (1, 4)
@@ -91,7 +91,7 @@ def test_every_step_runs_our_entry_point_in_our_image_with_beams_arguments_where
         step = container(spec, name)
         assert step.image == "registry.example/recommender-pipeline:1"
         assert list(step.command) == ["python", "-m", "kubeflow.entrypoint"]
-        with_beam = {"InteractionGen", "CatalogueGen", "StatisticsGen", "Transform", "Evaluator"}
+        with_beam = {"InteractionGen", "ItemGen", "StatisticsGen", "Transform", "Evaluator"}
         assert ("--direct_running_mode=in_memory" in step.args) == (name in with_beam), name
 
 

@@ -13,7 +13,7 @@ from tfx.types import standard_artifacts
 
 from components.artifacts import DataSummary
 from kubeflow.entrypoint import normalise
-from pipeline.errors import UserError
+from models.errors import UserError
 
 TYPES = {
     "inputs": {"examples": "tfx.types.standard_artifacts.Examples"},
@@ -86,7 +86,7 @@ def step(tmp_path, body):
     (tmp_path / "a_step.py").write_text(
         "import ctypes, atexit\n"
         "from tfx.dsl.components.base import base_executor\n"
-        "from pipeline.errors import UserError\n\n\n"
+        "from models.errors import UserError\n\n\n"
         "class Executor(base_executor.BaseExecutor):\n"
         "    def Do(self, inputs, outputs, properties):\n" + textwrap.indent(textwrap.dedent(body), " " * 8)
     )

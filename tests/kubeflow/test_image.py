@@ -89,6 +89,6 @@ def test_its_commands_start(installed):
     for command in (["recommender", "--help"], ["python", "-m", "serving.sync", "--help"]):
         done = run(installed, *command)
         assert done.returncode == 0, done.stderr
-    imports = "import scann, tensorflow_recommenders, tensorflow_io, pipeline.pipeline as p; print(p.__file__)"
+    imports = "import scann, tensorflow_recommenders, tensorflow_io, pipeline.dag as p; print(p.__file__)"
     done = run(installed, "python", "-c", imports)
     assert done.stdout.startswith(str(installed)), done.stderr

@@ -2,8 +2,8 @@
 
 import pytest
 
+from models.errors import UserError
 from pipeline.config import config_names, load_config
-from pipeline.errors import UserError
 
 
 @pytest.mark.parametrize("name", config_names())
@@ -21,7 +21,7 @@ def test_overrides_are_read_as_yaml():
     [
         ("retrieval.epoch=3", "retrieval.epoch: Extra inputs are not permitted"),
         ("retrieval.epochs=many", "retrieval.epochs: Input should be a valid integer"),
-        ("split.test_share=2", "split.test_share: Input should be less than 1"),
+        ("split.eval_share=2", "split.eval_share: Input should be less than 1"),
         ("retrieval.weight_decay=400", "retrieval: .*learning_rate times weight_decay has to be below 1"),
         ("retrieval.epochs", "expected section.key=value"),
         ("evaluation.thresholds.rating_error.at_least=1", "thresholds.rating_error: .*either at_least or at_most"),
@@ -85,8 +85,8 @@ def test_the_data_of_a_file_is_looked_for_beside_it(tmp_path):
     path = tmp_path / "shop.yaml"
     path.write_text(
         "data:\n"
-        "  interactions: {file: i.csv, columns: {user_id: u, movie_id: m, user_rating: r, timestamp: t}}\n"
-        "  catalogue: {file: c.csv, columns: {movie_id: m}}\n"
+        "  interactions: {file: i.csv, columns: {user_id: u, item_id: m, rating: r, timestamp: t}}\n"
+        "  items: {file: c.csv, columns: {item_id: m}}\n"
     )
     config = load_config(str(path))
     assert (config.name, config.data.directory) == ("shop", str(tmp_path))
@@ -98,14 +98,14 @@ def test_the_data_of_a_file_is_looked_for_beside_it(tmp_path):
     ("columns", "message"),
     [
         (
-            "data.interactions.columns={user_id: u, movie_id: m, user_rating: r}",
+            "data.interactions.columns={user_id: u, item_id: m, rating: r}",
             "data: interactions.columns has no timestamp",
         ),
         (
-            "data.catalogue.columns={movie_id: m, movie_titel: t}",
-            "data: catalogue.columns has 'movie_titel', which is none",
+            "data.items.columns={item_id: m, item_titel: t}",
+            "data: items.columns has 'item_titel', which is none",
         ),
-        ("data.users={file: u.csv, columns: {raw_user_age: a}}", "data: users.columns has no user_id"),
+        ("data.users={file: u.csv, columns: {age: a}}", "data: users.columns has no user_id"),
         (
             "data.users={file: u.csv, columns: {user_id: u, income: i}}",
             "data: users.columns has 'income', which is none",

@@ -1,0 +1,117 @@
+"""`recommender benchmark`. What takes long to import is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+
+from models.errors import UserError
+from pipeline.options import SPLITS
+
+
+@click.group()
+def benchmark() -> None:
+    """Measure what the README claims."""
+
+
+@benchmark.command()
+@click.option("--config", "config_name", metavar="NAME|FILE", help="A configuration, as for `run`.")
+@click.option("--data", metavar="DIR|EDITION", help="Data, as for `run`.")
+@click.option("--split", type=click.Choice(SPLITS), default="per_user_chronological", show_default=True)
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Trainings to average.")
+@click.option("--ablations", is_flag=True, help="Also train ours without each of its parts, once each.")
+@click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
+@click.option("--output", metavar="DIR", help="Where the runs go.  [default: ./runs/benchmark-<name>-<split>]")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as for `run`.")
+def quality(config_name, data, split, seeds, ablations, json_file, output, overrides) -> None:
+    """Compare the pipeline's models with popularity, EASE, iALS, BPR and the TFRS tutorial on one split."""
+    from benchmarks.quality.command import run
+    from pipeline.jobs import resolve_config
+
+    config = resolve_config(config_name, data, split, overrides)
+    run(config, seeds, ablations, output or f"runs/benchmark-{config.name}-{split}", json_file, Console())
+
+
+@benchmark.command()
+@click.option(
+    "--model-dir",
+    metavar="DIR",
+    default="runs/demo/serving_models/recommender",
+    show_default=True,
+    help="Directory of numbered versions; the newest is measured.",
+)
+@click.option("--seconds", default=5.0, show_default=True, help="For each measurement, about.")
+@click.option("--soak", default=100_000, show_default=True, help="Requests whose memory is watched; 0: none.")
+@click.option(
+    "--candidates",
+    default="10000,100000,1000000",
+    show_default=True,
+    metavar="N,N,…",
+    help="Catalogue sizes that the index is measured on.",
+)
+@click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
+def serving(model_dir, seconds, soak, candidates, json_file) -> None:
+    """Measure the server against calls without one, and the index against brute force."""
+    from benchmarks.serving.command import run
+
+    run(model_dir, seconds, soak, _numbers("--candidates", candidates), json_file, Console())
+
+
+def _numbers(option: str, text: str) -> list[int]:
+    numbers = text.split(",")
+    if not all(number.strip().isdecimal() and int(number) > 0 for number in numbers):
+        raise UserError(f"{option} {text}: expected numbers, as in 10000,100000")
+    return [int(number) for number in numbers]
+
+
+@benchmark.command("pipeline")
+@click.option(
+    "--interactions", default="1000000,10000000", show_default=True, metavar="N,N,…", help="Of the data sets, rising."
+)
+@click.option("--items", default=20_000, show_default=True, type=click.IntRange(min=20), help="Of each data set.")
+@click.option(
+    "--output", metavar="DIR", default="runs/benchmark-pipeline", show_default=True, help="For data and runs."
+)
+@click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as for `run`.")
+def pipeline_(interactions, items, output, json_file, overrides) -> None:
+    """Measure every component's seconds and memory on generated data of several sizes, and with two Beam workers.
+
+    The Trainers train for one epoch, unless --set says otherwise. The full sizes take some three hours on two
+    processors; ratios of smaller ones, as 100000,1000000, tell nearly the same. Started again with the same --output,
+    it goes on where it was stopped; another --output measures everything anew.
+    """
+    from benchmarks.scale.pipeline import run
+
+    run(_numbers("--interactions", interactions), items, overrides, output, json_file, Console())
+
+
+@benchmark.command()
+@click.option("--config", "config_name", metavar="NAME|FILE", help="A configuration, as for `run`.")
+@click.option("--data", metavar="DIR|EDITION", help="Data, as for `run`.")
+@click.option("--epochs", default=3, show_default=True, type=click.IntRange(min=2), help="Of our loop.")
+@click.option("--steps", default=3, show_default=True, type=click.IntRange(min=1), help="Of the tutorial's.")
+@click.option("--output", metavar="DIR", default="runs/benchmark-training", show_default=True, help="For the run.")
+@click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as for `run`.")
+def training(config_name, data, epochs, steps, output, json_file, overrides) -> None:
+    """Compare the retrieval Trainer's examples a second with those of the TFRS tutorial's loop, metrics included."""
+    from benchmarks.scale.training import run
+    from pipeline.jobs import resolve_config
+
+    run(resolve_config(config_name, data, None, overrides), epochs, steps, output, json_file, Console())
+
+
+@benchmark.command()
+@click.option("--candidates", default=1_000_000, show_default=True, type=click.IntRange(min=1000), help="Vectors.")
+@click.option("--dimensions", default=64, show_default=True, type=click.IntRange(min=2), help="Of each; even.")
+@click.option("--recall", default=0.98, show_default=True, type=click.FloatRange(0, 1), help="At 100, at the least.")
+@click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
+def index(candidates, dimensions, recall, json_file) -> None:
+    """Measure the servable's search against exact search, FAISS and hnswlib, all tuned to the same recall.
+
+    The full size takes about ten minutes, most of them for hnswlib's graph.
+    """
+    from benchmarks.scale.index import run
+
+    run(candidates, dimensions, recall, json_file, Console())

@@ -1,0 +1,128 @@
+"""Measures the servable on the eval split and blesses or refuses it."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
+import tensorflow_transform as tft
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from components.evaluator import outputs as o
+from components.evaluator import slices
+from components.evaluator.figures import LIVE, POPULARITY, Measured, build_eval_config
+from components.evaluator.parity import Parity
+from components.evaluator.predictions import Predictions, load
+from components.evaluator.samples import sample_users
+from components.evaluator.settings import Evaluation
+from components.evaluator.verdict import INDEX_RECALL, PARITY, check_thresholds, refusals
+from components.files import BUILD_FILE, EVALUATION_FILE, ITEMS_SPLIT
+from components.live_model.executor import live_model_dir
+from models.catalogue import load_catalogue
+from models.errors import UserError
+from models.files import VALIDATION_FILE
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Runs TFMA over the servable's signatures; writes TFMA's results, `evaluation.json` and the blessing."""
+
+    def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
+        limits = _limits(exec_properties["limits"], exec_properties["threshold_changes"])
+        output = artifact_utils.get_single_uri(output_dict["evaluation"])
+        model = artifact_utils.get_single_instance(input_dict["model"])
+        transform = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
+        items_uri = artifact_utils.get_split_uri(input_dict["items"], ITEMS_SPLIT)
+        catalogue = load_catalogue([os.path.join(items_uri, "*")], transform)
+
+        model_dirs = {"": path_utils.serving_model_path(model.uri)}
+        live = live_model_dir(artifact_utils.get_single_uri(input_dict["live_model"]))
+        if live:
+            model_dirs[o.LIVE] = live
+        train_uri, eval_uri = (artifact_utils.get_split_uri(input_dict["examples"], name) for name in ("train", "eval"))
+        predictions = Predictions(
+            model_dirs, train_uri, eval_uri, len(catalogue), exec_properties["preference_threshold"]
+        )
+        eval_config = build_eval_config(len(catalogue), with_live=bool(live))
+        parity = _parity(input_dict, model_dirs[""], transform, limits)
+        transformed = artifact_utils.get_split_uri(input_dict["transformed_examples"], "eval")
+        # The Beam job leaves a processor idle while it is built and while its workers load the servable.
+        with ThreadPoolExecutor() as beside:
+            checks = {
+                INDEX_RECALL: beside.submit(parity.index_recall, catalogue),
+                PARITY: beside.submit(parity.score_difference, [os.path.join(transformed, "*")]),
+            }
+            with self._make_beam_pipeline() as pipeline:
+                (
+                    pipeline
+                    | "Predictions" >> predictions
+                    | "Evaluate"
+                    >> tfma.ExtractEvaluateAndWriteResults(
+                        eval_config=eval_config, extractors=[slices.by_slice()], output_path=output
+                    )
+                )
+            checks = {name: check.result() for name, check in checks.items()}
+        measured = Measured(tfma.load_eval_result(output), with_live=bool(live))
+
+        index = json.loads(io_utils.read_string_file(os.path.join(model_dirs[""], BUILD_FILE)))["index"]
+        run_uri = artifact_utils.get_single_uri(input_dict["retrieval_run"])
+        validation = json.loads(io_utils.read_string_file(os.path.join(run_uri, VALIDATION_FILE)))
+        unfiltered = {name: value for name, value in validation.items() if name.startswith("top_")}
+        report = {
+            "metrics": _metrics(measured, unfiltered, index, checks, limits, live),
+            "not_blessed_because": refusals(measured, checks, limits),
+            "samples": sample_users(parity.model, parity.examples, catalogue),
+        }
+        io_utils.write_string_file(os.path.join(output, EVALUATION_FILE), json.dumps(report, indent=2))
+        _bless(artifact_utils.get_single_instance(output_dict["blessing"]), model, not report["not_blessed_because"])
+
+
+def _parity(input_dict: dict, model_dir: str, transform: tft.TFTransformOutput, limits: Evaluation) -> Parity:
+    retrieval, ranking = (
+        tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
+        for name in ("retrieval_model", "ranking_model")
+    )
+    eval_files = [os.path.join(artifact_utils.get_split_uri(input_dict["examples"], "eval"), "*")]
+    return Parity(load(model_dir), retrieval, ranking, transform, eval_files, limits.parity_rows)
+
+
+def _limits(section: str, changes: str) -> Evaluation:
+    limits = Evaluation.model_validate_json(section)
+    try:
+        limits = limits.changed(json.loads(changes))
+    except (ValueError, AttributeError) as error:  # No JSON, a wrong threshold; or no mapping.
+        raise UserError(
+            f"thresholds {changes}: {error}. Give a JSON mapping by name, as in "
+            '{"rating_error": {"at_most": 0.9}, "lists_kept": null}'
+        ) from error
+    check_thresholds(limits)
+    return limits
+
+
+def _metrics(measured: Measured, unfiltered, index, checks, limits: Evaluation, live: str | None) -> dict[str, Any]:
+    """The `metrics` section of report.json."""
+    sections = measured.sections()
+    baselines = {POPULARITY: measured.figures(reference=POPULARITY)}
+    if live:
+        baselines[LIVE] = {"version": os.path.basename(live)} | measured.figures(reference=LIVE)
+    return sections | {
+        "retrieval": unfiltered | sections["retrieval"],
+        "index": index | {INDEX_RECALL: checks[INDEX_RECALL]},
+        "parity": {PARITY: checks[PARITY]},
+        "baselines": baselines,
+        "slices": measured.report_slices(limits.min_slice_queries),
+    }
+
+
+def _bless(blessing, model, blessed: bool) -> None:
+    """Marks the model as TFX's own Evaluator does, so that every pusher understands it."""
+    name = "BLESSED" if blessed else "NOT_BLESSED"
+    io_utils.write_string_file(os.path.join(blessing.uri, name), "")
+    blessing.set_string_custom_property("current_model", model.uri)
+    blessing.set_int_custom_property("current_model_id", model.id)
+    blessing.set_int_custom_property("blessed", int(blessed))

@@ -1,0 +1,102 @@
+"""What a model has to reach to be blessed."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from models.settings import Settings
+
+
+class Threshold(Settings):
+    """A limit on one figure of the Evaluator: `at_least` or `at_most`, absolute or times what it is compared with."""
+
+    metric: str  # A name under `metrics` in report.json.
+    slice: str | None = None  # As under `metrics.slices`; None: all queries.
+    against: Literal["popularity", "live"] | None = None  # Times this figure of that model.
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Threshold:
+        if (self.at_least is None) == (self.at_most is None):
+            raise ValueError("needs either at_least or at_most")
+        return self
+
+    @property
+    def limit(self) -> float:
+        return self.at_most if self.at_least is None else self.at_least
+
+    def admits(self, value: float, reference: float = 1.0) -> bool:
+        """Whether a value is within the limit times the reference."""
+        bound = self.limit * reference
+        return value <= bound if self.at_least is None else value >= bound
+
+
+_THRESHOLDS: dict[str, dict[str, Any]] = {
+    "rating_error": {"metric": "rmse_over_constant", "at_most": 1.0},
+    "better_than_popularity": {
+        "metric": "filtered_top_100_categorical_accuracy",
+        "against": "popularity",
+        "at_least": 1.05,
+    },
+    "nothing_seen": {"metric": "seen_share", "at_most": 0.0},
+    "index_recall": {"metric": "recall_at_100", "at_least": 0.95},
+    "train_serve_parity": {"metric": "train_serve_difference", "at_most": 1e-3},
+    "retrieval_kept": {"metric": "filtered_top_100_categorical_accuracy", "against": "live", "at_least": 0.95},
+    "lists_kept": {"metric": "ndcg_at_10_after", "against": "live", "at_least": 0.85},
+    "rating_error_kept": {"metric": "rmse", "against": "live", "at_most": 1.03},
+} | {
+    f"{name}_kept": {
+        "metric": "filtered_top_100_categorical_accuracy",
+        "slice": slice_,
+        "against": "live",
+        "at_least": at_least,
+    }
+    for name, slice_, at_least in (
+        ("head", "item=head", 0.9),
+        ("middle", "item=middle", 0.8),
+        ("tail", "item=tail", 0.6),
+        ("warm_users", "user=warm", 0.9),
+        ("cold_users", "user=cold", 0.85),
+        ("long_history", "history=long", 0.9),
+        ("short_history", "history=short", 0.8),
+    )
+}
+
+
+def _merged(thresholds: dict[str, dict[str, Any]], changes: dict[str, Any]) -> dict[str, Any]:
+    """A changed key of a threshold leaves its others as they are; null takes a threshold out."""
+    merged = {name: dict(values) for name, values in thresholds.items()}
+    for name, values in changes.items():
+        changed = isinstance(values, dict) and name in merged
+        merged[name] = merged[name] | values if changed else values
+    return merged
+
+
+class Evaluation(Settings):
+    """What a model has to reach to be blessed.
+
+    Thresholds are given by name. Those of `_THRESHOLDS` are there from the start: a configuration changes a key of
+    one, adds others, or takes one out by giving null.
+    """
+
+    thresholds: dict[str, Threshold | None] = {}
+    min_slice_queries: int = Field(200, ge=1)  # Smaller slices are neither reported nor held to thresholds.
+    parity_rows: int = Field(512, ge=1)  # Eval rows whose scores are compared between training and serving.
+
+    @field_validator("thresholds", mode="before")
+    @classmethod
+    def _with_defaults(cls, given: Any) -> Any:
+        return _merged(_THRESHOLDS, given) if isinstance(given, dict) else given
+
+    def changed(self, thresholds: dict[str, Any]) -> Evaluation:
+        """With changes on top, by name and key as in a configuration. Raises ValidationError."""
+        present = self.model_dump()["thresholds"]
+        merged = present | _merged({name: values for name, values in present.items() if values}, thresholds)
+        return Evaluation.model_validate(self.model_dump(exclude={"thresholds"}) | {"thresholds": merged})
+
+    def active_thresholds(self) -> dict[str, Threshold]:
+        """Those that were not taken out."""
+        return {name: threshold for name, threshold in self.thresholds.items() if threshold}

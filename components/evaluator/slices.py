@@ -1,0 +1,65 @@
+"""What the eval queries are divided by."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+import apache_beam as beam
+import numpy as np
+import tensorflow as tf
+import tensorflow_model_analysis as tfma
+from tensorflow_model_analysis.extractors import slice_key_extractor
+
+from components.evaluator import outputs as o
+from components.evaluator.queries import raw_bytes
+from components.evaluator.ranks import POPULARITY_LEVELS
+from models.features import declared as f
+from models.features.declared import Kind
+
+_STAGE = slice_key_extractor.SLICE_KEY_EXTRACTOR_STAGE_NAME  # TFMA's metrics come after a stage of this name.
+_SHORT_HISTORY = 10
+# All but those by the features to slice by.
+KNOWN = ["user=warm", "user=cold", "history=none", "history=short", "history=long"]
+KNOWN += [f"item={level}" for level in POPULARITY_LEVELS]
+_BAND = 10  # Width of the bands that numbers are sliced into.
+
+
+def of_example(example: tf.train.Example, warm: bool, popularity_level: str) -> list[str]:
+    """The slices of a query, as `feature=value`: its user, its history, its item, and the features to slice by."""
+    length = len(example.features.feature[f.HISTORY_TIMESTAMP.name].int64_list.value)
+    history = "none" if not length else "short" if length < _SHORT_HISTORY else "long"
+    found = [f"user={'warm' if warm else 'cold'}", f"history={history}", f"item={popularity_level}"]
+    for feature in f.SLICED:
+        if feature.kind is Kind.NUMBER:
+            bands = [int(value // _BAND * _BAND) for value in example.features.feature[feature.name].float_list.value]
+            found += [f"{feature.name}={band}-{band + _BAND - 1}" for band in bands]
+        else:
+            found += [f"{feature.name}={value.decode()}" for value in raw_bytes(example, feature.name)]
+    return found
+
+
+def is_known(name: str) -> bool:
+    """Whether a query may be in a slice of this name; which values of a feature there are, the data decide."""
+    return name in KNOWN or name.partition("=")[0] in [feature.name for feature in f.SLICED]
+
+
+def by_slice() -> tfma.extractors.Extractor:
+    """Divides extracts of many queries into one for each slice they are in, and one for all."""
+    return tfma.extractors.Extractor(_STAGE, ptransform=beam.FlatMap(_divide))
+
+
+def _divide(extracts: dict[str, Any]) -> list[dict[str, Any]]:
+    rows = defaultdict(list)
+    for number, names in enumerate(extracts[o.SLICES]):
+        for name in dict.fromkeys(names):
+            rows[name].append(number)
+    keys = {(tuple(name.split("=", 1)),): np.array(numbers) for name, numbers in rows.items()}
+    return [
+        {
+            kind: {name: values[numbers] for name, values in extracts[kind].items()}
+            for kind in (tfma.PREDICTIONS_KEY, tfma.LABELS_KEY)
+        }
+        | {tfma.SLICE_KEY_TYPES_KEY: [key]}
+        for key, numbers in {(): np.arange(len(extracts[o.SLICES])), **keys}.items()
+    ]

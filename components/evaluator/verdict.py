@@ -1,0 +1,89 @@
+"""What a model has to reach, and what to say of one that does not."""
+
+from __future__ import annotations
+
+from components.evaluator import slices
+from components.evaluator.figures import LIVE, OVERALL, POPULARITY, Figures, Measured, figure_names
+from components.evaluator.settings import Evaluation, Threshold
+from models.errors import UserError
+from models.features import declared as f
+
+# Figures of the whole model that are measured beside TFMA.
+INDEX_RECALL, PARITY = "recall_at_100", "train_serve_difference"
+
+_OF = {POPULARITY: "popularity", LIVE: "the live model"}
+
+
+def check_thresholds(limits: Evaluation) -> None:
+    """Raises UserError for a threshold on a figure or a slice that does not exist."""
+    for name, threshold in limits.active_thresholds().items():
+        if threshold.against:
+            known = figure_names(threshold.against)
+        else:
+            known = figure_names() if threshold.slice else [*figure_names(), INDEX_RECALL, PARITY]
+        if threshold.metric not in known:
+            of = f" of {_OF[threshold.against]}" if threshold.against else ""
+            raise UserError(
+                f"evaluation.thresholds.{name}.metric: no figure {threshold.metric!r}{of}; there are {', '.join(known)}"
+            )
+        if threshold.slice and not slices.is_known(threshold.slice):
+            raise UserError(
+                f"evaluation.thresholds.{name}.slice: no slice {threshold.slice!r}; there are "
+                f"{', '.join(slices.KNOWN)}, and FEATURE=VALUE for {', '.join(feature.name for feature in f.SLICED)}"
+            )
+
+
+def refusals(measured: Measured, checks: Figures, limits: Evaluation) -> list[str]:
+    """One sentence for each threshold that is not met: metric, slice, both values, threshold.
+
+    A threshold against the live model does not apply where none is live, and one on a slice not where the slice has
+    fewer than `min_slice_queries` queries.
+
+    Args:
+      measured: TFMA's result.
+      checks: `INDEX_RECALL` and `PARITY`.
+      limits: the configuration's section.
+    """
+    if not measured.queries(OVERALL):
+        return ["the eval split has no interaction to measure"]
+    reasons = []
+    for name, threshold in limits.active_thresholds().items():
+        slice_ = threshold.slice or OVERALL
+        if threshold.against == LIVE and LIVE not in measured.references:
+            continue
+        if threshold.slice and measured.queries(slice_) < limits.min_slice_queries:
+            continue
+        value = (measured.figures(slice_) | checks)[threshold.metric]
+        if threshold.against:
+            reference = measured.figures(slice_, threshold.against)[threshold.metric]
+            reason = _compared(threshold, value, reference)
+        else:
+            reason = _absolute(threshold, value)
+        if reason:
+            where = f" for {threshold.slice}" if threshold.slice else ""
+            reasons.append(f"{name}: {threshold.metric}{where} {reason}")
+    return reasons
+
+
+def _absolute(threshold: Threshold, value: float | None) -> str | None:
+    if value is None:
+        return "could not be measured"
+    return None if threshold.admits(value) else f"is {value:.4g}, and has to be {_bound(threshold, 1.0)}"
+
+
+def _compared(threshold: Threshold, value: float | None, reference: float | None) -> str | None:
+    if reference is None or (not reference and threshold.against == LIVE):
+        return None  # There is nothing to lose.
+    if value is None:
+        return f"could not be measured, and is {reference:.4g} with {_OF[threshold.against]}"
+    # Nothing is not better than nothing.
+    if threshold.admits(value, reference) and (value or reference):
+        return None
+    return (
+        f"is {value:.4g}, and has to be {_bound(threshold, reference)} "
+        f"({threshold.limit:g} times the {reference:.4g} of {_OF[threshold.against]})"
+    )
+
+
+def _bound(threshold: Threshold, reference: float) -> str:
+    return f"{'at least' if threshold.at_most is None else 'at most'} {threshold.limit * reference:.4g}"

@@ -1,0 +1,118 @@
+"""What is asked of a running server, and what its answers have to be."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from components.evaluator.queries import Queries
+from components.infra_validator.settings import InfraValidation
+from models.features import declared as f
+from serving.client import Client
+
+_UNKNOWN_USER = "no such user"
+_TIMED_REQUESTS = 20
+
+
+class CheckReport(NamedTuple):
+    """What a protocol's answers were like."""
+
+    problems: list[str]
+    milliseconds: float  # Median of a request for one user.
+
+
+class Checks:
+    """Questions over one protocol.
+
+    Args:
+      client: of the server.
+      config: the configuration's section.
+      examples: eval examples of different users.
+      items: ids of the catalogue.
+    """
+
+    def __init__(self, client: Client, config: InfraValidation, examples: list[tf.train.Example], items: set[str]):
+        self._client, self._config, self._items = client, config, items
+        inputs = {name: tensor.numpy().tolist() for name, tensor in Queries.of(examples).inputs.items()}
+        self._known = {name: _decoded(values) for name, values in inputs.items()}
+        self._problems: list[str] = []
+
+    def run(self) -> CheckReport:
+        """Asks for known, unknown and anonymous users, one at a time and many at once."""
+        known, count = self._known, len(self._known[f.USER_ID.name])
+        one = _rows(known, 1)
+        no_history = {f.HISTORY_ITEM_ID.name: [[]], f.HISTORY_TIMESTAMP.name: [[]]}
+        for who, query, is_known in (
+            ("known users", known, True),
+            ("one known user", one, True),
+            (f"a batch of {self._config.batch}", _rows(known, self._config.batch), True),
+            ("unknown users", known | {f.USER_ID.name: [_UNKNOWN_USER] * count}, False),
+            ("users without an id", known | {f.USER_ID.name: [""] * count}, False),
+            ("a user without id and history", one | no_history | {f.USER_ID.name: [""]}, False),
+        ):
+            users, histories = query[f.USER_ID.name], query[f.HISTORY_ITEM_ID.name]
+            self._check(f"recommend for {who}", "recommend", query, histories)
+            self._check(f"retrieve for {who}", "retrieve", query, histories)
+            remembered = histories if is_known else [[]] * len(users)
+            self._check(f"serving_default for {who}", "serving_default", {f.USER_ID.name: users}, remembered)
+        return CheckReport(self._problems, self._latency())
+
+    def _check(self, title: str, signature: str, query: dict[str, list], excluded: list[list[str]]) -> None:
+        answer = self._client.call(signature, query)
+        rows = len(query[f.USER_ID.name])
+        if {len(values) for values in answer.values()} != {rows}:
+            self._problems.append(f"{title}: not one answer for each of {rows} queries")
+            return
+        for ids, scores, seen in zip(answer["item_id"], answer["score"], excluded, strict=True):
+            problem = self._problem(ids, scores, set(seen))
+            if problem:
+                self._problems.append(f"{title}: {problem}")
+                return
+
+    def _problem(self, ids: list[str], scores: list[float], excluded: set[str]) -> str | None:
+        """What is wrong with one list."""
+        items = [item for item in ids if item]
+        if not items and not excluded:
+            return "an empty list"
+        if ids != items + [""] * (len(ids) - len(items)) or len(set(items)) < len(items):
+            return "a list with a gap, or with an item twice"
+        if len(scores) != len(ids) or not all(map(math.isfinite, scores)):
+            return "a score is missing or not finite"
+        if any(a < b for a, b in itertools.pairwise(scores)):
+            return "scores that are not in falling order"
+        if unknown := set(items) - self._items:
+            return f"item {min(unknown)!r} is not in the catalogue"
+        if seen := set(items) & excluded:
+            return f"item {min(seen)!r} was seen, and is recommended"
+        return None
+
+    def _latency(self) -> float:
+        query = _rows(self._known, 1)
+        seconds = []
+        for _ in range(_TIMED_REQUESTS):
+            started = time.perf_counter()
+            self._client.call("recommend", query)
+            seconds.append(time.perf_counter() - started)
+        milliseconds = float(np.median(seconds)) * 1000
+        if milliseconds > self._config.max_milliseconds:
+            self._problems.append(
+                f"a request for one user takes {milliseconds:.0f} ms, more than the {self._config.max_milliseconds:g} "
+                "of infra_validator.max_milliseconds"
+            )
+        return milliseconds
+
+
+def _rows(query: dict[str, list], count: int) -> dict[str, list]:
+    """The first rows, over and over where there are fewer."""
+    return {name: [values[number % len(values)] for number in range(count)] for name, values in query.items()}
+
+
+def _decoded(values: Any) -> Any:
+    if isinstance(values, list):
+        return [_decoded(value) for value in values]
+    return values.decode() if isinstance(values, bytes) else values

@@ -1,0 +1,100 @@
+"""Starts the server on the candidate, asks it, and blesses or refuses it."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from typing import Any
+
+import tensorflow as tf
+from tfx.components.util import model_utils
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils
+from tfx.utils import io_utils, path_utils
+
+from components.evaluator.queries import Queries, raw_bytes
+from components.files import EVAL_SPLIT, INFRA_VALIDATION_FILE, ITEMS_SPLIT
+from components.infra_validator.checks import Checks
+from components.infra_validator.settings import InfraValidation
+from components.infra_validator.warm_up import write_warm_up
+from models import inputs
+from models.features import declared as f
+from serving.client import Client
+from serving.errors import NotStarted, ServingError
+from serving.process import running_server
+
+_LOOKED_AT = 10_000  # Eval examples, to find enough users.
+_REFUSED_BEFORE = "not asked, as the Evaluator refused the model"
+
+
+class Executor(base_executor.BaseExecutor):
+    """Writes `infra_validation.json`, the blessing, and the model with its warm-up requests."""
+
+    def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
+        blessing = artifact_utils.get_single_instance(output_dict["blessing"])
+        report: dict[str, Any] = {"refused_because": []}
+        if not model_utils.is_model_blessed(artifact_utils.get_single_instance(input_dict["model_blessing"])):
+            report["skipped"] = _REFUSED_BEFORE
+        else:
+            config = InfraValidation.model_validate_json(exec_properties["settings"])
+            examples = _examples(artifact_utils.get_split_uri(input_dict["examples"], EVAL_SPLIT), config.users)
+            items = _items(artifact_utils.get_split_uri(input_dict["items"], ITEMS_SPLIT))
+            source = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
+            with tempfile.TemporaryDirectory() as scratch:  # The artifacts may be in an object store.
+                model_dir = os.path.join(scratch, "model")
+                io_utils.copy_dir(source, model_dir)
+                write_warm_up(model_dir, Queries.of(examples[:1]))
+                report |= ask(model_dir, config, examples, items)
+                if not report["refused_because"]:
+                    io_utils.copy_dir(model_dir, path_utils.stamped_model_path(blessing.uri))
+        blessed = not report["refused_because"] and "skipped" not in report
+        io_utils.write_string_file(os.path.join(blessing.uri, INFRA_VALIDATION_FILE), json.dumps(report, indent=2))
+        _bless(blessing, blessed)
+
+
+def _bless(blessing, blessed: bool) -> None:
+    """Marks the model as TFX's own InfraValidator does, so that every pusher understands it."""
+    name = "INFRA_BLESSED" if blessed else "INFRA_NOT_BLESSED"
+    io_utils.write_string_file(os.path.join(blessing.uri, name), "")
+    blessing.set_int_custom_property("blessed", int(blessed))
+    blessing.set_int_custom_property("has_model", int(blessed))
+
+
+def ask(model_dir: str, config: InfraValidation, examples: list[tf.train.Example], items: set[str]) -> dict[str, Any]:
+    """What a server on the model answers: `refused_because`, and `milliseconds` by protocol.
+
+    Raises:
+      NotStarted: no server could be asked, which tells nothing of the model.
+    """
+    try:
+        with running_server({1: model_dir}, config.image, ready_seconds=config.ready_seconds) as ports:
+            reports = {}
+            for protocol, port in (("REST", ports.rest), ("gRPC", ports.grpc)):
+                with Client("127.0.0.1", port, protocol == "gRPC", timeout_seconds=config.ready_seconds) as client:
+                    reports[protocol] = Checks(client, config, examples, items).run()
+    except NotStarted:
+        raise
+    except ServingError as error:
+        return {"refused_because": [str(error)]}
+    return {
+        "refused_because": [
+            f"{protocol}: {problem}" for protocol, report in reports.items() for problem in report.problems
+        ],
+        "milliseconds": {protocol: report.milliseconds for protocol, report in reports.items()},
+    }
+
+
+def _examples(uri: str, count: int) -> list[tf.train.Example]:
+    """The first eval examples, of different users, with a known one first where there is any."""
+    by_user: dict[bytes, tf.train.Example] = {}
+    for example in map(tf.train.Example.FromString, inputs.read_records([os.path.join(uri, "*")], _LOOKED_AT)):
+        by_user.setdefault(raw_bytes(example, f.USER_ID.name)[0], example)
+        if len(by_user) == count:
+            break
+    return sorted(by_user.values(), key=lambda example: not raw_bytes(example, f.HISTORY_ITEM_ID.name))
+
+
+def _items(uri: str) -> set[str]:
+    spec = {f.ITEM_ID.name: tf.io.FixedLenFeature([], tf.string)}
+    return {item.decode() for item in inputs.read_columns([os.path.join(uri, "*")], spec)[f.ITEM_ID.name]}

@@ -1,0 +1,31 @@
+"""TensorFlow Serving's warm-up requests (tensorflow.org/tfx/serving/saved_model_warmup)."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
+from tfx.utils import io_utils, path_utils
+
+from components.evaluator.queries import Queries
+from models.features import declared as f
+
+
+def write_warm_up(model_dir: str, queries: Queries) -> None:
+    """Writes a request for each signature into the model's `assets.extra/`."""
+    items = tf.constant(queries.items)
+    requests = {
+        "serving_default": {f.USER_ID.name: queries.inputs[f.USER_ID.name]},
+        "recommend": queries.inputs,
+        "retrieve": queries.inputs,
+        "rank": queries.inputs | {f.ITEM_ID.name: items[:, tf.newaxis]},
+        "similar": {f.ITEM_ID.name: items},
+    }
+    records = []
+    for signature, tensors in requests.items():
+        log = prediction_log_pb2.PredictionLog()
+        request = log.predict_log.request
+        request.model_spec.name, request.model_spec.signature_name = "recommender", signature
+        for name, tensor in tensors.items():
+            request.inputs[name].CopyFrom(tf.make_tensor_proto(tensor))
+        records.append(log)
+    io_utils.write_tfrecord_file(path_utils.warmup_file_path(model_dir), *records)

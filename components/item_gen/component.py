@@ -1,0 +1,21 @@
+"""The ExampleGen of items."""
+
+from tfx.types import standard_artifacts
+
+from components.artifacts import DataSummary
+from components.base import BeamComponent
+from components.item_gen.executor import Executor
+
+
+class ItemGen(BeamComponent):
+    """Every item that can be recommended, as split `items`.
+
+    Args:
+      summary: InteractionGen's, which names the span: a later one may have come since.
+      data, directory, fingerprint: as InteractionGen's.
+    """
+
+    EXECUTOR = Executor
+    INPUTS = {"summary": DataSummary}
+    OUTPUTS = {"examples": standard_artifacts.Examples}
+    PARAMETERS = {"data": str, "directory": str, "fingerprint": str}

@@ -1,0 +1,47 @@
+"""Reads the items, each once, whether or not anybody had it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import apache_beam as beam
+from tfx.dsl.components.base import base_beam_executor
+from tfx.types import artifact_utils
+
+from components.artifacts import read_summary
+from components.files import ITEMS_SPLIT
+from components.tables import reading, shards, spans
+from components.tables.records import FirstRows, ReadTable, shuffled_examples
+from components.tables.settings import Tables
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Writes the split `items`. Of rows with the same item id, the first counts."""
+
+    def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
+        data = Tables.model_validate_json(exec_properties["data"])
+        span = read_summary(artifact_utils.get_single_uri(input_dict["summary"]))["span"]
+        directory, _ = spans.resolve(exec_properties["directory"], span)
+        table = ReadTable(directory, data.items, lambda values: reading.item(values, data.items))
+        number = shards.count(table.files)
+        writer = shards.Writer(output_dict["examples"], [ITEMS_SPLIT])
+        with self._make_beam_pipeline() as pipeline:
+            read = pipeline | table
+            written = (
+                read.rows
+                | FirstRows()
+                | "Pack" >> shards.PackByKey(number)
+                | "GroupByShard" >> beam.GroupByKey()
+                | "Examples" >> beam.MapTuple(lambda shard, packs: _write(writer, number, shard, packs))
+            )
+            writer.commit(written)
+
+
+def _write(writer: shards.Writer, number: int, shard: int, packs: Iterable[bytes]) -> tuple[str, str]:
+    examples = shuffled_examples(sorted(shards.unpacked(packs)), shard, _values)
+    return writer.write(ITEMS_SPLIT, shards.name(shard, number), examples)
+
+
+def _values(item: tuple[str, str, list[str]]) -> dict[str, Any]:
+    return dict(zip(("item_id", "title", "tags"), item, strict=True))

@@ -1,0 +1,78 @@
+"""Analyzes the train examples by TFT's Beam API, and then transforms all examples, file by file."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import Any
+
+import apache_beam as beam
+import tensorflow_transform as tft
+import tensorflow_transform.beam as tft_beam
+from tensorflow_metadata.proto.v0 import schema_pb2
+from tensorflow_transform.tf_metadata.dataset_metadata import DatasetMetadata
+from tfx.components.schema_gen.executor import DEFAULT_FILE_NAME
+from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
+from tfx.types import artifact_utils
+from tfx.utils import io_utils
+
+from components.files import TRAIN_SPLIT
+from components.tables import shards
+from components.transform.source import OrderedExamples
+from components.transform.transformed import TransformFile
+from models.features.preprocessing import preprocessing_fn
+from models.settings import Transform
+
+_ONE_WORKER = "--direct_num_workers=1"
+_SCRATCH = "unfinished"  # Below the graph, as all workers reach that.
+
+
+class Executor(base_beam_executor.BaseBeamExecutor):
+    """Gives the same output for the same input, and as many files, with the same names."""
+
+    def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
+        settings = Transform.model_validate_json(exec_properties["settings"])
+        schema_path = os.path.join(artifact_utils.get_single_uri(input_dict["schema"]), DEFAULT_FILE_NAME)
+        schema = io_utils.parse_pbtxt_file(schema_path, schema_pb2.Schema())
+        graph = artifact_utils.get_single_uri(output_dict["transform_graph"])
+        workers = self._beam_pipeline_args
+        # Sums and quantiles depend on who adds up what, so one worker analyzes; any number transforms.
+        self._beam_pipeline_args = [*workers, _ONE_WORKER]
+        with self._make_beam_pipeline() as pipeline:
+            analyze(
+                pipeline, artifact_utils.get_split_uri(input_dict["examples"], TRAIN_SPLIT), schema, settings, graph
+            )
+        self._beam_pipeline_args = workers
+        fileio.rmtree(os.path.join(graph, _SCRATCH))
+
+        examples = artifact_utils.get_single_instance(input_dict["examples"])
+        splits = artifact_utils.decode_split_names(examples.split_names)
+        uris = {split: artifact_utils.get_split_uri([examples], split) for split in splits}
+        files = [(split, *file) for split, uri in uris.items() for file in shards.paths(uri).items()]
+        writer = shards.Writer(output_dict["transformed_examples"], splits)
+        with self._make_beam_pipeline() as pipeline:
+            written = pipeline | "Files" >> beam.Create(files) | beam.ParDo(TransformFile(graph, writer))
+            writer.commit(written)
+
+
+def analyze(pipeline: beam.Pipeline, uri: str, schema: schema_pb2.Schema, settings: Transform, graph: str) -> None:
+    """Adds the analysis of a split to a Beam pipeline, which leaves in `graph` what `tft.TFTransformOutput` reads.
+
+    Args:
+      pipeline: Beam's.
+      uri: of the split.
+      schema: of its examples.
+      settings: of the features.
+      graph: the directory.
+    """
+    preprocess = functools.partial(preprocessing_fn, settings=settings)
+    source = OrderedExamples([os.path.join(uri, "*")], schema=schema)
+    specs = source.TensorAdapter().OriginalTypeSpecs()
+    source = source.Project(list(tft.get_analyze_input_columns(preprocess, specs)))
+    with tft_beam.Context(temp_dir=os.path.join(graph, _SCRATCH), use_deep_copy_optimization=True):
+        train = pipeline | "Train" >> source.BeamSource()
+        analyzed = (train, source.TensorAdapterConfig()) | "Analyze" >> tft_beam.AnalyzeDataset(preprocess)
+    raw_metadata = os.path.join(graph, tft.TFTransformOutput.RAW_METADATA_DIR)
+    DatasetMetadata(schema) | "WriteMetadata" >> tft_beam.WriteMetadata(raw_metadata, pipeline)
+    analyzed | "WriteTransformFn" >> tft_beam.WriteTransformFn(graph)

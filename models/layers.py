@@ -1,0 +1,167 @@
+"""Layers that both models use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import tensorflow as tf
+
+from models import inputs
+from models.features import declared as f
+
+NEVER = -1e9  # Logit of what is not there: finite, and of weight zero beside any other.
+
+
+def embedding(buckets: int, dim: int, name: str, initial_stddev: float = 0.05) -> tf.keras.layers.Embedding:
+    """A table that has its variable from the start."""
+    initializer = tf.keras.initializers.RandomNormal(stddev=initial_stddev)
+    table = tf.keras.layers.Embedding(buckets, dim, embeddings_initializer=initializer, name=name)
+    with tf.name_scope(name):
+        table.build(None)
+    return table
+
+
+def mean_of_list(table: tf.keras.layers.Embedding, indices: tf.Tensor) -> tf.Tensor:
+    """Mean embedding of a padded list: [B, L] indices to [B, D]; zeros for an empty list."""
+    present = tf.where(indices >= 0)
+    lists = tf.SparseTensor(present, tf.gather_nd(indices, present), tf.shape(indices, tf.int64))
+    return tf.nn.safe_embedding_lookup_sparse(table.embeddings, lists, combiner="mean")
+
+
+def hide(indices: tf.Tensor, oov_index: int, probability: float) -> tf.Tensor:
+    """Replaces some of [B] indices, at random, by the out-of-vocabulary one, so that its embedding is trained."""
+    hidden = tf.random.uniform(tf.shape(indices)) < probability
+    return tf.where(hidden, tf.cast(oov_index, indices.dtype), indices)
+
+
+class CandidateEmbedding(tf.keras.layers.Layer):
+    """Sum of the embeddings of an item's id and features: [B] and [B, L] indices to [B, D]."""
+
+    def __init__(self, buckets: dict[str, int], oov_index: int, dim: int, item_dropout: float):
+        super().__init__(name="candidate_embedding")
+        self._id = embedding(buckets[f.ITEM_ID.name], dim, f.ITEM_ID.name)
+        self._lists = {name: embedding(buckets[name], dim, name) for name in (f.TITLE.name, f.TAGS.name)}
+        self._oov_index = oov_index
+        self._item_dropout = item_dropout
+
+    def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
+        item = features[f.ITEM_ID.name]
+        if training:
+            item = hide(item, self._oov_index, self._item_dropout)
+        lists = [mean_of_list(table, features[name]) for name, table in self._lists.items()]
+        return tf.add_n([self._id(item), *lists])
+
+
+class MomentEmbedding(tf.keras.layers.Layer):
+    """Sum of embeddings of a moment at several resolutions: [B] time buckets to [B, D].
+
+    A fine bucket tells one sitting from another, and has seen few rows; a coarse one has seen enough to know what the
+    time itself says, as which items were out.
+
+    Args:
+      buckets: number of time buckets.
+      dim: D.
+      merged: for each resolution, how many neighbouring buckets share an embedding.
+    """
+
+    def __init__(self, buckets: int, dim: int, merged: Sequence[int]):
+        super().__init__(name="moment_embedding")
+        self._merged = tuple(merged)
+        self._tables = [embedding(-(-buckets // width), dim, f"moment_{width}") for width in self._merged]
+
+    def call(self, moments: tf.Tensor) -> tf.Tensor:
+        return tf.add_n([table(moments // width) for table, width in zip(self._tables, self._merged, strict=True)])
+
+
+class HistoryEmbedding(tf.keras.layers.Layer):
+    """A history as a mix of weighted sums of its items' embeddings: [B, H] to [B, D].
+
+    One sum for each decay time tau, in which an entry that lies t seconds from the query weighs exp(-t / tau), and one
+    in which all weigh the same. Each is divided by the square root of one plus its total weight, so that long histories
+    speak louder without drowning the rest. The mix is learnt for each dimension. An entry whose time is unknown counts
+    in the last sum only.
+    """
+
+    def __init__(self, buckets: int, dim: int, decay_seconds: Sequence[float], dropout: float):
+        super().__init__(name="history_embedding")
+        self._items = embedding(buckets, dim, "history_item")
+        self._decay_seconds = tuple(decay_seconds)
+        self._dropout = dropout
+        sums = len(self._decay_seconds) + 1
+        self._mix = self.add_weight("mix", [sums, dim], initializer=tf.keras.initializers.Constant(1 / sums))
+
+    def call(self, items: tf.Tensor, gaps: tf.Tensor, training: bool = False) -> tf.Tensor:
+        present = tf.cast(items >= 0, tf.float32)
+        if training:
+            present *= tf.cast(tf.random.uniform(tf.shape(present)) >= self._dropout, tf.float32)
+        timed = present * tf.cast(gaps >= 0, tf.float32)
+        seconds = tf.math.expm1(tf.maximum(gaps, 0.0))
+        weights = tf.stack([timed * tf.exp(-seconds / tau) for tau in self._decay_seconds] + [present], axis=1)
+        total = tf.matmul(weights, self._items(tf.maximum(items, 0)))
+        scaled = total / tf.sqrt(1.0 + tf.reduce_sum(weights, axis=2, keepdims=True))
+        return tf.reduce_sum(scaled * self._mix, axis=1)
+
+
+class TargetAttention(tf.keras.layers.Layer):
+    """What in a history speaks for each candidate: [B, H] history and [B, M, D] candidates to [B, M, D].
+
+    An entry's weight is the softmax, over the history, of its inner product with the candidate plus a learnt mix of
+    exp(-t / tau) of its distance in time (as in DIN; Zhou et al., KDD 2018). One more entry, of weight exp(0) and value
+    zero, stands for "none of them", so that an empty history gives zeros.
+    """
+
+    def __init__(self, buckets: int, dim: int, decay_seconds: Sequence[float], dropout: float):
+        super().__init__(name="target_attention")
+        self._items = embedding(buckets, dim, "attended_item")
+        self._decay_seconds = tuple(decay_seconds)
+        self._dropout = dropout
+        self._time_mix = self.add_weight("time_mix", [len(self._decay_seconds)], initializer="ones")
+
+    def call(self, items: tf.Tensor, gaps: tf.Tensor, candidates: tf.Tensor, training: bool = False) -> tf.Tensor:
+        present = items >= 0
+        if training:
+            present &= tf.random.uniform(tf.shape(items)) >= self._dropout
+        seconds = tf.math.expm1(tf.maximum(gaps, 0.0))
+        decays = tf.stack([tf.exp(-seconds / tau) for tau in self._decay_seconds], axis=2)
+        recency = tf.where(gaps >= 0, tf.tensordot(decays, self._time_mix, 1), 0.0)  # One product; matvec makes B * H.
+        entries = self._items(tf.maximum(items, 0))
+        agreement = tf.matmul(candidates, entries, transpose_b=True)
+        agreement += tf.where(present, recency, NEVER)[:, tf.newaxis]
+        weights = tf.nn.softmax(tf.pad(agreement, [[0, 0], [0, 0], [0, 1]]))  # The last is that of "none of them".
+        # By tf.slice, as the gradient of weights[:, :, :-1] takes as long as both products.
+        return tf.matmul(tf.slice(weights, [0, 0, 0], tf.shape(agreement)), entries)
+
+
+class UserEmbedding(tf.keras.layers.Layer):
+    """Sum of the embeddings of a user's id, where known, and of the features that the data has: to [B, D]."""
+
+    def __init__(self, unknown: Mapping[str, int | float], buckets: dict[str, int], dim: int, user_dropout: float):
+        super().__init__(name="user_embedding")
+        self._tables = {name: embedding(buckets[name], dim, name) for name in unknown if name in buckets}
+        self._numbers = [name for name in unknown if name not in buckets]
+        self._project = tf.keras.layers.Dense(dim, use_bias=False, name="numbers")
+        if self._numbers:
+            self._project.build([None, len(self._numbers)])
+        self._oov_index = unknown[f.USER_ID.name]
+        self._user_dropout = user_dropout
+
+    def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
+        parts = []
+        for name, table in self._tables.items():
+            indices = features[name]
+            if training and name == f.USER_ID.name:
+                indices = hide(indices, self._oov_index, self._user_dropout)
+            parts.append(table(indices))
+        if self._numbers:
+            parts.append(self._project(tf.stack([features[name] for name in self._numbers], axis=1)))
+        return tf.add_n(parts)
+
+
+def hidden_layers(width: int, sizes: Sequence[int], output: int, name: str) -> tf.keras.Sequential:
+    """ReLU layers of these sizes on `width` inputs, and a linear one to `output`; the identity when there are none."""
+    layers = [tf.keras.layers.Dense(size, activation="relu") for size in sizes]
+    if sizes:
+        layers.append(tf.keras.layers.Dense(output))
+    model = tf.keras.Sequential(layers or [tf.keras.layers.Activation("linear")], name=name)
+    model.build([None, width])
+    return model

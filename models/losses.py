@@ -1,0 +1,51 @@
+"""The softmax over sampled candidates, and the samples that the replicas of a tf.distribute strategy share."""
+
+from __future__ import annotations
+
+import tensorflow as tf
+
+from models.layers import NEVER
+from models.settings import Retrieval
+
+
+def sampled_softmax(
+    queries: tf.Tensor, candidates: tf.Tensor, ids: tf.Tensor, probability: tf.Tensor | None, config: Retrieval
+) -> tf.Tensor:
+    """Cross-entropy of each query's own candidate among the sampled ones.
+
+    Args:
+      queries: [B, D].
+      candidates: [C, D]; row b is query b's own, and all rows but that are its negatives.
+      ids: [C] item indices.
+      probability: [C] of a candidate to be sampled, whose log is taken from the logits; None: no correction.
+      config: temperature, hard negatives, and whether other rows of the query's own item are left out.
+
+    Returns:
+      [B] losses.
+    """
+    logits = tf.matmul(queries, candidates, transpose_b=True) / config.temperature
+    if probability is not None:
+        logits -= tf.math.log(probability)
+    rows = tf.range(tf.shape(queries)[0])
+    if config.remove_accidental_hits:
+        hits = ids == tf.gather(ids, rows)[:, tf.newaxis]
+        logits = tf.where(tf.linalg.set_diag(hits, tf.zeros_like(rows, tf.bool)), NEVER, logits)
+    if config.hard_negatives is None:
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(rows, logits)
+    own = tf.linalg.diag_part(logits)
+    others = tf.linalg.set_diag(logits, tf.fill(tf.shape(rows), NEVER))
+    hardest = tf.math.top_k(others, tf.minimum(config.hard_negatives, tf.shape(ids)[0] - 1)).values
+    logits = tf.concat([own[:, tf.newaxis], hardest], axis=1)
+    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.zeros_like(rows), logits)
+
+
+def of_all_replicas(values: tf.Tensor) -> tf.Tensor:
+    """[B, …] rows of this replica to [R B, …] of all R, its own first, then those of the next; differentiable."""
+    replica = tf.distribute.get_replica_context()
+    replicas, number = replica.num_replicas_in_sync, replica.replica_id_in_sync_group
+    if replicas == 1:
+        return values
+    rows, more = tf.shape(values)[0], [[0, 0]] * (values.shape.rank - 1)
+    # A sum of disjoint rows, as all_gather fails where each of several workers has one replica (TensorFlow 2.16).
+    alone = tf.pad(values, [[number * rows, (replicas - 1 - number) * rows], *more])
+    return tf.roll(replica.all_reduce(tf.distribute.ReduceOp.SUM, alone), -number * rows, axis=0)

@@ -1,0 +1,162 @@
+"""What the two trainers share: devices, rows, progress, logs."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Collection
+from operator import itemgetter
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_recommenders as tfrs
+import tensorflow_transform as tft
+
+from models import inputs
+from models.errors import UserError
+from models.features import declared as f
+from models.files import VALIDATION_FILE
+from models.optimizer import RowwiseAdamW
+from models.settings import Training
+
+# Weights that must not decay to zero.
+_UNDECAYED = ["rating_bias", "preference_bias", "preference_scale", "mix"]
+
+progress = logging.getLogger("recommender.progress")
+
+
+class TrainingRows(NamedTuple):
+    """What the training rows are like."""
+
+    rows: int
+    item_counts: np.ndarray  # int64 [buckets]: rows of each item index.
+    rating_range: tuple[float, float]
+    mean_rating: float
+    mean_preference: float
+
+
+def strategy(config: Training) -> tf.distribute.Strategy:
+    """What the configured strategy trains on; to be called before anything else of TensorFlow runs."""
+    if config.strategy == "multi_worker":
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if config.strategy == "mirrored":
+        devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return tf.distribute.get_strategy()
+
+
+def kept_by_chief(directory: str) -> str:
+    """The directory, for the chief; one to throw away for others, as all have to take part in saving."""
+    resolver = tf.distribute.get_strategy().cluster_resolver
+    return directory if not resolver or is_chief(resolver) else tempfile.mkdtemp()
+
+
+def is_chief(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> bool:
+    """Whether this process is the cluster's chief, or its first worker where there is none, or on its own."""
+    jobs = resolver.cluster_spec().jobs
+    return not jobs or (resolver.task_type, resolver.task_id) == ("chief" if "chief" in jobs else "worker", 0)
+
+
+def training_rows(files: Collection[str], transform: tft.TFTransformOutput) -> TrainingRows:
+    """Summarises the training examples in one pass."""
+    names = (f.ITEM_ID.name, f.RATING.name, f.PREFERENCE)
+    spec = {name: transform.transformed_feature_spec()[name] for name in names}
+    counts = np.zeros(inputs.bucket_counts(transform)[f.ITEM_ID.name], np.int64)
+    totals, low, high = np.zeros(2), np.inf, -np.inf
+    for items, ratings, preferences in map(itemgetter(*names), inputs.column_batches(files, spec)):
+        counts += np.bincount(items, minlength=len(counts))
+        totals += [ratings.sum(dtype=float), preferences.sum(dtype=float)]
+        low, high = min(low, float(ratings.min())), max(high, float(ratings.max()))
+    rows = int(counts.sum())
+    return TrainingRows(rows, counts, (low, high), *(totals / rows).tolist())
+
+
+def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: int, log_dir: str) -> dict[str, Any]:
+    """Trains for the configured epochs, with a learning rate that falls along a cosine to zero.
+
+    Returns:
+      `train_seconds`, and of the epochs the `losses` and `epoch_seconds`, the first with the tracing.
+
+    Raises:
+      UserError: the batches cannot be divided among the replicas, or the loss is no longer finite.
+    """
+    started = time.monotonic()
+    batch_size, replicas = fitting_batch_size(config, rows), model.distribute_strategy.num_replicas_in_sync
+    if batch_size % replicas:
+        raise UserError(f"batch_size: {batch_size} rows cannot be divided among {replicas} replicas")
+    steps = rows // batch_size * config.epochs
+    if not steps:
+        return {"train_seconds": 0.0, "losses": [], "epoch_seconds": []}
+    schedule = tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
+    with model.distribute_strategy.scope():
+        optimizer = RowwiseAdamW(schedule, config.weight_decay, _UNDECAYED)
+        optimizer.build(model.trainable_variables)  # Variables that a step creates make TensorFlow trace it twice.
+        model.compile(optimizer)
+    shown = _Progress(config.epochs)
+    callbacks = [tf.keras.callbacks.TensorBoard(log_dir), shown]
+    history = model.fit(train, epochs=config.epochs, verbose=0, callbacks=callbacks).history
+    return {
+        "train_seconds": time.monotonic() - started,
+        "losses": [float(loss) for loss in history["loss"]],
+        "epoch_seconds": shown.seconds,
+    }
+
+
+class TrainedModel(tfrs.Model):
+    """A TFRS model whose `compute_loss` is the mean over the rows of a replica.
+
+    The step is traced as it stands: there are no data-dependent branches for AutoGraph to convert, and converting takes
+    longer than an epoch.
+    """
+
+    @tf.autograph.experimental.do_not_convert
+    def train_step(self, batch: inputs.Batch) -> dict[str, tf.Tensor]:
+        replica = tf.distribute.get_replica_context()
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(batch, training=True)
+            own_loss = loss / replica.num_replicas_in_sync  # The optimizer adds up the replicas' gradients.
+        variables = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(own_loss, variables), variables, strict=True))
+        return {"loss": replica.all_reduce(tf.distribute.ReduceOp.MEAN, loss)}
+
+    @property
+    def distribute_reduction_method(self) -> str:
+        """Of what the replicas' steps return: the loss is that of all of them already."""
+        return "first"
+
+
+def write_validation(values: dict[str, Any], model_run_dir: str) -> None:
+    """Keeps what a trainer measured beside its logs."""
+    with tf.io.gfile.GFile(os.path.join(model_run_dir, VALIDATION_FILE), "w") as file:
+        file.write(json.dumps(values, indent=2))
+
+
+def fitting_batch_size(config: Training, rows: int) -> int:
+    """The configured batch size, or all rows where there are fewer."""
+    return min(config.batch_size, rows)
+
+
+class _Progress(tf.keras.callbacks.Callback):
+    """Reports every epoch.
+
+    Attributes:
+      seconds: of each epoch so far.
+    """
+
+    def __init__(self, epochs: int):
+        super().__init__()
+        self.seconds: list[float] = []
+        self._epochs = epochs
+
+    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+        self._started = time.monotonic()
+
+    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+        self.seconds.append(time.monotonic() - self._started)
+        progress.info("epoch %d of %d: loss %.4f", epoch + 1, self._epochs, logs["loss"])
+        if not np.isfinite(logs["loss"]):
+            raise UserError(f"the loss is {logs['loss']} after epoch {epoch + 1}: lower learning_rate or weight_decay")

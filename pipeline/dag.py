@@ -1,0 +1,200 @@
+"""The DAG. It does not know what orchestrates it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import tensorflow_data_validation as tfdv
+from google.protobuf import text_format
+from tfx.components import StatisticsGen
+from tfx.orchestration import metadata, pipeline
+
+from components.atomic_pusher.component import AtomicPusher
+from components.base import IntParameter, Parameter
+from components.curated_schema.component import CuratedSchema
+from components.evaluator.component import RecommenderEvaluator
+from components.evaluator.verdict import check_thresholds
+from components.infra_validator.component import ServedModelValidator
+from components.interaction_gen.component import InteractionGen
+from components.item_gen.component import ItemGen
+from components.live_model.component import LiveModel
+from components.recommender_builder.component import RecommenderBuilder
+from components.recommender_trainer.component import RecommenderTrainer
+from components.strict_example_validator.component import StrictExampleValidator
+from components.transform.component import Transform
+from models.features.declared import Kind, available
+from models.features.schema import build_schema
+from pipeline.config import Config
+from pipeline.fingerprints import code_fingerprint
+from pipeline.steps import Step
+
+
+class Parameters(NamedTuple):
+    """What differs from run to run: values, or TFX's RuntimeParameters where the orchestrator fills them in."""
+
+    data: Parameter  # The tables' directory; `{span}` in it stands for the span.
+    span: Parameter
+    push_destination: Parameter  # Directory of the served versions.
+    rejected_rows: Parameter  # Directory of the lists of rows that are left out; "" keeps them with the artifacts.
+    retrieval_epochs: IntParameter
+    ranking_epochs: IntParameter
+    thresholds: Parameter  # JSON mapping, merged over `evaluation.thresholds`.
+
+
+def create_pipeline(
+    *,
+    config: Config,
+    parameters: Parameters,
+    data_fingerprint: str,
+    user_fields: Collection[str],
+    origin: str,
+    live_as_of: str,
+    lost_versions: str,
+    pipeline_name: str,
+    pipeline_root: str,
+    beam_pipeline_args: Collection[str],
+    metadata_connection_config: metadata.ConnectionConfigType | None = None,
+    enable_cache: bool = True,
+) -> pipeline.Pipeline:
+    """Raw interactions to a pushed recommender.
+
+    Args:
+      config: the run's configuration.
+      parameters: what differs from run to run.
+      data_fingerprint: digest of the source files; "" where they are not known yet.
+      user_fields: the optional features of users that the data has.
+      origin: `fingerprints.model_origin`; "" where the data is not known yet.
+      live_as_of: as LiveModel's `as_of`.
+      lost_versions: as the Pusher's; "" where nothing is kept of earlier runs' pushes.
+      pipeline_name: TFX's name of the pipeline.
+      pipeline_root: where artifacts are kept.
+      beam_pipeline_args: for every component that runs on Beam.
+      metadata_connection_config: MLMD's database; None where the orchestrator has its own.
+      enable_cache: reuse the outputs of components whose inputs, parameters and code are the same.
+
+    Raises:
+      UserError: a threshold on a figure that does not exist.
+    """
+    check_thresholds(config.evaluation)
+    tables = config.data.layout().model_dump_json()
+
+    def source(component: type) -> str:
+        return f"{data_fingerprint}-{code_fingerprint(component.__module__)}".removeprefix("-")
+
+    interactions = InteractionGen(
+        data=tables,
+        directory=parameters.data,
+        span=parameters.span,
+        split=config.split.model_dump_json(),
+        fingerprint=source(InteractionGen),
+        rejected_rows_dir=parameters.rejected_rows,
+    ).with_id(Step.INTERACTION_GEN)
+    items = ItemGen(
+        summary=interactions.outputs["summary"],
+        data=tables,
+        directory=parameters.data,
+        fingerprint=source(ItemGen),
+    ).with_id(Step.ITEM_GEN)
+    features = available(user_fields)
+    # Without the histories' items, which are those of other rows: they would take as long as all the rest.
+    looked_at = [feature.name for feature in features if feature.kind is not Kind.HISTORY_IDS]
+    statistics = StatisticsGen(
+        examples=interactions.outputs["examples"], stats_options=tfdv.StatsOptions(feature_allowlist=looked_at)
+    ).with_id(Step.STATISTICS_GEN)
+    schema_text = text_format.MessageToString(build_schema(features))
+    schema = CuratedSchema(text=schema_text).with_id(Step.SCHEMA_GEN)
+    validator = StrictExampleValidator(
+        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+    ).with_id(Step.EXAMPLE_VALIDATOR)
+    transform = Transform(
+        examples=interactions.outputs["examples"],
+        schema=schema.outputs["schema"],
+        settings=config.transform.model_dump_json(),
+        fingerprint=code_fingerprint(Transform.__module__),
+    ).with_id(Step.TRANSFORM)
+
+    def trainer(step: Step, module: str, settings: str, epochs: IntParameter) -> RecommenderTrainer:
+        code = code_fingerprint(RecommenderTrainer.__module__, module)
+        component = RecommenderTrainer(
+            run_fn=f"{module}.run_fn",
+            examples=transform.outputs["transformed_examples"],
+            transform_graph=transform.outputs["transform_graph"],
+            items=items.outputs["examples"],
+            custom_config={"model": settings, "code": code},
+            epochs=epochs,
+        ).with_id(step)
+        component.add_upstream_node(validator)  # Anomalies stop the training.
+        return component
+
+    retrieval = trainer(
+        Step.RETRIEVAL_TRAINER, "models.retrieval", config.retrieval.model_dump_json(), parameters.retrieval_epochs
+    )
+    ranking = trainer(
+        Step.RANKING_TRAINER, "models.ranking", config.ranking.model_dump_json(), parameters.ranking_epochs
+    )
+    builder = RecommenderBuilder(
+        examples=interactions.outputs["examples"],
+        transformed_examples=transform.outputs["transformed_examples"],
+        items=items.outputs["examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        retrieval_model=retrieval.outputs["model"],
+        ranking_model=ranking.outputs["model"],
+        index=config.index.model_dump_json(),
+        history_length=config.split.history_length,
+        origin=origin,
+    ).with_id(Step.RECOMMENDER_BUILDER)
+    live = LiveModel(push_destination=parameters.push_destination, origin=origin, as_of=live_as_of).with_id(
+        Step.LIVE_MODEL
+    )
+    evaluator = RecommenderEvaluator(
+        examples=interactions.outputs["examples"],
+        transformed_examples=transform.outputs["transformed_examples"],
+        transform_graph=transform.outputs["transform_graph"],
+        items=items.outputs["examples"],
+        model=builder.outputs["model"],
+        live_model=live.outputs["model"],
+        retrieval_model=retrieval.outputs["model"],
+        ranking_model=ranking.outputs["model"],
+        retrieval_run=retrieval.outputs["model_run"],
+        limits=config.evaluation.model_dump_json(),
+        threshold_changes=parameters.thresholds,
+        preference_threshold=config.transform.preference_threshold,
+        fingerprint=code_fingerprint(RecommenderEvaluator.__module__),
+    ).with_id(Step.EVALUATOR)
+    infra_validator = ServedModelValidator(
+        model=builder.outputs["model"],
+        model_blessing=evaluator.outputs["blessing"],
+        examples=interactions.outputs["examples"],
+        items=items.outputs["examples"],
+        settings=config.infra_validator.model_dump_json(),
+        fingerprint=code_fingerprint(ServedModelValidator.__module__, "serving.cli"),
+    ).with_id(Step.INFRA_VALIDATOR)
+    pusher = AtomicPusher(
+        model_blessing=evaluator.outputs["blessing"],
+        infra_blessing=infra_validator.outputs["blessing"],
+        push_destination=parameters.push_destination,
+        lost_versions=lost_versions,
+    ).with_id(Step.PUSHER)
+    return pipeline.Pipeline(
+        pipeline_name=pipeline_name,
+        pipeline_root=pipeline_root,
+        components=[
+            interactions,
+            items,
+            statistics,
+            schema,
+            validator,
+            transform,
+            retrieval,
+            ranking,
+            builder,
+            live,
+            evaluator,
+            infra_validator,
+            pusher,
+        ],
+        enable_cache=enable_cache,
+        beam_pipeline_args=list(beam_pipeline_args),
+        metadata_connection_config=metadata_connection_config,
+    )

@@ -1,0 +1,69 @@
+"""What is looked at before anything starts: whether the data can work, and whether it has changed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+from components import storage
+from components.tables import reading
+from models.errors import UserError
+from models.features.declared import USER_ID
+from pipeline.config import Config
+
+
+def check(config: Config) -> None:
+    """Fails early, before any component runs, on data that cannot work.
+
+    Raises:
+      UserError: a missing or empty file, a header without a mapped column, no readable row, or interactions of a single
+        user or item.
+    """
+    data = config.data
+    for name, table in data.by_name().items():
+        files = reading.table_files(data.directory, table)
+        if not files and not table.optional:
+            raise UserError(f"{os.path.join(data.directory, table.file)}: no such file (the {name} table)")
+        for file in files:
+            if storage.size(file) == 0:
+                raise UserError(f"{file} is empty: it has to hold the {name} table")
+            if next(reading.read_rows(file, table), None) is None:
+                raise UserError(f"{file} has a header and no rows: it has to hold the {name} table")
+    users, items, reasons = set(), set(), []
+    for file in reading.table_files(data.directory, data.interactions):
+        for row in reading.read_rows(file, data.interactions):
+            try:
+                if row.error:
+                    raise ValueError(row.error)
+                user, item, _, _ = reading.interaction(row.values)
+            except ValueError as error:
+                if len(reasons) < reading.SHOWN_REASONS:
+                    reasons.append(f"line {row.line}: {error}")
+                continue
+            users.add(user)
+            items.add(item)
+            if len(users) > 1 and len(items) > 1:
+                return
+    path = os.path.join(data.directory, data.interactions.file)
+    if not users:
+        raise UserError(f"{path}: none of its rows can be read ({'; '.join(reasons)})")
+    short = "user" if len(users) == 1 else "item"
+    raise UserError(f"{path} has interactions of one {short} only: a recommender needs at least two")
+
+
+def user_fields(config: Config) -> list[str]:
+    """The optional user features that the data has."""
+    users = config.data.users
+    if users is None or not reading.table_files(config.data.directory, users):
+        return []
+    return [name for name in users.columns if name != USER_ID.name]
+
+
+def fingerprint(config: Config) -> str:
+    """A digest of every source file's content: what makes a run's cached components stale."""
+    digest = hashlib.sha256()
+    for name, table in config.data.by_name().items():
+        for path in reading.table_files(config.data.directory, table):
+            digest.update(f"{name}:{os.path.basename(path)}:{storage.size(path)}".encode())
+            storage.feed(digest, path)
+    return digest.hexdigest()[:16]

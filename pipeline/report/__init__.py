@@ -1,0 +1,1 @@
+"""What came out of a run: report.json, the console's summary, and a page."""

@@ -1,0 +1,51 @@
+"""report.json, from what the components have left."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from components.files import EVALUATION_FILE, INFRA_VALIDATION_FILE
+from models.files import VALIDATION_FILE
+from pipeline.config import Config
+from pipeline.outputs import Outputs
+from pipeline.steps import TRAINERS, Step
+
+_COUNTS = ("interactions", "users", "items", "rejected_rows")
+
+
+def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str, Any]:
+    """What a run came to.
+
+    Args:
+      config: the run's configuration.
+      outputs: the run's.
+      serving_dir: where models are pushed to.
+    """
+    from components.artifacts import read_summary
+    from pipeline.report.data_summary import summarise
+
+    summary = read_summary(outputs.artifact(Step.INTERACTION_GEN, "summary").uri)
+    evaluation = outputs.json(Step.EVALUATOR, "evaluation", EVALUATION_FILE)
+    served = outputs.json(Step.INFRA_VALIDATOR, "blessing", INFRA_VALIDATION_FILE)
+    reasons = [*evaluation["not_blessed_because"], *(f"served: {reason}" for reason in served["refused_because"])]
+    pushed = outputs.artifact(Step.PUSHER, "pushed_model").get_string_custom_property("pushed_version")
+    trained = {step: outputs.json(step, "model_run", VALIDATION_FILE) for step in TRAINERS}
+    return {
+        "dataset": {
+            "name": config.name,
+            **{name: summary[name] for name in _COUNTS},
+            "generated": config.data.generated is not None,
+        },
+        "split": config.split.kind,
+        "metrics": evaluation["metrics"] | {"serving": {"milliseconds": served.get("milliseconds")}},
+        "training": {step.removeprefix("Trainer."): validation["losses"] for step, validation in trained.items()},
+        "data": summarise(
+            outputs.artifact(Step.STATISTICS_GEN, "statistics").uri,
+            outputs.artifact(Step.EXAMPLE_VALIDATOR, "anomalies").uri,
+        ),
+        "samples": evaluation["samples"],
+        "blessed": not reasons,
+        "not_blessed_because": reasons,
+        "pushed_version": None if reasons else pushed,
+        "serving_model_dir": serving_dir,
+    }

@@ -1,0 +1,88 @@
+"""report.json on the disk, and the summary that the console shows."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from models.errors import UserError
+
+REPORT_FILE = "report.json"
+
+# What the console shows: section and figure.
+_SUMMARY = [
+    ("retrieval", "filtered_top_100_categorical_accuracy"),
+    ("retrieval", "filtered_ndcg_at_10"),
+    ("retrieval", "top_100_categorical_accuracy"),
+    ("ranking", "rmse"),
+    ("ranking", "auc"),
+    ("two_stage", "ndcg_at_10_before"),
+    ("two_stage", "ndcg_at_10_after"),
+    ("index", "recall_at_100"),
+]
+TITLES = {
+    "filtered_top_100_categorical_accuracy": "filtered top-100 accuracy",
+    "filtered_ndcg_at_10": "filtered nDCG@10",
+    "top_100_categorical_accuracy": "unfiltered top-100 accuracy",
+    "rmse": "rating RMSE",
+    "auc": "AUC of liked",
+    "ndcg_at_10_before": "nDCG@10 of liked items, retrieval alone",
+    "ndcg_at_10_after": "nDCG@10 of liked items, after ranking",
+    "recall_at_100": "index recall@100",
+}
+
+
+def write_report(report: dict[str, Any], output: str) -> None:
+    """Writes report.json, whole or not at all."""
+    path = Path(output) / REPORT_FILE
+    scratch = path.with_suffix(".tmp")
+    scratch.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    os.replace(scratch, path)
+
+
+def read_report(output: str) -> dict[str, Any]:
+    """Reads report.json. Raises UserError if there is none."""
+    path = Path(output) / REPORT_FILE
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no report. `recommender run --output {output}` writes one") from None
+
+
+def print_summary(report: dict[str, Any], console: Console) -> None:
+    """Shows what a run came to."""
+    data, metrics = report["dataset"], report["metrics"]
+    generated = " (generated, not real)" if data.get("generated") else ""
+    console.print(
+        f"\n[bold]{data['name']}{generated}[/bold]: {data['interactions']:,} interactions of {data['users']:,} users "
+        f"with {data['items']:,} items; {data['rejected_rows']:,} rows rejected; split {report['split']}"
+    )
+    references = list(metrics["baselines"])
+    table = Table("figure", "this model", *references, title="Evaluation", title_justify="left")
+    for section, name in _SUMMARY:
+        others = (_number(metrics["baselines"][reference].get(name)) for reference in references)
+        table.add_row(TITLES.get(name, name), _number(metrics[section][name]), *others)
+    console.print(table)
+    table = Table("component", "seconds", title="Time", title_justify="left")
+    for name, seconds in report["seconds"]["components"].items():
+        table.add_row(name, f"{seconds:.1f}")
+    table.add_row("total", f"{report['seconds']['total']:.1f}", style="bold")
+    console.print(table)
+    if report["blessed"]:
+        console.print(
+            f"[green]Blessed[/green], version {report['pushed_version']} in {report['serving_model_dir']}",
+            soft_wrap=True,
+        )
+    else:
+        console.print("[red]Not blessed, not pushed:[/red]")
+        for reason in report["not_blessed_because"]:
+            console.print(f"  - {reason}", soft_wrap=True)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"

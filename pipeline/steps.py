@@ -1,0 +1,45 @@
+"""The steps of the pipeline by name, and what an orchestrator has to know of each."""
+
+from __future__ import annotations
+
+import enum
+
+
+class Step(str, enum.Enum):
+    """A component's id in the DAG."""
+
+    INTERACTION_GEN = "InteractionGen"
+    ITEM_GEN = "ItemGen"
+    STATISTICS_GEN = "StatisticsGen"
+    SCHEMA_GEN = "ImportSchemaGen"
+    EXAMPLE_VALIDATOR = "ExampleValidator"
+    TRANSFORM = "Transform"
+    RETRIEVAL_TRAINER = "Trainer.retrieval"
+    RANKING_TRAINER = "Trainer.ranking"
+    RECOMMENDER_BUILDER = "RecommenderBuilder"
+    LIVE_MODEL = "LiveModel"
+    EVALUATOR = "Evaluator"
+    INFRA_VALIDATOR = "InfraValidator"
+    PUSHER = "Pusher"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+TRAINERS = (Step.RETRIEVAL_TRAINER, Step.RANKING_TRAINER)
+ON_BEAM = (Step.INTERACTION_GEN, Step.ITEM_GEN, Step.STATISTICS_GEN, Step.TRANSFORM, Step.EVALUATOR)
+# Those on Beam where several workers write the same as one, or nothing that is trained on. StatisticsGen would be one,
+# too, but has time enough beside Transform, which waits for a processor then.
+PARALLEL = (Step.INTERACTION_GEN, Step.ITEM_GEN, Step.TRANSFORM, Step.EVALUATOR)
+# They look at the world outside the pipeline, which no cache can see.
+NEVER_CACHED = (Step.INTERACTION_GEN, Step.ITEM_GEN, Step.LIVE_MODEL, Step.PUSHER)
+# They want more of a node than the others.
+LARGE = (
+    Step.INTERACTION_GEN,
+    Step.STATISTICS_GEN,
+    Step.TRANSFORM,
+    *TRAINERS,
+    Step.RECOMMENDER_BUILDER,
+    Step.EVALUATOR,
+    Step.INFRA_VALIDATOR,
+)

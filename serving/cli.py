@@ -1,0 +1,116 @@
+"""The commands `serve` and `predict`. What takes long to import is imported inside the command that needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from serving.errors import ServingError
+
+
+def _tf_flag(name: str, **kwargs: Any) -> Callable:
+    """A yes-or-no option as TensorFlow's commands have them: `--name`, `--name=true` or `--name=false`."""
+    return click.option(name, is_flag=False, flag_value=True, type=bool, show_default=True, metavar="BOOL", **kwargs)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+def cli() -> None:
+    """Serve a pushed model, and ask it."""
+
+
+@cli.command()
+@click.option(
+    "--model-dir",
+    "--model_base_path",
+    "model_base_path",
+    metavar="DIR",
+    default="runs/demo/serving_models/recommender",
+    show_default=True,
+    help="Directory of numbered versions; the newest is served, also when it comes later.",
+)
+@click.option("--model-name", "--model_name", default="recommender", show_default=True, help="Name in requests.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8500, show_default=True, help="gRPC port; 0 takes a free one.")
+@click.option(
+    "--rest-port", "--rest_api_port", "rest_api_port", default=8501, show_default=True, help="REST port; 0: a free one."
+)
+@click.option("--grpc_socket_path", metavar="FILE", help="A Unix socket to answer gRPC on as well.")
+@click.option("--model_config_file", metavar="FILE", help="Models, policies and labels; instead of --model-dir.")
+@click.option(
+    "--model_config_file_poll_wait_seconds",
+    default=0.0,
+    show_default=True,
+    help="Read that file again after so long; 0: never.",
+)
+@click.option(
+    "--file_system_poll_wait_seconds",
+    type=click.FloatRange(min=0.01),
+    default=1.0,
+    show_default=True,
+    help="Look for new versions after so long.",
+)
+@_tf_flag("--enable_batching", default=True, help="Join the requests of concurrent clients.")
+@click.option("--batching_parameters_file", metavar="FILE", help="How: TensorFlow Serving's BatchingParameters.")
+@click.option("--monitoring_config_file", metavar="FILE", help="TensorFlow Serving's MonitoringConfig.")
+@click.option("--rest_api_timeout_in_ms", default=30_000, show_default=True, help="For a whole REST request.")
+@click.option("--grpc_channel_arguments", metavar="KEY=VALUE,…", default="", help="For the gRPC server.")
+def serve(**options: Any) -> None:
+    """Serve a model over TensorFlow Serving's REST and gRPC protocol, until interrupted.
+
+    Options with underscores are those of `tensorflow_model_server`, and mean the same. Metrics for Prometheus are at
+    /monitoring/prometheus/metrics; gRPC's standard health service says whether every model can answer.
+    """
+    from serving.server.main import serve_forever
+    from serving.server.options import ServerOptions
+
+    serve_forever(ServerOptions(**options))
+
+
+@cli.command()
+@click.argument("user_id")
+@click.option("--k", type=click.IntRange(min=1), help="Number of recommendations.  [default: the model's, 10]")
+@click.option("--history", metavar="ID,ID,…", help="Items the user has just seen, most recent first.")
+@click.option("--grpc", "use_grpc", is_flag=True, help="Ask over gRPC instead of REST.")
+@click.option("--host", default="127.0.0.1", show_default=True)
+@click.option("--port", default=8500, show_default=True, help="gRPC port.")
+@click.option("--rest-port", default=8501, show_default=True, help="REST port.")
+@click.option("--model-name", default="recommender", show_default=True)
+def predict(
+    user_id: str,
+    k: int | None,
+    history: str | None,
+    use_grpc: bool,
+    host: str,
+    port: int,
+    rest_port: int,
+    model_name: str,
+) -> None:
+    """Ask a running server what to recommend to USER_ID ("" is an unknown user)."""
+    from serving.client import Client
+
+    histories = [[item.strip() for item in history.split(",") if item.strip()]] if history else None
+    with Client(host, port if use_grpc else rest_port, use_grpc, model_name) as client:
+        recommendations = client.recommend([user_id], histories, k)[0]
+    for place, item in enumerate(recommendations, 1):
+        click.echo(f"{place:3d}  {item.score:8.3f}  {item.title}  ({item.item_id})")
+
+
+def main() -> None:
+    """Entry point: an error that was foreseen is one line on stderr."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reports missing GPUs as errors.
+    warnings.filterwarnings("ignore", module=r"google\.")  # Warns of this Python and this gRPC in every process.
+    try:
+        cli(standalone_mode=False)
+    except ServingError as error:
+        click.echo(f"error: {' '.join(str(error).split())}", err=True)  # A server's message may have several lines.
+        sys.exit(1)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
