@@ -1,4 +1,4 @@
-.PHONY: setup demo test lint lock golden serving-check
+.PHONY: setup demo test lint coverage lock golden serving-check
 
 setup:
 	@scripts/setup.sh
@@ -9,8 +9,14 @@ demo: setup  ## The main job on built-in data, then answers over REST and gRPC.
 test: setup lint  ## All tests, two files at a time.
 	@.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests
 
-lint: setup
-	@.venv/bin/ruff check .
+lint: setup  ## Style, types, and which folder may import which.
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-logo --no-cache
+
+coverage: setup  ## All tests, and which lines they run.
+	@.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered tests
 
 serving-check: setup  ## The demo's model in the versions inside google/tf-serving-scann.
 	@scripts/check_serving_image.sh

@@ -27,6 +27,8 @@ class _Declared:
     INPUTS: ClassVar[dict[str, type[artifact.Artifact]]] = {}
     OUTPUTS: ClassVar[dict[str, type[artifact.Artifact]]] = {}
     PARAMETERS: ClassVar[dict[str, type]] = {}
+    SPEC_CLASS: ClassVar[Any]  # TFX's names, of what is made here.
+    EXECUTOR_SPEC: ClassVar[Any]
     _EXECUTOR_SPEC: ClassVar[type[executor_spec.ExecutorClassSpec]]
 
     def __init_subclass__(cls) -> None:

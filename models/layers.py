@@ -142,7 +142,7 @@ class UserEmbedding(tf.keras.layers.Layer):
         self._project = tf.keras.layers.Dense(dim, use_bias=False, name="numbers")
         if self._numbers:
             self._project.build([None, len(self._numbers)])
-        self._oov_index = unknown[f.USER_ID.name]
+        self._oov_index = int(unknown[f.USER_ID.name])
         self._user_dropout = user_dropout
 
     def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:

@@ -75,13 +75,28 @@ class RowwiseAdamW(tf.keras.optimizers.Optimizer):
         return 0.0 if any(re.search(name, variable.name) for name in self._undecayed) else self._decay
 
 
-def _update_all(variable, gradient, rate, kept, first, second) -> None:
+def _update_all(
+    variable: tf.Variable,
+    gradient: tf.Tensor,
+    rate: tf.Tensor,
+    kept: tf.Tensor,
+    first: tf.Variable,
+    second: tf.Variable,
+) -> None:
     first.assign_add((gradient - first) * (1.0 - _BETA_1))
     second.assign_add((tf.square(gradient) - second) * (1.0 - _BETA_2))
     variable.assign(variable * kept - rate * first / (tf.sqrt(second) + _EPSILON))
 
 
-def _update_rows(variable, gradient, rate, kept, second, due, taken) -> None:
+def _update_rows(
+    variable: tf.Variable,
+    gradient: tf.IndexedSlices,
+    rate: tf.Tensor,
+    kept: tf.Tensor,
+    second: tf.Variable,
+    due: tf.Variable,
+    taken: tf.Variable,
+) -> None:
     rows, values = gradient.indices, gradient.values
     due.assign_add(tf.math.log(kept))
     squares = tf.reduce_mean(tf.square(values), axis=1)

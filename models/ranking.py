@@ -167,7 +167,7 @@ def validate(model: RankingModel, eval_batches: tf.data.Dataset) -> dict[str, fl
     return {name: float(metric.result()) for name, metric in named.items()}
 
 
-def run_fn(fn_args) -> None:
+def run_fn(fn_args: training.FnArgs) -> None:
     """Trains, validates and exports; called by TFX's Trainer."""
     config = Ranking.model_validate_json(fn_args.custom_config["model"])
     with training.strategy(config).scope():

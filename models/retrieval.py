@@ -186,7 +186,7 @@ def _constants(features: dict[str, np.ndarray]) -> inputs.Batch:
     return {name: tf.constant(value) for name, value in features.items()}
 
 
-def run_fn(fn_args) -> None:
+def run_fn(fn_args: training.FnArgs) -> None:
     """Trains, validates and exports; called by TFX's Trainer."""
     config = Retrieval.model_validate_json(fn_args.custom_config["model"])
     with training.strategy(config).scope():

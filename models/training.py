@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Collection
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -27,6 +27,17 @@ from models.settings import Training
 _UNDECAYED = ["rating_bias", "preference_bias", "preference_scale", "mix"]
 
 progress = logging.getLogger("recommender.progress")
+
+
+class FnArgs(Protocol):
+    """What TFX's Trainer gives to a `run_fn`, as far as it is used here."""
+
+    custom_config: dict[str, Any]
+    transform_output: str
+    train_files: list[str]
+    eval_files: list[str]
+    model_run_dir: str
+    serving_model_dir: str
 
 
 class TrainingRows(NamedTuple):
@@ -152,11 +163,12 @@ class _Progress(tf.keras.callbacks.Callback):
         self.seconds: list[float] = []
         self._epochs = epochs
 
-    def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self._started = time.monotonic()
 
-    def on_epoch_end(self, epoch: int, logs: dict | None = None) -> None:
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         self.seconds.append(time.monotonic() - self._started)
-        progress.info("epoch %d of %d: loss %.4f", epoch + 1, self._epochs, logs["loss"])
-        if not np.isfinite(logs["loss"]):
-            raise UserError(f"the loss is {logs['loss']} after epoch {epoch + 1}: lower learning_rate or weight_decay")
+        loss = (logs or {})["loss"]
+        progress.info("epoch %d of %d: loss %.4f", epoch + 1, self._epochs, loss)
+        if not np.isfinite(loss):
+            raise UserError(f"the loss is {loss} after epoch {epoch + 1}: lower learning_rate or weight_decay")

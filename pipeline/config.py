@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,9 @@ def config_names() -> list[str]:
     return sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
 
 
-def load_config(name_or_file: str, overrides: list[str] = (), default_name: str | None = None, **values: Any) -> Config:
+def load_config(
+    name_or_file: str, overrides: Sequence[str] = (), default_name: str | None = None, **values: Any
+) -> Config:
     """Reads a configuration by its name or from a YAML file.
 
     Args:

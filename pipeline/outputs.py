@@ -35,7 +35,7 @@ class Outputs:
         from tfx.orchestration.portable.mlmd import execution_lib
 
         with metadata.Metadata(self._connection_config) as handle:
-            node = handle.store.get_context_by_type_and_name("node", f"{PIPELINE_NAME}.{step}")
+            node: Any = handle.store.get_context_by_type_and_name("node", f"{PIPELINE_NAME}.{step}")
             executions = handle.store.get_executions_by_context(node.id)
             successful = filter(execution_lib.is_execution_successful, executions)
             newest = max(successful, key=lambda execution: execution.id)

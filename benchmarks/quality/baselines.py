@@ -31,7 +31,7 @@ def _popular_for_unknown_users(data: Dataset, scores: Scores) -> Scores:
 
 
 def ease(data: Dataset, seed: int) -> Scores:
-    """EASE (Steck, WWW 2019): the closed-form item-item regression with a zero diagonal; popularity for unknown users."""
+    """EASE (Steck, WWW 2019): the closed-form item-item regression, zero diagonal; popularity for unknown users."""
     rated = np.flatnonzero(data.train.getnnz(axis=0))
     if len(rated) > _EASE_MAX_ITEMS:
         raise MemoryError(f"EASE needs a dense matrix of {len(rated)} items squared")

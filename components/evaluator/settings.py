@@ -26,7 +26,8 @@ class Threshold(Settings):
 
     @property
     def limit(self) -> float:
-        return self.at_most if self.at_least is None else self.at_least
+        """The one limit that is given."""
+        return next(limit for limit in (self.at_least, self.at_most) if limit is not None)
 
     def admits(self, value: float, reference: float = 1.0) -> bool:
         """Whether a value is within the limit times the reference."""

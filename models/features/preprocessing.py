@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -14,7 +15,10 @@ from models.settings import Transform
 _WORD_SEPARATOR = r"[^\pL\pN]+"
 
 
-def preprocessing_fn(inputs: dict[str, Any], settings: Transform) -> dict[str, Any]:
+Raw = dict[str, Any]  # Tensors and SparseTensors by name.
+
+
+def preprocessing_fn(inputs: Raw, settings: Transform) -> Raw:
     """Raw features to model features.
 
     Args:
@@ -53,34 +57,34 @@ def _vocabulary(name: str, values: Any, settings: Transform, min_count: int | No
     )
 
 
-def _words(name, inputs, settings):
+def _words(name: str, inputs: Raw, settings: Transform) -> Raw:
     lowered = tf.strings.lower(inputs[name], encoding="utf-8")
     words = tf.strings.split(tf.strings.strip(tf.strings.regex_replace(lowered, _WORD_SEPARATOR, " ")))
     return {name: _vocabulary(name, words[:, : f.MAX_WORDS].to_sparse(), settings, settings.min_word_count)}
 
 
-def _tags(name, inputs, settings):
+def _tags(name: str, inputs: Raw, settings: Transform) -> Raw:
     return {name: _vocabulary(name, inputs[name], settings)}
 
 
-def _category(name, inputs, settings):
+def _category(name: str, inputs: Raw, settings: Transform) -> Raw:
     return {name: _vocabulary(name, _scalar(inputs[name], ""), settings)}
 
 
-def _number(name, inputs, settings):
+def _number(name: str, inputs: Raw, settings: Transform) -> Raw:
     return {name: _scalar(tft.scale_to_z_score(inputs[name]), 0.0)}
 
 
-def _timestamp(name, inputs, settings):
+def _timestamp(name: str, inputs: Raw, settings: Transform) -> Raw:
     return {name: tft.bucketize(inputs[name], settings.timestamp_buckets)}
 
 
-def _rating(name, inputs, settings):
+def _rating(name: str, inputs: Raw, settings: Transform) -> Raw:
     liked = inputs[name] >= settings.preference_threshold
     return {name: inputs[name], f.PREFERENCE: tf.cast(liked, tf.float32)}
 
 
-def _history_times(name, inputs, settings):
+def _history_times(name: str, inputs: Raw, settings: Transform) -> Raw:
     history = inputs[name]
     moment = tf.gather(inputs[f.TIMESTAMP.name], history.indices[:, 0])
     # In double precision, as the last bit of a logarithm depends on where a value lies in memory.
@@ -95,7 +99,7 @@ def _scalar(sparse: tf.SparseTensor, default: Any) -> tf.Tensor:
     return tf.squeeze(tf.sparse.to_dense(one_column, default_value=default), axis=1)
 
 
-_TRANSFORMS = {
+_TRANSFORMS: dict[Kind, Callable[[str, Raw, Transform], Raw]] = {
     Kind.WORDS: _words,
     Kind.TAGS: _tags,
     Kind.CATEGORY: _category,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import html
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib
 
@@ -36,7 +36,7 @@ _STYLE = {
 }
 _WIDTH = 5.2  # Inches: drawn for a narrow page, so that text stays readable there.
 
-Series = dict[str, Sequence[float | None]]
+Series = Mapping[str, Sequence[float | None]]
 
 
 def curve(losses: Sequence[float], label: str) -> str:
@@ -75,7 +75,7 @@ def histogram(buckets: Sequence[Sequence[float]], label: str, *, of_time: bool =
 
 
 def _plot_histogram(axes, buckets, of_time) -> None:
-    low, high, counts = zip(*buckets, strict=True)
+    low, high, counts = (list(column) for column in zip(*buckets, strict=True))
     if of_time:
         low, high = (
             [datetime.datetime.fromtimestamp(at, datetime.timezone.utc) for at in ends] for ends in (low, high)

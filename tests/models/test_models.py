@@ -232,7 +232,9 @@ def ranking_model(batch, **values):
 
 def test_ranking_loss_is_the_weighted_sum_of_its_three(batch):
     transform, rows = batch
-    model, _ = ranking_model(batch, negatives=3, rating_loss_weight=1.0, preference_loss_weight=0.5, choice_loss_weight=0.3)
+    model, _ = ranking_model(
+        batch, negatives=3, rating_loss_weight=1.0, preference_loss_weight=0.5, choice_loss_weight=0.3
+    )
     vectors = model.candidate_vectors(rows).numpy()
     count = len(vectors)
     others = (np.arange(count)[:, None] + np.arange(4)) % count
