@@ -1,4 +1,3 @@
-"""Names that the Trainers' component and their functions agree on."""
+"""Names of files that the Trainers write."""
 
-VALIDATION_FILE = "validation.json"  # What a Trainer measured.
-ITEM_FILES = "item_files"  # Key of custom_config: patterns of the items' examples.
+VALIDATION_FILE = "validation.json"

@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_recommenders as tfrs
 import tensorflow_transform as tft
 
 from models import inputs, layers, losses, training
@@ -58,9 +57,6 @@ class RankingModel(training.TrainedModel):
         logit = np.log(probability / (1 - probability))
         self._preference_bias = self.add_weight("preference_bias", [], initializer=_constant(logit))
         self._preference_scale = self.add_weight("preference_scale", [], initializer=_constant(1.0))
-        each = tf.keras.losses.Reduction.NONE
-        self._rating_loss = tfrs.tasks.Ranking(loss=tf.keras.losses.MeanSquaredError(each))
-        self._preference_loss = tfrs.tasks.Ranking(loss=tf.keras.losses.BinaryCrossentropy(True, reduction=each))
 
     def candidate_vectors(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
         """Candidate features [M] to vectors [M, D + 1]; the last component is the item's bias."""
@@ -96,8 +92,8 @@ class RankingModel(training.TrainedModel):
         others = tf.range(tf.shape(own)[0])[:, tf.newaxis] + tf.range(self._config.negatives + 1)
         others %= tf.shape(candidates)[0]
         found = self.score(features, tf.gather(candidates, others), training=training)
-        rating_loss = self._rating_loss(labels[f.RATING.name][:, tf.newaxis], found.rating[:, :1])
-        preference_loss = self._preference_loss(labels[f.PREFERENCE][:, tf.newaxis], found.preference[:, :1])
+        rating_loss = tf.math.squared_difference(found.rating[:, 0], labels[f.RATING.name])
+        preference_loss = tf.nn.sigmoid_cross_entropy_with_logits(labels[f.PREFERENCE], found.preference[:, 0])
         choice_loss = self._choice_loss(found.choice, tf.gather(ids, others))
         config = self._config
         return tf.reduce_mean(
@@ -167,21 +163,21 @@ def validate(model: RankingModel, eval_batches: tf.data.Dataset) -> dict[str, fl
     return {name: float(metric.result()) for name, metric in named.items()}
 
 
-def run_fn(fn_args: training.FnArgs) -> None:
-    """Trains, validates and exports; called by TFX's Trainer."""
-    config = Ranking.model_validate_json(fn_args.custom_config["model"])
+def run(job: training.Job) -> None:
+    """Trains, validates and exports."""
+    config = Ranking.model_validate_json(job.settings)
     with training.strategy(config).scope():
         tf.keras.utils.set_random_seed(config.seed)
-        transform = tft.TFTransformOutput(fn_args.transform_output)
-        rows = training.training_rows(fn_args.train_files, transform)
+        transform = tft.TFTransformOutput(job.transform_graph)
+        rows = training.training_rows(job.train_files, transform)
         model = RankingModel(config, transform, rows)
-        run_dir, model_dir = map(training.kept_by_chief, (fn_args.model_run_dir, fn_args.serving_model_dir))
+        run_dir, model_dir = map(training.kept_by_chief, (job.run_dir, job.model_dir))
 
     batch_size = training.fitting_batch_size(config, rows.rows)
-    train = inputs.dataset(fn_args.train_files, transform, batch_size, shuffle_seed=config.seed)
+    train = inputs.dataset(job.train_files, transform, batch_size, shuffle_seed=config.seed)
     fitted = training.fit(model, train, config, rows.rows, run_dir)
 
-    result = validate(model, inputs.dataset(fn_args.eval_files, transform, _EVAL_BATCH))
+    result = validate(model, inputs.dataset(job.eval_files, transform, _EVAL_BATCH))
     training.progress.info("validation: %s", ", ".join(f"{name} {value:.4f}" for name, value in result.items()))
     training.write_validation(result | fitted, run_dir)
     tf.saved_model.save(RankingServable(model, transform, config), model_dir)

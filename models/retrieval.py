@@ -11,7 +11,6 @@ import tensorflow_transform as tft
 from models import inputs, layers, losses, training
 from models.catalogue import Catalogue, load_catalogue
 from models.features import declared as f
-from models.files import ITEM_FILES
 from models.settings import TOP_KS, Retrieval
 
 _EVAL_BATCH = 1024
@@ -186,23 +185,23 @@ def _constants(features: dict[str, np.ndarray]) -> inputs.Batch:
     return {name: tf.constant(value) for name, value in features.items()}
 
 
-def run_fn(fn_args: training.FnArgs) -> None:
-    """Trains, validates and exports; called by TFX's Trainer."""
-    config = Retrieval.model_validate_json(fn_args.custom_config["model"])
+def run(job: training.Job) -> None:
+    """Trains, validates and exports."""
+    config = Retrieval.model_validate_json(job.settings)
     with training.strategy(config).scope():
         tf.keras.utils.set_random_seed(config.seed)
-        transform = tft.TFTransformOutput(fn_args.transform_output)
-        catalogue = load_catalogue(fn_args.custom_config[ITEM_FILES], transform)
-        rows = training.training_rows(fn_args.train_files, transform)
+        transform = tft.TFTransformOutput(job.transform_graph)
+        catalogue = load_catalogue(job.item_files, transform)
+        rows = training.training_rows(job.train_files, transform)
         model = RetrievalModel(config, transform, catalogue, rows)
-        run_dir, model_dir = map(training.kept_by_chief, (fn_args.model_run_dir, fn_args.serving_model_dir))
+        run_dir, model_dir = map(training.kept_by_chief, (job.run_dir, job.model_dir))
 
     batch_size = training.fitting_batch_size(config, rows.rows)
-    train = inputs.dataset(fn_args.train_files, transform, batch_size, shuffle_seed=config.seed)
+    train = inputs.dataset(job.train_files, transform, batch_size, shuffle_seed=config.seed)
     fitted = training.fit(model, train, config, rows.rows, run_dir)
 
     servable = RetrievalServable(model, transform, config.temperature)
-    eval_batches = validation_batches(fn_args.eval_files, transform, len(catalogue))
+    eval_batches = validation_batches(job.eval_files, transform, len(catalogue))
     result = validate(servable, catalogue, eval_batches, transform)
     training.progress.info(
         "validation, seen items included: %s",

@@ -9,7 +9,7 @@ import tempfile
 import time
 from collections.abc import Collection
 from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -29,15 +29,16 @@ _UNDECAYED = ["rating_bias", "preference_bias", "preference_scale", "mix"]
 progress = logging.getLogger("recommender.progress")
 
 
-class FnArgs(Protocol):
-    """What TFX's Trainer gives to a `run_fn`, as far as it is used here."""
+class Job(NamedTuple):
+    """What a model is trained on, and where it goes. Files are patterns."""
 
-    custom_config: dict[str, Any]
-    transform_output: str
-    train_files: list[str]
+    settings: str  # The model's section of the configuration, as JSON.
+    transform_graph: str
+    train_files: list[str]  # Transformed examples.
     eval_files: list[str]
-    model_run_dir: str
-    serving_model_dir: str
+    item_files: list[str]  # Raw examples.
+    run_dir: str  # For logs, and what was measured.
+    model_dir: str
 
 
 class TrainingRows(NamedTuple):

@@ -115,14 +115,14 @@ def create_pipeline(
     ).with_id(Step.TRANSFORM)
 
     def trainer(step: Step, module: str, settings: str, epochs: IntParameter) -> RecommenderTrainer:
-        code = code_fingerprint(RecommenderTrainer.__module__, module)
         component = RecommenderTrainer(
-            run_fn=f"{module}.run_fn",
+            module=module,
+            settings=settings,
+            epochs=epochs,
             examples=transform.outputs["transformed_examples"],
             transform_graph=transform.outputs["transform_graph"],
             items=items.outputs["examples"],
-            custom_config={"model": settings, "code": code},
-            epochs=epochs,
+            fingerprint=code_fingerprint(RecommenderTrainer.__module__, module),
         ).with_id(step)
         component.add_upstream_node(validator)  # Anomalies stop the training.
         return component

@@ -1,90 +1,64 @@
-"""TFX's Trainer with one more input: the items."""
+"""Trains one of the models."""
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 from typing import Any
 
-from tfx.components.trainer import executor
-from tfx.dsl.components.base import base_component, executor_spec
-from tfx.proto import trainer_pb2
-from tfx.types import (
-    BaseChannel,
-    artifact_utils,
-    channel,
-    component_spec,
-    standard_artifacts,
-    standard_component_specs,
-)
-from tfx.utils import json_utils
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils, standard_artifacts
+from tfx.utils import path_utils
 
-from components.base import IntParameter
-from components.files import ITEMS_SPLIT
+from components.base import Component
+from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from models.errors import UserError
-from models.files import ITEM_FILES
+from models.training import Job
 
 
-class RecommenderTrainerSpec(standard_component_specs.TrainerSpec):
-    PARAMETERS = standard_component_specs.TrainerSpec.PARAMETERS | {
-        "epochs": component_spec.ExecutionParameter(type=int),
-    }
-    INPUTS = standard_component_specs.TrainerSpec.INPUTS | {
-        "items": component_spec.ChannelParameter(type=standard_artifacts.Examples),
-    }
+class Executor(base_executor.BaseExecutor):
+    """Calls the `run` of a model's module with the files of the artifacts."""
+
+    def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
+        """Trains. Raises UserError for a number of epochs that cannot be, and what `run` does."""
+        epochs = exec_properties["epochs"]
+        if epochs < 0:
+            raise UserError(f"epochs: {epochs} is less than 0")
+
+        def files(key: str, split: str) -> list[str]:
+            return [os.path.join(artifact_utils.get_split_uri(input_dict[key], split), "*")]
+
+        job = Job(
+            settings=json.dumps(json.loads(exec_properties["settings"]) | {"epochs": epochs}),
+            transform_graph=artifact_utils.get_single_uri(input_dict["transform_graph"]),
+            train_files=files("examples", TRAIN_SPLIT),
+            eval_files=files("examples", EVAL_SPLIT),
+            item_files=files("items", ITEMS_SPLIT),
+            run_dir=artifact_utils.get_single_uri(output_dict["model_run"]),
+            model_dir=path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"])),
+        )
+        importlib.import_module(exec_properties["module"]).run(job)
 
 
-class Executor(executor.GenericExecutor):
-    """Hands the items' files and the epochs to run_fn, in custom_config."""
-
-    def _GetFnArgs(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]):
-        fn_args = super()._GetFnArgs(input_dict, output_dict, exec_properties)
-        uri = artifact_utils.get_split_uri(input_dict["items"], ITEMS_SPLIT)
-        if exec_properties["epochs"] < 0:
-            raise UserError(f"epochs: {exec_properties['epochs']} is less than 0")
-        model = json.loads(fn_args.custom_config["model"]) | {"epochs": exec_properties["epochs"]}
-        fn_args.custom_config = fn_args.custom_config | {
-            "model": json.dumps(model),
-            ITEM_FILES: [os.path.join(uri, "*")],
-        }
-        return fn_args
-
-
-class RecommenderTrainer(base_component.BaseComponent):
-    """Trains a model with a `run_fn` that also needs the candidates.
+class RecommenderTrainer(Component):
+    """Trains and exports a model. TFX's Trainer has no input for the items (tfx #2869).
 
     Args:
-      run_fn: dotted path of the function.
+      module: the model's, whose `run` takes a `models.training.Job`.
+      settings: the model's section, as JSON.
+      epochs: in place of those of the section.
       examples: Transform's materialised examples.
       transform_graph: Transform's graph.
       items: ItemGen's examples.
-      custom_config: passed on to run_fn; `model` is the model's section, as JSON.
-      epochs: in place of those of the section.
+      fingerprint: digest of the code.
     """
 
-    SPEC_CLASS = RecommenderTrainerSpec
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
-
-    def __init__(
-        self,
-        run_fn: str,
-        examples: BaseChannel,
-        transform_graph: BaseChannel,
-        items: BaseChannel,
-        custom_config: dict[str, Any],
-        epochs: IntParameter,
-    ):
-        super().__init__(
-            RecommenderTrainerSpec(
-                run_fn=run_fn,
-                examples=examples,
-                transform_graph=transform_graph,
-                items=items,
-                custom_config=json_utils.dumps(custom_config),
-                epochs=epochs,
-                train_args=trainer_pb2.TrainArgs(),
-                eval_args=trainer_pb2.EvalArgs(),
-                model=channel.Channel(type=standard_artifacts.Model),
-                model_run=channel.Channel(type=standard_artifacts.ModelRun),
-            )
-        )
+    EXECUTOR = Executor
+    INPUTS = {
+        "examples": standard_artifacts.Examples,
+        "transform_graph": standard_artifacts.TransformGraph,
+        "items": standard_artifacts.Examples,
+    }
+    OUTPUTS = {"model": standard_artifacts.Model, "model_run": standard_artifacts.ModelRun}
+    PARAMETERS = {"module": str, "settings": str, "epochs": int, "fingerprint": str}
