@@ -7,5 +7,5 @@ TRAIN_SPLIT, EVAL_SPLIT, ITEMS_SPLIT = "train", "eval", "items"
 SUMMARY_FILE = "summary.json"  # InteractionGen's.
 EVALUATION_FILE = "evaluation.json"  # The Evaluator's.
 INFRA_VALIDATION_FILE = "infra_validation.json"  # The InfraValidator's.
-# In a servable: its `origin`, and its `index` as `recommender_builder.index.described`.
+# In a servable: its `origin`, and its `index` as `recommender_builder.index.describe`.
 BUILD_FILE = os.path.join("assets.extra", "build.json")

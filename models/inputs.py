@@ -121,7 +121,7 @@ def candidate_names(transform: tft.TFTransformOutput) -> list[str]:
 
 def _names(transform: tft.TFTransformOutput, side: Side) -> list[str]:
     names = []
-    for feature in f.of(f.FEATURES, side):
+    for feature in f.features_on_side(f.FEATURES, side):
         names.append(f.HISTORY_GAP if feature.kind is Kind.HISTORY_TIMES else feature.name)
     present = transform.transformed_feature_spec()
     return [name for name in names if name in present]

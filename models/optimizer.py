@@ -16,8 +16,8 @@ class RowwiseAdamW(tf.keras.optimizers.Optimizer):
     A row keeps one second moment, the mean over its dimensions (as row-wise Adagrad does; Naumov et al., "Deep Learning
     Recommendation Model", 2019), and no first one. It takes the weight decay of the steps without a gradient together
     with that of its next one; what is due at the end it takes in `finalize_variable_values`, which Keras calls after
-    the last step. All other variables are updated as by Keras's AdamW, which passes over whole tables in every step: two
-    tables of 96 dimensions cost it 1.6 times as much with 10,000 rows each, 8 times with 100,000, 59 with a million.
+    the last step. All other variables are updated as by Keras's AdamW. That passes over whole tables in every step: two
+    of 96 dimensions cost it 1.6 times as much with 10,000 rows each, 8 times with 100,000, 59 times with a million.
 
     Args:
       learning_rate: of each step.

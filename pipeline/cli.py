@@ -135,7 +135,8 @@ cli.add_command(predict)
 def main() -> None:
     """Entry point: an error that was foreseen is one line on stderr."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reports missing GPUs as errors.
-    warnings.filterwarnings("ignore", module=r"google\.")  # Warns of this Python and this gRPC in every process.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore")  # Libraries warn of this Python and this gRPC in every process.
+    warnings.simplefilter("ignore")
     try:
         cli(standalone_mode=False)
     except (UserError, RunError, ServingError) as error:

@@ -22,7 +22,7 @@ from benchmarks.searches import K, clusters, in_servable
 from benchmarks.targets import Target, print_targets
 from components.recommender_builder.index import ScannIndex, build_index, true_neighbours
 from components.recommender_builder.settings import Index
-from components.recommender_builder.tuning import Search, fastest, found_shares, median_milliseconds, rising
+from components.recommender_builder.tuning import Search, fastest, geometric_steps, median_milliseconds, recalls
 from models.errors import UserError
 
 _QUERIES = 400  # To tune with, and as many more to measure with.
@@ -57,7 +57,7 @@ def run(candidates: int, dimensions: int, recall: float, json_file: str | None, 
     figures: dict[str, dict[str, Any]] = {}
 
     def measure(name: str, search: Search, settings: str = "", build_seconds: float = 0.0) -> None:
-        measured = float(found_shares(search(others), true_others).mean()), median_milliseconds(search, others)
+        measured = float(recalls(search(others), true_others).mean()), median_milliseconds(search, others)
         figures[name] = dict(zip(_FIGURES, (build_seconds, settings, *measured), strict=True))
 
     with tempfile.TemporaryDirectory() as directory:
@@ -121,7 +121,7 @@ def _faiss(vectors, queries, truth, recall) -> tuple[str, Search]:
 
         return find
 
-    groups = [[(probed, refined) for refined in _REFINED] for probed in rising(2, lists, 1.4)]
+    groups = [[(probed, refined) for refined in _REFINED] for probed in geometric_steps(2, lists, 1.4)]
     best = fastest(groups, search, queries, truth, recall).settings
     return f"{best[0]} of {lists} lists, {best[1]} refined", search(best)
 
@@ -140,7 +140,7 @@ def _hnswlib(vectors, queries, truth, recall) -> tuple[str, Search]:
 
         return find
 
-    best = fastest([rising(K, 5000, 1.15)], search, queries, truth, recall).settings
+    best = fastest([geometric_steps(K, 5000, 1.15)], search, queries, truth, recall).settings
     return f"M 16, ef {best}", search(best)
 
 

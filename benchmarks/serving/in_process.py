@@ -12,7 +12,7 @@ import tensorflow as tf
 from benchmarks.searches import clusters, in_servable
 from components.recommender_builder.index import build_index
 from components.recommender_builder.settings import Index
-from components.recommender_builder.tuning import found_shares
+from components.recommender_builder.tuning import recalls
 
 _WARM_UP = 5
 _DIMENSIONS = 64
@@ -60,7 +60,7 @@ def index_in_a_servable(candidates: int, seconds: float, directory: str) -> dict
     built = time.perf_counter() - started
     found = {"index": index, "brute_force": build_index(Index(kind="exact"), vectors, queries)}
     search = {name: in_servable(module, _DIMENSIONS, os.path.join(directory, name)) for name, module in found.items()}
-    recall = float(found_shares(search["index"](queries), search["brute_force"](queries)).mean())
+    recall = float(recalls(search["index"](queries), search["brute_force"](queries)).mean())
     timings = {}
     for name, ask in search.items():
         numbers = iter(range(1 << 60))

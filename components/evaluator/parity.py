@@ -46,7 +46,7 @@ class Parity:
         self._names = inputs.query_names(transform)
         self._optional = [feature.name for feature in f.FEATURES if feature.optional]
         some = map(tf.train.Example.FromString, inputs.read_records(examples, _READ_BATCH))
-        # Of a user without a train row the servable does not know the optional features, as no request could.
+        # The servable has no features for users without train rows, and neither has a request.
         self.examples = [example for example in some if not self._fields(example) or _history(example)][:rows]
 
     def score_difference(self, transformed: Collection[str]) -> float | None:
@@ -84,7 +84,7 @@ class Parity:
         return ratings.numpy()[:, 0], retrieval.numpy() + added.numpy()[:, 0]
 
     def index_recall(self, catalogue: Catalogue) -> float | None:
-        """Share of the exact best 100 items that `retrieve` gives, over unknown users with the histories of eval rows.
+        """Recall of the exact best 100 items by `retrieve`, over unknown users with the histories of eval rows.
 
         Exact are the inner products of the trained towers' own embeddings.
         """

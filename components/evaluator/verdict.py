@@ -76,7 +76,7 @@ def _compared(threshold: Threshold, value: float | None, reference: float | None
         return None  # There is nothing to lose.
     if value is None:
         return f"could not be measured, and is {reference:.4g} with {_OF[threshold.against]}"
-    # Nothing is not better than nothing.
+    # Two zeros do not pass.
     if threshold.admits(value, reference) and (value or reference):
         return None
     return (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -12,9 +13,21 @@ from components.files import EVAL_SPLIT, TRAIN_SPLIT
 from components.interaction_gen import histories
 from components.interaction_gen.settings import Split
 from components.tables import shards
+from components.tables.reading import Item
 from components.tables.records import REJECTED, Rejected, shuffled_examples
 
 SPLITS = (TRAIN_SPLIT, EVAL_SPLIT)
+
+
+class Event(NamedTuple):
+    """An interaction, and where it stands: its file's number, and its line."""
+
+    user_id: str
+    timestamp: int
+    file: int
+    line: int
+    item_id: str
+    rating: float
 
 
 class _Row(NamedTuple):
@@ -44,22 +57,30 @@ class ToExamples(beam.DoFn):
         self, element: tuple[int, dict[str, Any]], cut: int | None = None
     ) -> Iterator[tuple[str, str] | beam.pvalue.TaggedOutput]:
         shard, groups = element
-        items = {item[0]: item for item in shards.unpacked(groups["items"])}
+        items = {item.item_id: item for item in itertools.starmap(Item, shards.unpacked(groups["items"]))}
         fields = dict(sorted(shards.unpacked(groups.get("users", ())), key=repr))
         by_user = collections.defaultdict(list)
-        for user_id, *row in shards.unpacked(groups["rows"]):
-            by_user[user_id].append(row)
+        for event in itertools.starmap(Event, shards.unpacked(groups["rows"])):
+            by_user[event.user_id].append(event)
         rows = {split: [] for split in SPLITS}
         users = 0
         for user_id in sorted(by_user):
             known = []
-            for timestamp, file, line, item_id, rating in by_user.pop(user_id):
-                _, title, tags = items.get(item_id, (item_id, "", []))
-                row = histories.Interaction(timestamp, self._files[file], line, item_id, rating, title, tags)
-                if item_id in items:
+            for event in by_user.pop(user_id):
+                item = items.get(event.item_id, Item(event.item_id, "", []))
+                row = histories.Interaction(
+                    event.timestamp,
+                    self._files[event.file],
+                    event.line,
+                    event.item_id,
+                    event.rating,
+                    item.title,
+                    item.tags,
+                )
+                if event.item_id in items:
                     known.append(row)
                 else:
-                    yield self._rejected(user_id, row, f"item {item_id!r} is not in the catalogue")
+                    yield self._rejected(user_id, row, f"item {event.item_id!r} is not in the catalogue")
             accepted, duplicates = histories.without_duplicates(known)
             for row, first in duplicates:
                 place = "" if first.file == row.file else f" of {first.file}"
@@ -70,7 +91,7 @@ class ToExamples(beam.DoFn):
             users += bool(accepted)
         for split in filter(rows.get, SPLITS):
             examples = shuffled_examples(rows[split], shard, _values)
-            yield self._writer.write(split, shards.name(shard, self._number), examples)
+            yield self._writer.write(split, shards.file_name(shard, self._number), examples)
         counts = {split: len(rows[split]) for split in SPLITS}
         summary = {"users": users, "interactions": sum(counts.values())} | counts
         yield beam.pvalue.TaggedOutput("summary", summary)

@@ -13,11 +13,11 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.artifacts import SUMMARY_FILE, read_summary
-from components.interaction_gen.examples import SPLITS, ToExamples
+from components.interaction_gen.examples import SPLITS, Event, ToExamples
 from components.interaction_gen.item_join import ItemsByShard
 from components.interaction_gen.settings import Split
 from components.tables import reading, shards, spans
-from components.tables.records import REJECTED, FirstRows, ReadTable, Rejected, to_csv_line
+from components.tables.records import REJECTED, FirstRows, ReadRow, ReadTable, Rejected, to_csv_line
 from components.tables.settings import Tables
 from models.errors import UserError
 
@@ -42,7 +42,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             exec_properties["rejected_rows_dir"] or summary_uri, f"{span or exec_properties['fingerprint']}.csv"
         )
         interactions = ReadTable(directory, data.interactions, reading.interaction)
-        number = shards.count(interactions.files)
+        number = shards.shard_count(interactions.files)
         writer = shards.Writer(output_dict["examples"], SPLITS)
         with self._make_beam_pipeline() as pipeline:
             read = pipeline | "Interactions" >> interactions
@@ -58,12 +58,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             }
             if data.users and (not data.users.optional or reading.table_files(directory, data.users)):
                 users = pipeline | "Users" >> ReadTable(directory, data.users, reading.user)
-                by_user = users.rows | "ByUser" >> beam.Map(lambda row: (row[2][0], row[2]))
+                by_user = users.rows | "ByUser" >> beam.Map(lambda row: (row.parsed[0], row.parsed))
                 groups["users"] = by_user | "PackUsers" >> shards.PackByKey(number)
                 rejected.append(users[REJECTED])
             sides = []
             if split.kind == "global_temporal":
-                hours = read.rows | beam.Map(lambda row: row[2][3] // _HOUR) | beam.combiners.Count.PerElement()
+                hours = (
+                    read.rows | beam.Map(lambda row: row.parsed.timestamp // _HOUR) | beam.combiners.Count.PerElement()
+                )
                 cut = hours | beam.combiners.ToList() | beam.Map(_cut, split.eval_share)
                 sides.append(beam.pvalue.AsSingleton(cut))
             to_examples = ToExamples(split, interactions.files, data.interactions.delimiter, number, writer)
@@ -80,10 +82,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         _check(data, directory, summary_uri, rejected_file)
 
 
-def _by_shard(row: tuple[int, int, tuple], number: int) -> tuple[int, tuple[str, int, int, int, str, float]]:
-    """A read row with the user first, and the user's shard."""
-    file, line, (user_id, item_id, rating, timestamp) = row
-    return shards.of(user_id, number), (user_id, timestamp, file, line, item_id, rating)
+def _by_shard(row: ReadRow, number: int) -> tuple[int, Event]:
+    """An event with its user's shard."""
+    read = row.parsed
+    event = Event(read.user_id, read.timestamp, row.file, row.line, read.item_id, read.rating)
+    return shards.shard_of(event.user_id, number), event
 
 
 def _cut(hours: list[tuple[int, int]], eval_share: float) -> int:

@@ -6,13 +6,14 @@ from collections.abc import Iterable, Iterator
 
 import apache_beam as beam
 
+from components.interaction_gen.examples import Event
 from components.tables import shards
 
 _REMEMBERED = 200_000  # Pairs that a worker keeps, so as not to ask again.
 
 
 class ItemsByShard(beam.PTransform):
-    """Packed items by shard, of rows `(shard, (user, timestamp, file, line, item, rating))` and items by id.
+    """Packed items by shard, of events `(shard, event)` and items by id.
 
     Items and those who ask for them meet by item id, in as many parts as there are shards. A popular item is asked
     for by every shard once, and not once an interaction. Nobody holds the catalogue as a whole.
@@ -43,13 +44,14 @@ class _Ask(beam.DoFn):
     def start_bundle(self) -> None:
         self._asked: set[tuple[str, int]] = set()
 
-    def process(self, element: tuple[int, tuple]) -> Iterator[tuple[int, tuple[str, int]]]:
-        shard, (_, _, _, _, item_id, _) = element
+    def process(self, element: tuple[int, Event]) -> Iterator[tuple[int, tuple[str, int]]]:
+        shard, event = element
+        item_id = event.item_id
         if (item_id, shard) not in self._asked:
             if len(self._asked) == _REMEMBERED:
                 self._asked.clear()
             self._asked.add((item_id, shard))
-            yield shards.of(item_id, self._number), (item_id, shard)
+            yield shards.shard_of(item_id, self._number), (item_id, shard)
 
 
 def _answer(_part: int, groups: dict[str, Iterable[bytes]]) -> Iterator[tuple[int, tuple]]:

@@ -24,7 +24,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         span = read_summary(artifact_utils.get_single_uri(input_dict["summary"]))["span"]
         directory, _ = spans.resolve(exec_properties["directory"], span)
         table = ReadTable(directory, data.items, lambda values: reading.item(values, data.items))
-        number = shards.count(table.files)
+        number = shards.shard_count(table.files)
         writer = shards.Writer(output_dict["examples"], [ITEMS_SPLIT])
         with self._make_beam_pipeline() as pipeline:
             read = pipeline | table
@@ -39,9 +39,5 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 def _write(writer: shards.Writer, number: int, shard: int, packs: Iterable[bytes]) -> tuple[str, str]:
-    examples = shuffled_examples(sorted(shards.unpacked(packs)), shard, _values)
-    return writer.write(ITEMS_SPLIT, shards.name(shard, number), examples)
-
-
-def _values(item: tuple[str, str, list[str]]) -> dict[str, Any]:
-    return dict(zip(("item_id", "title", "tags"), item, strict=True))
+    examples = shuffled_examples(sorted(shards.unpacked(packs)), shard, lambda item: reading.Item(*item)._asdict())
+    return writer.write(ITEMS_SPLIT, shards.file_name(shard, number), examples)

@@ -13,7 +13,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.files import BUILD_FILE, EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
-from components.recommender_builder.index import build_index, described
+from components.recommender_builder.index import build_index, describe
 from components.recommender_builder.recommender import CandidateVectors, Recommender
 from components.recommender_builder.settings import Index
 from components.recommender_builder.users import load_users, optional_fields
@@ -61,7 +61,7 @@ class Executor(base_executor.BaseExecutor):
         options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
         tf.saved_model.save(recommender, model_dir, signatures=recommender.signatures(), options=options)
 
-        build = {"origin": exec_properties["origin"], "index": described(index, embeddings, queries, _DESCRIBED_K)}
+        build = {"origin": exec_properties["origin"], "index": describe(index, embeddings, queries, _DESCRIBED_K)}
         path = os.path.join(model_dir, BUILD_FILE)
         tf.io.gfile.makedirs(os.path.dirname(path))
         with tf.io.gfile.GFile(path, "w") as file:

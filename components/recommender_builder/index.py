@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.recommender_builder.settings import Index
-from components.recommender_builder.tuning import fastest, found_shares, median_milliseconds, rising
+from components.recommender_builder.tuning import fastest, geometric_steps, median_milliseconds, recalls
 from models.errors import UserError
 
 # ScaNN's own rules (scann/docs/algorithms.md).
@@ -124,7 +124,7 @@ class ScannIndex(tf.Module):
         return tf.ensure_shape(candidates, [None, None])
 
     def _tuned(self, neighbours: int, queries: np.ndarray, truth: np.ndarray, recall: float) -> Settings:
-        leaves = rising(_LEAST_LEAVES_SHARE * self.leaves, self.leaves, 1.4) if self.leaves else [None]
+        leaves = geometric_steps(_LEAST_LEAVES_SHARE * self.leaves, self.leaves, 1.4) if self.leaves else [None]
         groups = [[Settings(searched, reordered) for reordered in _REORDERED] for searched in leaves]
         return fastest(groups, lambda settings: searcher(self._search, neighbours, settings), queries, truth, recall)[0]
 
@@ -152,7 +152,7 @@ def true_neighbours(vectors: np.ndarray, queries: np.ndarray, k: int) -> np.ndar
     return np.concatenate([search(queries[n : n + _TRUTH_BATCH]) for n in range(0, len(queries), _TRUTH_BATCH)])
 
 
-def described(index: ExactIndex | ScannIndex, vectors: np.ndarray, queries: np.ndarray, k: int) -> dict[str, float]:
+def describe(index: ExactIndex | ScannIndex, vectors: np.ndarray, queries: np.ndarray, k: int) -> dict[str, float]:
     """What is worth knowing of an index.
 
     Returns:
@@ -162,12 +162,12 @@ def described(index: ExactIndex | ScannIndex, vectors: np.ndarray, queries: np.n
     k = min(k, len(vectors))
     search, exact = searcher(index.search, k), searcher(ExactIndex(vectors).search, k)
     milliseconds, exact_milliseconds = (median_milliseconds(one, queries) for one in (search, exact))
-    described = {"kind": index.kind}
+    figures = {"kind": index.kind}
     if isinstance(index, ScannIndex) and index.kind != "scann_brute_force":
-        described |= {"leaves": index.leaves, "searched_leaves": index.settings.leaves}
-        described |= {"reordered_per_neighbour": index.settings.reordered}
-    return described | {
-        "tuning_recall": float(found_shares(search(queries), true_neighbours(vectors, queries, k)).mean()),
+        figures |= {"leaves": index.leaves, "searched_leaves": index.settings.leaves}
+        figures |= {"reordered_per_neighbour": index.settings.reordered}
+    return figures | {
+        "tuning_recall": float(recalls(search(queries), true_neighbours(vectors, queries, k)).mean()),
         "milliseconds": milliseconds,
         "exact_milliseconds": exact_milliseconds,
         "speed_up": exact_milliseconds / milliseconds,

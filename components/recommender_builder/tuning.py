@@ -40,23 +40,23 @@ def fastest(
       search: the search with some settings.
       queries: [Q, D], none of which the search was built from.
       truth: [Q, k] rows that an exact search finds.
-      recall: share of the truth that has to be found.
+      recall: of the truth, that has to be reached.
     """
     reached, best = [], None
     for group in groups:
         for settings in group:
-            shares = found_shares(search(settings)(queries), truth)
-            found = settings, float(shares.mean())
+            of_queries = recalls(search(settings)(queries), truth)
+            found = settings, float(of_queries.mean())
             if best is None or found[1] > best[1]:
                 best = found
-            if found[1] - _SURE * shares.std() / np.sqrt(len(shares)) >= recall:
+            if found[1] - _SURE * of_queries.std() / np.sqrt(len(of_queries)) >= recall:
                 reached.append(found)
                 break
     trials = [Trial(*one, median_milliseconds(search(one[0]), queries)) for one in reached or [best]]
     return min(trials, key=lambda trial: trial.milliseconds)
 
 
-def found_shares(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
+def recalls(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """[Q] recalls: share of each row of [Q, k] true ones that is in the same row of [Q, k] found ones."""
     return np.array([len(np.intersect1d(a, b)) for a, b in zip(found, truth, strict=True)]) / truth.shape[1]
 
@@ -71,7 +71,7 @@ def median_milliseconds(search: Search, queries: np.ndarray) -> float:
     return float(np.median(seconds[_WARM_UP:] or seconds)) * 1000
 
 
-def rising(first: float, last: int, factor: float) -> list[int]:
+def geometric_steps(first: float, last: int, factor: float) -> list[int]:
     """Whole numbers from `first` to `last`, each about `factor` times the one before."""
     steps = max(0, math.ceil(math.log(last / first, factor)))
     return sorted({min(last, max(1, round(first * factor**step))) for step in range(steps)} | {last})

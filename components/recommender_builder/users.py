@@ -56,7 +56,11 @@ def load_users(files: Collection[str], user_fields: Collection[str]) -> Users:
 
 def optional_fields(raw_names: Collection[str]) -> list[str]:
     """The optional query features among `raw_names`."""
-    return [feature.name for feature in f.of(f.FEATURES, Side.QUERY) if feature.optional and feature.name in raw_names]
+    return [
+        feature.name
+        for feature in f.features_on_side(f.FEATURES, Side.QUERY)
+        if feature.optional and feature.name in raw_names
+    ]
 
 
 def _spec(user_fields: Collection[str]) -> dict[str, tf.io.FixedLenFeature]:

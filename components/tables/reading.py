@@ -20,6 +20,23 @@ SHOWN_REASONS = 3  # Of rows that cannot be read, in a message.
 _MAX_TIMESTAMP = 32_503_680_000  # The year 3000 in seconds: anything later is not in seconds.
 
 
+class Interaction(NamedTuple):
+    """A checked row of the interactions."""
+
+    user_id: str
+    item_id: str
+    rating: float
+    timestamp: int  # Unix seconds.
+
+
+class Item(NamedTuple):
+    """A checked row of the items' table."""
+
+    item_id: str
+    title: str
+    tags: list[str]
+
+
 class Row(NamedTuple):
     """A row as it stands in the file: `values` by our names, or `error` with the reason it cannot be read."""
 
@@ -121,11 +138,8 @@ def _values(table: Table, fields: dict[str, str]) -> dict[str, str]:
     return values
 
 
-def interaction(values: dict[str, str]) -> tuple[str, str, float, int]:
+def interaction(values: dict[str, str]) -> Interaction:
     """Checks an interaction's fields.
-
-    Returns:
-      user id, item id, rating, timestamp in Unix seconds.
 
     Raises:
       ValueError: with the reason, fit for the reject file.
@@ -139,7 +153,7 @@ def interaction(values: dict[str, str]) -> tuple[str, str, float, int]:
         raise ValueError(f"timestamp {values['timestamp']!r} is not a positive whole number of seconds")
     if timestamp > _MAX_TIMESTAMP:
         raise ValueError(f"timestamp {values['timestamp']!r} is past the year 3000: it has to be in seconds")
-    return values["user_id"], values["item_id"], rating, int(timestamp)
+    return Interaction(values["user_id"], values["item_id"], rating, int(timestamp))
 
 
 def _number(values: dict[str, str], name: str) -> float:
@@ -152,18 +166,20 @@ def _number(values: dict[str, str], name: str) -> float:
     return number
 
 
-def item(values: dict[str, str], table: Table) -> tuple[str, str, list[str]]:
-    """Checks a catalogue row; returns item id, title, tags. Raises ValueError with the reason."""
+def item(values: dict[str, str], table: Table) -> Item:
+    """Checks a row of the items' table. Raises ValueError with the reason."""
     if not values["item_id"]:
         raise ValueError("missing item_id")
     tags = [g.strip() for g in values.get("tags", "").split(table.separator)]
-    return values["item_id"], values.get("title", ""), [g for g in tags if g and g not in table.empty]
+    return Item(values["item_id"], values.get("title", ""), [g for g in tags if g and g not in table.empty])
 
 
 def user(values: dict[str, str]) -> tuple[str, dict[str, Any]]:
     """A user row's id and optional features; a field that is empty or cannot be read counts as missing."""
     fields = {name: value for name, value in values.items() if name != declared.USER_ID.name and value}
-    for feature in declared.of(declared.available(fields), declared.Side.QUERY, kinds=[declared.Kind.NUMBER]):
+    for feature in declared.features_on_side(
+        declared.available(fields), declared.Side.QUERY, kinds=[declared.Kind.NUMBER]
+    ):
         try:
             fields[feature.name] = _number(fields, feature.name)
         except ValueError:

@@ -39,8 +39,16 @@ class Rejected(NamedTuple):
     row: str
 
 
+class ReadRow(NamedTuple):
+    """A row that could be read, and where it stands."""
+
+    file: int
+    line: int
+    parsed: Any
+
+
 class ReadTable(beam.PTransform):
-    """Reads a table's rows as `(file, line, parse(values))`; unreadable ones go to the output `REJECTED`.
+    """Reads a table's rows as `ReadRow`s of `parse(values)`; unreadable ones go to the output `REJECTED`.
 
     Raises UserError where the table has no file.
 
@@ -83,17 +91,17 @@ class _ReadRows(beam.DoFn):
             try:
                 if row.error:
                     raise ValueError(row.error)
-                yield number, row.line, self._parse(row.values)
+                yield ReadRow(number, row.line, self._parse(row.values))
             except ValueError as error:
                 yield beam.pvalue.TaggedOutput(REJECTED, Rejected(block.path, row.line, str(error), row.text))
 
 
 class FirstRows(beam.PTransform):
-    """Of a table's rows with the same first value, the first; as `(first value, what was parsed)`."""
+    """Of `ReadRow`s whose parsed rows begin with the same key, the first one's; as `(key, parsed)`."""
 
     def expand(self, rows: beam.PCollection) -> beam.PCollection:
-        first = rows | "Key" >> beam.Map(lambda row: (row[2][0], row)) | "First" >> beam.CombinePerKey(min)
-        return first | "Parsed" >> beam.MapTuple(lambda key, row: (key, row[2]))
+        first = rows | "Key" >> beam.Map(lambda row: (row.parsed[0], row)) | "First" >> beam.CombinePerKey(min)
+        return first | "Parsed" >> beam.MapTuple(lambda key, row: (key, row.parsed))
 
 
 def shuffled_examples(rows: Sequence[Any], shard: int, values: Callable[[Any], dict[str, Any]]) -> Iterator[bytes]:

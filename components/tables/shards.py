@@ -25,17 +25,17 @@ _PACKED = 1000  # Rows in a pack.
 _PENDING = 200_000  # Rows that wait for their pack to be full, at most, of all shards.
 
 
-def count(files: Sequence[str]) -> int:
+def shard_count(files: Sequence[str]) -> int:
     """How many shards these source files make: by their size alone, so that the same data gives the same files."""
     return max(_LEAST, sum(map(storage.size, files)) // _SOURCE_BYTES)
 
 
-def of(key: str, shards: int) -> int:
+def shard_of(key: str, shards: int) -> int:
     """The shard of a key: the same in every process and run."""
     return zlib.crc32(key.encode()) % shards
 
 
-def name(shard: int, shards: int) -> str:
+def file_name(shard: int, shards: int) -> str:
     """The name of a shard's file."""
     return f"data_tfrecord-{shard:05d}-of-{shards:05d}.gz"
 
@@ -77,7 +77,7 @@ class PackByKey(beam.PTransform):
         self._shards = shards
 
     def expand(self, rows: beam.PCollection) -> beam.PCollection:
-        by_shard = rows | "ByShard" >> beam.MapTuple(lambda key, row: (of(key, self._shards), row))
+        by_shard = rows | "ByShard" >> beam.MapTuple(lambda key, row: (shard_of(key, self._shards), row))
         return by_shard | "Pack" >> beam.ParDo(Pack(self._shards))
 
 

@@ -82,6 +82,8 @@ def available(user_fields: Collection[str]) -> list[Feature]:
     return [feature for feature in FEATURES if not feature.optional or feature.name in user_fields]
 
 
-def of(features: Collection[Feature], *sides: Side, kinds: Collection[Kind] = tuple(Kind)) -> list[Feature]:
+def features_on_side(
+    features: Collection[Feature], *sides: Side, kinds: Collection[Kind] = tuple(Kind)
+) -> list[Feature]:
     """Those of `features` on one of `sides` and of one of `kinds`."""
     return [feature for feature in features if feature.side in sides and feature.kind in kinds]

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 import components.recommender_builder.index as index_module
-from components.recommender_builder.index import Settings, build_index, described
+from components.recommender_builder.index import Settings, build_index, describe
 from components.recommender_builder.settings import Index
 
 RNG = np.random.default_rng(0)
@@ -67,7 +67,7 @@ def test_an_index_is_tuned_to_the_recall_that_is_wanted(clustered, tree_from, mo
     assert modest.kind == ("scann_tree" if tree_from == 20_000 else "scann_hashed")
     assert recall(modest, vectors, others) > 0.75
     assert recall(thorough, vectors, others) > 0.97
-    assert described(thorough, vectors, queries, 100)["tuning_recall"] >= 0.99
+    assert describe(thorough, vectors, queries, 100)["tuning_recall"] >= 0.99
     assert modest.settings != thorough.settings
 
 
@@ -97,8 +97,8 @@ def test_the_settings_stay_with_a_saved_index(clustered, tmp_path):
 
 def test_a_description_tells_kind_settings_and_speed(clustered):
     vectors, queries, _ = clustered
-    found = described(build_index(Index(), vectors[:50], queries), vectors[:50], queries, 100)
+    found = describe(build_index(Index(), vectors[:50], queries), vectors[:50], queries, 100)
     assert found["kind"] == "scann_brute_force" and found["tuning_recall"] == 1.0
     assert found["speed_up"] == found["exact_milliseconds"] / found["milliseconds"] > 0
-    hashed = described(build_index(Index(), vectors, queries), vectors, queries, 100)
+    hashed = describe(build_index(Index(), vectors, queries), vectors, queries, 100)
     assert hashed["leaves"] is None and hashed["reordered_per_neighbour"] >= 1.2

@@ -5,6 +5,7 @@ import collections
 import apache_beam as beam
 from apache_beam.testing.util import assert_that
 
+from components.interaction_gen.examples import Event
 from components.interaction_gen.item_join import ItemsByShard
 from components.tables import shards
 
@@ -14,7 +15,7 @@ def item(item_id):
 
 
 def rows(shard, *items):
-    return [(shard, (f"user {line}", 100, 0, line, item_id, 3.0)) for line, item_id in enumerate(items)]
+    return [(shard, Event(f"user {line}", 100, 0, line, item_id, 3.0)) for line, item_id in enumerate(items)]
 
 
 def test_a_shard_gets_the_items_that_are_rated_in_it_once_each():

@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pytest
 
-from components.recommender_builder.tuning import fastest, found_shares, rising
+from components.recommender_builder.tuning import fastest, geometric_steps, recalls
 
 TRUTH = np.array([[0, 1, 2, 3]])
 QUERIES = np.zeros([1, 2], np.float32)
@@ -32,8 +32,8 @@ def test_where_none_finds_enough_the_one_that_finds_most_is_chosen():
     assert best.settings == (3, 20) and best.recall == 0.75
 
 
-def test_found_shares_count_rows_in_any_order():
-    assert found_shares(np.array([[3, 1], [5, 6]]), np.array([[1, 3], [6, 7]])).tolist() == [1.0, 0.5]
+def test_recalls_count_rows_in_any_order():
+    assert recalls(np.array([[3, 1], [5, 6]]), np.array([[1, 3], [6, 7]])).tolist() == [1.0, 0.5]
 
 
 def test_a_recall_is_reached_only_where_other_queries_may_be_expected_to_reach_it():
@@ -48,4 +48,4 @@ def test_a_recall_is_reached_only_where_other_queries_may_be_expected_to_reach_i
     "first,last,factor,expected", [(1, 8, 2, [1, 2, 4, 8]), (3, 10, 2, [3, 6, 10]), (0.5, 1, 1.4, [1]), (5, 5, 2, [5])]
 )
 def test_steps_rise_to_the_last(first, last, factor, expected):
-    assert rising(first, last, factor) == expected
+    assert geometric_steps(first, last, factor) == expected
