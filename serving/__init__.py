@@ -1,1 +1,1 @@
-"""Everything after the push. Imports neither TFX nor `pipeline`."""
+"""Everything after the push, with its own commands: `python -m serving --help`. Imports nothing else of ours."""

@@ -1,7 +1,7 @@
 """Versions of a model in an object store: each is one object, `VERSION.tar`, which is there whole or not at all.
 
-A store cannot rename a directory, but it puts a single object in place at once. No model server takes an archive for a
-version, so `serving.sync` unpacks them where one looks.
+A store cannot rename a directory, but it puts a single object in place at once. A model server does not load archives,
+so `serving.sync` unpacks them into the directory that it watches.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import fsspec
 from serving.version_names import parse_versions
 
 _SUFFIX = ".tar"
-SCRATCH_PREFIX = ".incoming-"  # No integer, so model servers pass it over.
+SCRATCH_PREFIX = ".incoming-"  # Not an integer, so model servers ignore it.
 
 
 def versions(base_url: str) -> list[int]:
-    """The versions below an address, in rising order."""
+    """The versions below an address, in ascending order."""
     store, base = _store(base_url)
     names = (os.path.basename(path) for path in store.glob(f"{base}/*{_SUFFIX}"))
     return sorted(parse_versions([name.removesuffix(_SUFFIX) for name in names]))
@@ -52,11 +52,12 @@ def read(base_url: str, version: int, name: str) -> bytes | None:
     """One file of a version, without the others; None where it has no such file."""
     store, base = _store(base_url)
     with store.open(f"{base}/{version}{_SUFFIX}", "rb") as packed, tarfile.open(fileobj=packed, mode="r:") as archive:
-        found = archive.getmembers()
-        member = next((member for member in found if os.path.normpath(member.name) == name), None)
-        return archive.extractfile(member).read() if member else None
+        member = next((member for member in archive.getmembers() if os.path.normpath(member.name) == name), None)
+        file = archive.extractfile(member) if member else None
+        return file.read() if file else None
 
 
-def _store(base_url: str):
-    # Without the cache of listings, which would hide what was pushed since.
+def _store(base_url: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """The object store's file system, and the path in it."""
+    # Without the cache of listings, which would hide later pushes.
     return fsspec.url_to_fs(base_url.rstrip("/"), use_listings_cache=False)

@@ -1,9 +1,9 @@
-"""The errors of this package, fit to be shown as one line."""
+"""The errors of this package. Their messages are meant to be shown as one line."""
 
 
 class ServingError(Exception):
-    """Server or client cannot do what was asked. The message says what and why."""
+    """The server or the client cannot do what was asked. The message says what and why."""
 
 
 class NotStarted(ServingError):
-    """There is no server to ask, which tells nothing of its model."""
+    """No server could be asked, which says nothing about its model."""

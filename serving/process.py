@@ -1,4 +1,4 @@
-"""A server as a process of its own: the local one, or the container image."""
+"""Runs a server in its own process: the local one, or a container image."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.02
 _STOP_SECONDS = 60
 _LAST_LINES = 5
-_NOT_LOADED = "did not become available"  # What TensorFlow Serving says as it gives up at its start.
+_NOT_LOADED = "did not become available"  # TensorFlow Serving's message when it cannot load its models at the start.
 
 
 class Ports(NamedTuple):
-    """Where a server listens on the loopback."""
+    """A server's ports on the loopback."""
 
     grpc: int
     rest: int
@@ -34,17 +34,17 @@ class Ports(NamedTuple):
 def running_server(
     versions: dict[int, str], image: str | None = None, model_name: str = "recommender", ready_seconds: float = 120
 ) -> Iterator[Ports]:
-    """Serves models on free loopback ports while this is entered; yields the ports once the newest one answers.
+    """Serves models on free loopback ports inside the `with`; yields the ports once the newest version answers.
 
     Args:
-      versions: directories of SavedModels by version.
+      versions: the SavedModels' directories by version.
       image: a TensorFlow Serving image with the ScaNN ops, run with `docker`; None runs `python -m serving serve`.
       model_name: the name in requests.
       ready_seconds: how long to wait for the model.
 
     Raises:
-      NotStarted: the server did not come up; says why.
-      ServingError: the server does not load the model; says why.
+      NotStarted: the server did not start, or was not ready in time; says why.
+      ServingError: the server cannot load the model; says why.
     """
     ports = Ports(_free_port(), _free_port())
     with tempfile.TemporaryDirectory() as base_path, tempfile.TemporaryFile("w+") as log:
@@ -77,7 +77,7 @@ def _container(image: str, versions: dict[int, str], ports: Ports, model_name: s
     for version, path in versions.items():
         command += ["--volume", f"{os.path.abspath(path)}:/models/{model_name}/{version}:ro"]
     command += ["--publish", f"{_HOST}:{ports.grpc}:8500", "--publish", f"{_HOST}:{ports.rest}:8501", image]
-    return [*command, "--max_num_load_retries=0"]  # It tries for five minutes otherwise, and answers nobody meanwhile.
+    return [*command, "--max_num_load_retries=0"]  # It would retry for five minutes, and answer nobody meanwhile.
 
 
 def _wait_until_ready(

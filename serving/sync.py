@@ -21,15 +21,15 @@ _log = logging.getLogger("recommender.sync")
 def mirror(source: str, directory: str, keep: int) -> None:
     """Makes `directory` hold the newest `keep` versions of `source`, each appearing whole, and no others.
 
-    A source that holds none is taken for one that is not there yet, and leaves the directory as it is. Raises what
-    keeps a version from coming, once the others are there.
+    An empty source leaves the directory as it is: it may not exist yet. If a version cannot be downloaded, its error is
+    raised after the others have been.
     """
     os.makedirs(directory, exist_ok=True)
     wanted = archives.versions(source)[-keep:]
     if not wanted:
         return
-    failed = None
-    for version in reversed(wanted):  # The newest first. A damaged one does not keep the others away.
+    failed: Exception | None = None
+    for version in reversed(wanted):  # The newest first. A damaged one does not hold up the others.
         path = os.path.join(directory, str(version))
         if not os.path.isdir(path):
             try:
@@ -37,35 +37,35 @@ def mirror(source: str, directory: str, keep: int) -> None:
             except Exception as error:
                 failed = failed or error
                 continue
-            _log.info("version %d is there", version)
+            _log.info("version %d has arrived", version)
     if failed:
-        raise failed  # Before anything is removed: it may be all that there is.
+        raise failed  # Before anything is removed: what is there may be all that can be served.
     for name in os.listdir(directory):
         if name.startswith(archives.SCRATCH_PREFIX) or parse_version(name) not in {*wanted, None}:
             _remove(os.path.join(directory, name))
 
 
 def _remove(path: str) -> None:
-    """Takes a version out of a server's sight before its files go one by one."""
+    """Renames a version so that no server sees it any more, then deletes its files."""
     parent, name = os.path.split(path)
-    gone = os.path.join(parent, archives.SCRATCH_PREFIX + name.removeprefix(archives.SCRATCH_PREFIX))
-    os.rename(path, gone)
-    shutil.rmtree(gone)
-    _log.info("%s is gone", name)
+    hidden = os.path.join(parent, archives.SCRATCH_PREFIX + name.removeprefix(archives.SCRATCH_PREFIX))
+    os.rename(path, hidden)
+    shutil.rmtree(hidden)
+    _log.info("%s is removed", name)
 
 
 @click.command()
 @click.argument("source")
 @click.argument("directory")
 @click.option("--keep", default=2, show_default=True, type=click.IntRange(min=1), help="How many of the newest.")
-@click.option("--seconds", default=10.0, show_default=True, help="Between two looks at the source; 0: only one.")
+@click.option("--seconds", default=10.0, show_default=True, help="Time between two checks; 0 checks once.")
 def main(source: str, directory: str, keep: int, seconds: float) -> None:
     """Mirror the newest versions of a model from SOURCE, an object store's address, into DIRECTORY."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     while True:
         try:
             mirror(source, directory, keep)
-        except Exception as error:  # Each store's client has errors of its own; none is a reason to stop serving.
+        except Exception as error:  # Each store has its own errors; none is a reason to stop.
             if not seconds:
                 raise
             _log.warning("cannot mirror %s: %s: %s", source, type(error).__name__, error)

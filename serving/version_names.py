@@ -1,4 +1,4 @@
-"""Which names of directories and archives are versions: the integers that TensorFlow Serving takes for one."""
+"""Which names of directories and archives are versions: the integers that TensorFlow Serving accepts."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ _MAX_VERSION = (1 << 63) - 1
 
 
 def parse_version(name: str) -> int | None:
-    """The version that a name means; None where it means none."""
+    """The version that a name stands for; None if it is no version's name."""
     version = int(name) if name.isascii() and name.isdigit() else None
     return None if version is None or version > _MAX_VERSION else version
 
 
 def parse_versions(names: list[str]) -> dict[int, str]:
-    """Names by the versions that they mean, of those that mean any."""
+    """The names that stand for versions, by version."""
     return {version: name for name in names if (version := parse_version(name)) is not None}

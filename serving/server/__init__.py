@@ -1,20 +1,23 @@
 """A model server that speaks TensorFlow Serving's REST and gRPC protocol."""
 
 import sys
+from typing import Any
 
 
 def _import_tensorflow_without_keras() -> None:
-    """TensorFlow ends its own import with Keras, a quarter of the time, and goes on where it cannot be imported.
+    """Imports TensorFlow in three quarters of the time.
 
-    Serving a SavedModel needs none of it. Whoever uses `tf.keras` later gets it as ever.
+    TensorFlow imports Keras at its end, and goes on without it if it is missing. Serving a SavedModel does not need it;
+    `tf.keras` is still imported when somebody uses it.
     """
-    absent = [name for name in ("tf_keras.src.optimizers", "keras.src.optimizers") if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(absent))
+    modules: dict[str, Any] = sys.modules  # None makes an import of the module fail.
+    hidden = [name for name in ("tf_keras.src.optimizers", "keras.src.optimizers") if name not in modules]
+    modules.update(dict.fromkeys(hidden))
     try:
         import tensorflow  # noqa: F401
     finally:
-        for name in absent:
-            del sys.modules[name]
+        for name in hidden:
+            del modules[name]
 
 
 _import_tensorflow_without_keras()

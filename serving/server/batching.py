@@ -1,7 +1,7 @@
 """Joins the requests of concurrent clients into batches for the model.
 
-The parameters are those of TensorFlow Serving's batching (tensorflow_serving/batching/README.md). Requests join a batch
-if they mean the same version, the same signature and the same shape of a row.
+The parameters are those of TensorFlow Serving's batching (tensorflow_serving/batching/README.md). Requests can share a
+batch if they ask for the same version and signature with the same shape of a row.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class BatchingParameters:
     Attributes:
       max_batch_size: rows that the model gets at once. Larger requests are cut into pieces.
       batch_timeout_micros: how long a request may wait for others while a thread is free.
-      max_enqueued_batches: this many times `max_batch_size` rows may wait; what comes then is refused.
-      num_batch_threads: batches that run at the same time. One lets batches grow meanwhile; TensorFlow's own threads
-        divide the work inside.
-      allowed_batch_sizes: rising; a batch is filled up to the next of them. Empty: any size.
+      max_enqueued_batches: this many times `max_batch_size` rows may wait; further requests are refused.
+      num_batch_threads: batches that run at the same time. With one, the next batch grows while it runs; TensorFlow
+        has threads of its own for the work inside a batch.
+      allowed_batch_sizes: ascending; a batch is filled up to the next of them. Empty: any size.
     """
 
     max_batch_size: int = 128
@@ -58,7 +58,7 @@ class _Key:
 
     model: LoadedModel
     signature: str
-    row: tuple  # Name, type and shape of a row of each input, or a token of its own for what joins nothing.
+    row: tuple  # Name, type and shape of a row of each input, or a unique token for a request that runs alone.
     joins: bool
 
 
@@ -68,7 +68,7 @@ class Batcher:
     Args:
       parameters: sizes and times.
       join: False runs each request alone, through the same queue.
-      observe: told the number of rows of each batch.
+      observe: called with the number of rows of each batch.
     """
 
     def __init__(self, parameters: BatchingParameters, join: bool, observe: Callable[[int], None]):
@@ -83,7 +83,7 @@ class Batcher:
     async def run(self, model: LoadedModel, name: str, tensors: Tensors) -> dict[str, np.ndarray]:
         """A signature's outputs for inputs that passed the model's `check`.
 
-        What is cancelled is left out when its turn comes.
+        A request that was cancelled is skipped when its turn comes.
 
         Raises:
           RequestError: RESOURCE_EXHAUSTED when the queue is full; INVALID_ARGUMENT for more rows than it ever takes, or
@@ -124,7 +124,7 @@ class Batcher:
         self._pool.shutdown()
 
     def _dispatch(self) -> None:
-        """Gives free threads what is ready to run."""
+        """Starts batches that are ready to run, while threads are free."""
         loop = asyncio.get_running_loop()
         while self._free and (key := self._ready()):
             batch = self._take(key)
@@ -148,7 +148,7 @@ class Batcher:
         return None
 
     def _take(self, key: _Key) -> list[_Task]:
-        """The tasks of the next batch, without those that nobody waits for any more."""
+        """The tasks of the next batch, without those that were cancelled."""
         queue, batch, rows = self._queues[key], [], 0
         while queue and (not rows or rows + queue[0].rows <= self._parameters.max_batch_size):
             task = queue.popleft()
@@ -178,7 +178,7 @@ class Batcher:
                     for size, end in zip(sizes, itertools.accumulate(sizes), strict=True)
                 ]
             if len(parts) == 1 and filled is batch:
-                return [outputs]  # Not by row after all: right for one request, but not to be divided.
+                return [outputs]  # Right for one request, but it cannot be divided into rows.
             if len(parts) == 1:
                 raise RequestError(
                     grpc.StatusCode.FAILED_PRECONDITION, "The outputs do not have a row for each of the inputs"
@@ -186,7 +186,7 @@ class Batcher:
         except Exception as error:
             if len(parts) == 1:
                 return [error]
-        return [self._run(key, [part])[0] for part in parts]  # So that a wrong request spoils no other.
+        return [self._run(key, [part])[0] for part in parts]  # Alone, so that a wrong request spoils no other.
 
     def _answer(self, batch: list[_Task], done: asyncio.Future) -> None:
         self._free += 1

@@ -30,32 +30,34 @@ def to_tensors(given: input_pb2.Input) -> dict[str, np.ndarray]:
         raise invalid("Input is empty.")
     merged = []
     for example in examples:
-        whole = tf.train.Example()
+        with_context = tf.train.Example()
         if kind == "example_list_with_context":
-            whole.CopyFrom(given.example_list_with_context.context)
+            with_context.CopyFrom(given.example_list_with_context.context)
         for name, feature in example.features.feature.items():
-            whole.features.feature[name].CopyFrom(feature)
-        merged.append(whole.SerializeToString())
+            with_context.features.feature[name].CopyFrom(feature)
+        merged.append(with_context.SerializeToString())
     return {_INPUTS: np.array(merged, object)}
 
 
 def to_classes(outputs: dict[str, np.ndarray], rows: int) -> classification_pb2.ClassificationResult:
-    """[n, C] classes and scores, either of which may be missing, as messages."""
+    """[n, C] classes and scores, of which one may be missing, as messages."""
     classes, scores = outputs.get(_CLASSES), outputs.get(_SCORES)
-    for array in (classes, scores):
-        if array is not None and (array.ndim != 2 or len(array) != rows):
+    given = [array for array in (classes, scores) if array is not None]
+    for array in given:
+        if array.ndim != 2 or len(array) != rows:
             raise invalid(f"Expected outputs of shape [{rows}, classes], but got {list(array.shape)}")
-    if classes is None and scores is None:
+    if not given:
         raise invalid(f"Expected {_CLASSES!r} or {_SCORES!r} among the outputs of the signature")
+    columns = given[0].shape[1]
     result = classification_pb2.ClassificationResult()
     for row in range(rows):
         entry = result.classifications.add()
-        for column in range((scores if classes is None else classes).shape[1]):
-            one = entry.classes.add()
+        for column in range(columns):
+            entry_class = entry.classes.add()
             if classes is not None:
-                one.label = classes[row, column].decode("utf-8", "replace")
+                entry_class.label = classes[row, column].decode("utf-8", "replace")
             if scores is not None:
-                one.score = scores[row, column]
+                entry_class.score = scores[row, column]
     return result
 
 

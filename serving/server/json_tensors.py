@@ -13,7 +13,7 @@ from tensorflow.core.protobuf import meta_graph_pb2
 
 from serving.server.status import invalid
 
-_MAX_DEPTH = 32  # Ranks beyond this are no tensor's.
+_MAX_DEPTH = 32  # No tensor has a higher rank.
 
 Inputs = Mapping[str, meta_graph_pb2.TensorInfo]
 
@@ -72,7 +72,7 @@ def _array(name: str, value: Any, info: meta_graph_pb2.TensorInfo) -> np.ndarray
     flat: list[Any] = []
     try:
         shape = _flatten(name, value, flat, dtype, _MAX_DEPTH)
-    except UnicodeEncodeError as error:  # Half of a surrogate pair, which JSON can write.
+    except UnicodeEncodeError as error:  # JSON can hold half of a surrogate pair.
         raise invalid(f"JSON Parse error: a string of {name} is no Unicode text: {error.reason}") from error
     array = np.empty(len(flat), object if dtype == tf.string else dtype.as_numpy_dtype)
     try:
@@ -82,13 +82,13 @@ def _array(name: str, value: Any, info: meta_graph_pb2.TensorInfo) -> np.ndarray
         raise invalid(f"JSON value of {name} does not fit {dtype.name}: {error}") from error
     if not _in_range(flat, array, dtype):
         raise invalid(f"JSON value of {name} does not fit {dtype.name}: out of range")
-    if 0 in shape:  # An empty list does not say how deep it goes on.
+    if 0 in shape:  # An empty list does not show its rank.
         shape += [0] * (len(info.tensor_shape.dim) - len(shape))
     return array.reshape(shape)
 
 
 def _in_range(flat: list[Any], array: np.ndarray, dtype: tf.DType) -> bool:
-    """Whether the array has the numbers as they were. NumPy wraps integers around, and makes large floats infinite."""
+    """Whether the array holds the same numbers: NumPy wraps integers around, and makes large floats infinite."""
     if dtype.is_integer and flat:
         return dtype.min <= min(flat) and max(flat) <= dtype.max
     if dtype.is_floating:
@@ -103,7 +103,7 @@ def _flatten(name: str, value: Any, flat: list[Any], dtype: tf.DType, depth: int
         return []
     if not depth:
         raise invalid(f"Lists nest more than {_MAX_DEPTH} deep in tensor {name}")
-    if set(map(type, value)) <= _plain_types(dtype):  # Most rows: no need to look at each value by itself.
+    if set(map(type, value)) <= _plain_types(dtype):  # The usual case: values need not be checked one by one.
         flat.extend(map(str.encode, value) if dtype == tf.string else value)
         return [len(value)]
     shapes = [_flatten(name, item, flat, dtype, depth - 1) for item in value]
@@ -113,7 +113,7 @@ def _flatten(name: str, value: Any, flat: list[Any], dtype: tf.DType, depth: int
 
 
 def _plain_types(dtype: tf.DType) -> set[type]:
-    """Types of JSON values that are values of a tensor as they are."""
+    """Types of JSON values that need no conversion for this dtype."""
     if dtype == tf.string:
         return {str}
     if dtype == tf.bool:
@@ -150,9 +150,9 @@ def _plain(name: str, array: np.ndarray) -> Any:
     if array.dtype != object:
         return array.tolist()
     encode = _as_base64 if name.endswith("_bytes") else _as_text
-    texts = np.empty(array.shape, object)
-    texts.flat = [encode(value) for value in array.flat]
-    return texts.tolist()
+    texts = np.empty(array.size, object)
+    texts[:] = [encode(value) for value in array.flat]
+    return texts.reshape(array.shape).tolist()
 
 
 def _as_text(value: bytes) -> str:

@@ -74,7 +74,7 @@ async def _serve(options: ServerOptions) -> None:
 
 async def _load(registry: Registry, options: ServerOptions) -> None:
     gc.collect()
-    gc.freeze()  # What TensorFlow consists of is there to stay; looking through it takes a second.
+    gc.freeze()  # TensorFlow's objects live as long as the process; each collection would take a second to visit them.
     try:
         await registry.configure(options.models())
     except RequestError as error:

@@ -22,7 +22,7 @@ class Metrics:
     """Counts and times the requests of a server, and the rows of its batches.
 
     Args:
-      names: gives the names of the models. Other names that clients make up are all counted under "".
+      names: returns the names of the models. Any other name that a client sends is counted under "".
     """
 
     def __init__(self, names: Callable[[], Collection[str]]):
@@ -50,7 +50,7 @@ class Metrics:
 
     @contextlib.contextmanager
     def request(self, model_name: str, api: str, entrypoint: str) -> Iterator[None]:
-        """Counts what happens inside as one request."""
+        """Counts and times the body of the `with` as one request."""
         started = time.perf_counter()
         status = grpc.StatusCode.CANCELLED
         try:

@@ -21,8 +21,8 @@ WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 class LoadedModel:
     """A SavedModel and what its signatures take and give.
 
-    It is loaded into a session of its own, as TensorFlow Serving does: each session has its own tables and ScaNN
-    searchers, so that versions that are loaded together cannot answer for each other.
+    It is loaded into its own session, as TensorFlow Serving does: each session has its own tables and ScaNN searchers,
+    so that versions that are loaded at the same time cannot answer for each other.
 
     Args:
       path: the version's directory.
@@ -30,8 +30,8 @@ class LoadedModel:
 
     Attributes:
       signature_defs: inputs and outputs by signature name.
-      by_row: by name of the signatures that can be called, whether all inputs and outputs have the batch along their
-        first dimension.
+      by_row: whether all inputs and outputs have the batch along their first dimension, by name of the signatures that
+        can be called.
 
     Raises:
       ValueError: the model has nothing to serve.
@@ -65,7 +65,7 @@ class LoadedModel:
     def _answer(self, record: bytes) -> None:
         log = prediction_log_pb2.PredictionLog.FromString(record)
         if log.WhichOneof("log_type") != "predict_log":
-            return  # Of the other methods, which are warmed up by their first request.
+            return  # The other methods are warmed up by their first request.
         request = log.predict_log.request
         inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE

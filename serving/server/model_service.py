@@ -43,7 +43,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
         response = model_management_pb2.ReloadConfigResponse()
         former = set(self._registry.names)
         try:
-            # A client that goes away leaves nothing half configured.
+            # Shielded, so that a client that disconnects leaves nothing half configured.
             await asyncio.shield(asyncio.ensure_future(self._registry.configure(request.config)))
             missing = sorted(set(self._registry.waiting) - former)
             if missing:
@@ -57,7 +57,7 @@ class ModelService(model_service_pb2_grpc.ModelServiceServicer):
 class Health:
     """The standard gRPC health service: SERVING as long as every model can answer."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.servicer = health.HealthServicer()
 
     async def update(self, ready: bool) -> None:
@@ -66,5 +66,5 @@ class Health:
             await self.servicer.set(service, _Serving.SERVING if ready else _Serving.NOT_SERVING)
 
     async def stop(self) -> None:
-        """NOT_SERVING from now on."""
+        """Says NOT_SERVING from now on."""
         await self.servicer.enter_graceful_shutdown()

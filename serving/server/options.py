@@ -1,4 +1,4 @@
-"""What the server was told: its options, and the text files that they name."""
+"""The server's options, and the text files that they name."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _PLATFORM = "tensorflow"
 
 @dataclass(frozen=True)
 class ServerOptions:
-    """What is served, where and how; names as of `tensorflow_model_server`. Port 0 takes a free one.
+    """What is served, where and how, by the names of `tensorflow_model_server`. Port 0 takes a free one.
 
     Attributes:
-      model_base_path, model_name: the one model, unless `model_config_file` names others.
+      model_base_path, model_name: the one model, unless there is a `model_config_file`.
       host: address to listen on.
       file_system_poll_wait_seconds: time between looks for new versions.
       model_config_file_poll_wait_seconds: time between looks at that file; 0 reads it once.
@@ -49,7 +49,7 @@ class ServerOptions:
     grpc_socket_path: str | None = None
 
     def models(self) -> model_server_config_pb2.ModelServerConfig:
-        """The models to serve. Raises ServingError for a file that says nothing usable."""
+        """The models to serve. Raises ServingError if the file cannot be used."""
         if self.model_config_file:
             return _read(self.model_config_file, model_server_config_pb2.ModelServerConfig())
         if not os.path.isdir(self.model_base_path) and "://" not in self.model_base_path:
@@ -64,7 +64,7 @@ class ServerOptions:
         return config
 
     def batching(self) -> BatchingParameters:
-        """The parameters of batching. Raises ServingError for a file that says nothing usable."""
+        """The parameters of batching. Raises ServingError if the file cannot be used."""
         if not self.batching_parameters_file:
             return BatchingParameters()
         given = _read(self.batching_parameters_file, protos.BatchingParameters())
@@ -74,7 +74,9 @@ class ServerOptions:
             if given.HasField(name)
         }
         if given.enable_large_batch_splitting.value and given.HasField("max_execution_batch_size"):
-            values["max_batch_size"] = given.max_execution_batch_size.value  # What is larger is split here, anyway.
+            values["max_batch_size"] = (
+                given.max_execution_batch_size.value
+            )  # Larger requests are split here in any case.
         for name, value in values.items():
             if value < (0 if name == "batch_timeout_micros" else 1):
                 raise ServingError(f"{self.batching_parameters_file}: {name} {value} is too small")

@@ -32,7 +32,7 @@ from serving.server.status import aborting, invalid
 
 _MAX_ELEMENTS = 1 << 22
 
-# By NumPy's character of a type: TensorFlow's number, and the field of its values.
+# TensorFlow's number of a type and the field of its values, by NumPy's character for it.
 _FIELDS = {
     "O": (types_pb2.DT_STRING, "string_val"),
     "f": (types_pb2.DT_FLOAT, "float_val"),
@@ -54,7 +54,9 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         with self._metrics.request(request.model_spec.name, "Predict", "GRPC"):
             name = _signature(request.model_spec)
             model = self._inference.registry.find(Target.of_spec(request.model_spec))
-            model.check_names(name, request.inputs)  # Before arrays are made: a stranger's may be many and large.
+            model.check_names(
+                name, request.inputs
+            )  # Before arrays are made: a wrong request may have many and large ones.
             wanted = _wanted(request.output_filter, model.signature(name).outputs)
             if request.ByteSize() > LARGE_BYTES:
                 tensors = await asyncio.to_thread(_to_arrays, request.inputs)
@@ -75,7 +77,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> classification_pb2.ClassificationResponse:
         with self._metrics.request(request.model_spec.name, "Classify", "GRPC"):
             model = self._inference.registry.find(Target.of_spec(request.model_spec))
-            spec, result = await _of_examples(self._inference.classify, model, request.model_spec, request.input)
+            spec, result = await _infer(self._inference.classify, model, request.model_spec, request.input)
             return classification_pb2.ClassificationResponse(model_spec=spec, result=result)
 
     @aborting
@@ -84,7 +86,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     ) -> regression_pb2.RegressionResponse:
         with self._metrics.request(request.model_spec.name, "Regress", "GRPC"):
             model = self._inference.registry.find(Target.of_spec(request.model_spec))
-            spec, result = await _of_examples(self._inference.regress, model, request.model_spec, request.input)
+            spec, result = await _infer(self._inference.regress, model, request.model_spec, request.input)
             return regression_pb2.RegressionResponse(model_spec=spec, result=result)
 
     @aborting
@@ -101,11 +103,11 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
             for task in request.tasks:
                 result = response.results.add()
                 if task.method_name == examples.CLASSIFY:
-                    spec, found = await _of_examples(self._inference.classify, model, task.model_spec, request.input)
-                    result.classification_result.CopyFrom(found)
+                    spec, inferred = await _infer(self._inference.classify, model, task.model_spec, request.input)
+                    result.classification_result.CopyFrom(inferred)
                 elif task.method_name == examples.REGRESS:
-                    spec, found = await _of_examples(self._inference.regress, model, task.model_spec, request.input)
-                    result.regression_result.CopyFrom(found)
+                    spec, inferred = await _infer(self._inference.regress, model, task.model_spec, request.input)
+                    result.regression_result.CopyFrom(inferred)
                 else:
                     raise invalid(f"Unsupported signature method_name: {task.method_name}")
                 result.model_spec.CopyFrom(spec)
@@ -125,16 +127,16 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
         )
 
 
-async def _of_examples(
+async def _infer(
     infer: Callable, model: LoadedModel, spec: model_pb2.ModelSpec, given: input_pb2.Input
 ) -> tuple[model_pb2.ModelSpec, Message]:
-    """The spec of an answer, and what a method of Inference makes of examples."""
+    """The spec of an answer, and what a method of Inference returns for the examples of a request."""
     name = _signature(spec)
     return _spec(spec, model, name), await infer(model, name, given)
 
 
 def _wanted(output_filter: Sequence[str], outputs: Collection[str]) -> Collection[str]:
-    """The outputs that a request asks for. Raises RequestError for one that there is not, or that is there twice."""
+    """The outputs that a request asks for. Raises RequestError if one is missing or named twice."""
     for number, key in enumerate(output_filter):
         if key not in outputs:
             raise invalid(
@@ -169,15 +171,15 @@ def _to_arrays(protos: Mapping[str, tensor_pb2.TensorProto]) -> dict[str, np.nda
 def _to_array(key: str, proto: tensor_pb2.TensorProto) -> np.ndarray:
     shape = [dim.size for dim in proto.tensor_shape.dim]
     size = math.prod(shape)
-    if size > _MAX_ELEMENTS:  # A shape costs nothing to send: its values may be left out.
+    if size > _MAX_ELEMENTS:  # A message can have a large shape without its values.
         raise invalid(f"input {key} has {size} elements, more than {_MAX_ELEMENTS}")
     try:
-        if proto.dtype == types_pb2.DT_STRING and len(proto.string_val) == size:  # Usual; at a tenth of the time.
+        if proto.dtype == types_pb2.DT_STRING and len(proto.string_val) == size:  # Usual; takes a tenth of the time.
             array = np.empty(size, object)
             array[:] = proto.string_val
             return array.reshape(shape)
         return tf.make_ndarray(proto)
-    except Exception as error:  # Whatever the bytes of a stranger bring about in there.
+    except Exception as error:  # A client may send any bytes.
         raise invalid(f"input {key} is not a valid tensor: {error}") from error
 
 
@@ -186,7 +188,7 @@ def _signature(spec: model_pb2.ModelSpec) -> str:
 
 
 def _spec(asked: model_pb2.ModelSpec, model: LoadedModel, signature_name: str) -> model_pb2.ModelSpec:
-    """The spec of an answer: with the version that gave it."""
+    """The spec of an answer, with the version that answered."""
     spec = model_pb2.ModelSpec(name=asked.name, signature_name=signature_name)
     spec.version.value = model.version
     return spec

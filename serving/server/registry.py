@@ -21,11 +21,11 @@ _UNAVAILABLE = "Request to assign label {} of model {} to a version which is not
 
 _log = logging.getLogger("recommender.serving")
 
-ModelServerConfig = model_server_config_pb2.ModelServerConfig
+_ReadConfig = Callable[[], model_server_config_pb2.ModelServerConfig]
 
 
 class Target(NamedTuple):
-    """Which model and version a request means: the newest, unless it says a version or a label."""
+    """The model and version that a request asks for: the newest, unless it gives a version or a label."""
 
     name: str
     version: int | None = None
@@ -41,13 +41,13 @@ class Registry:
     """Models, kept up to date with the disk and with the configuration.
 
     Args:
-      report: told after each look at the disk whether every model can answer.
+      report: called after each look at the disk with whether every model can answer.
     """
 
     def __init__(self, report: Callable[[bool], Awaitable[None]]):
         self._models: dict[str, ModelVersions] = {}
         self._report = report
-        self._updating = asyncio.Lock()  # One load at a time, so that what is served keeps its share of the processors.
+        self._updating = asyncio.Lock()  # One load at a time leaves processors for requests.
         self._watchers: list[asyncio.Task] = []
         self._closing = False
 
@@ -67,7 +67,7 @@ class Registry:
         return bool(self._models) and not self.waiting
 
     def find(self, target: Target) -> LoadedModel:
-        """The version that a request means. Raises RequestError if it is not loaded, or after `close`."""
+        """The version that a request asks for. Raises RequestError if it is not loaded, or after `close`."""
         if self._closing:
             raise RequestError(grpc.StatusCode.UNAVAILABLE, "The server is shutting down")
         if target.name not in self._models:
@@ -84,21 +84,21 @@ class Registry:
             raise RequestError(grpc.StatusCode.NOT_FOUND, message)
         return self._models[target.name].statuses(target.version, target.label)
 
-    async def configure(self, config: ModelServerConfig) -> None:
+    async def configure(self, config: model_server_config_pb2.ModelServerConfig) -> None:
         """Serves these models from now on: loads new ones, then drops those that are left out.
 
         Raises:
-          RequestError: the configuration is wrong, and nothing was changed; or a label is for a version that is not
-            loaded, and the model's former labels were kept; or there is nothing to serve below a new base path, and
-            the model stays as it was.
+          RequestError: the configuration is wrong, and nothing is changed; or a label is for a version that is not
+            loaded, and the model keeps its former labels; or there is nothing to serve below a new base path, and the
+            model stays as it was.
         """
         _check(config)
         async with self._updating:
-            wanted, refused = {}, []
+            wanted: dict[str, ModelVersions] = {}
+            refused = []
             for given in config.model_config_list.config:
-                model = former = self._models.get(given.name)
-                if former is None or former.config.base_path != given.base_path:
-                    model = ModelVersions(given)
+                former = self._models.get(given.name)
+                model = former if former and former.config.base_path == given.base_path else ModelVersions(given)
                 model.config = given
                 await model.refresh()
                 if former is not None and former.ready and not model.ready:
@@ -110,22 +110,22 @@ class Registry:
                 if not unavailable:
                     model.labels = dict(given.version_labels)
                 wanted[given.name] = model
-            gone = [model for name, model in self._models.items() if wanted.get(name) is not model]
+            dropped = [model for name, model in self._models.items() if wanted.get(name) is not model]
             self._models = wanted
-            for model in gone:
+            for model in dropped:
                 model.unload_all()
         await self._report(self.ready)
         if refused:
             raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, "; ".join(refused))
 
-    def watch(self, poll_seconds: float, read_config: Callable[[], ModelServerConfig], read_seconds: float) -> None:
+    def watch(self, poll_seconds: float, read_config: _ReadConfig, read_seconds: float) -> None:
         """Looks for new versions, and for a new configuration if `read_seconds` is not 0, until `close`."""
         self._watchers.append(asyncio.create_task(_repeat(poll_seconds, self._refresh)))
         if read_seconds:
             self._watchers.append(asyncio.create_task(_repeat(read_seconds, lambda: self._read(read_config))))
 
     async def close(self) -> None:
-        """Stops watching, and finds nothing any more; what was found goes on being used."""
+        """Stops watching, and makes `find` refuse every request; requests that have their model are finished."""
         self._closing = True
         for watcher in self._watchers:
             watcher.cancel()
@@ -138,7 +138,7 @@ class Registry:
                 await model.refresh()
         await self._report(self.ready)
 
-    async def _read(self, read_config: Callable[[], ModelServerConfig]) -> None:
+    async def _read(self, read_config: _ReadConfig) -> None:
         config = await asyncio.to_thread(read_config)
         given = [(model, dict(model.version_labels)) for model in config.model_config_list.config]
         if given != [(model.config, model.labels) for model in self._models.values()]:  # A label may have had to wait.
@@ -156,7 +156,7 @@ async def _repeat(seconds: float, action: Callable) -> None:
             _log.exception("cannot look for new versions")
 
 
-def _check(config: ModelServerConfig) -> None:
+def _check(config: model_server_config_pb2.ModelServerConfig) -> None:
     """Raises RequestError for a configuration that cannot be served."""
     models: Iterable[model_server_config_pb2.ModelConfig] = config.model_config_list.config
     if not models:

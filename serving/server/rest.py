@@ -24,6 +24,8 @@ from serving.version_names import parse_version
 
 MAX_REQUEST_BYTES = 16 << 20
 
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
 _log = logging.getLogger("recommender.serving")
 
 
@@ -33,8 +35,8 @@ def make_app(
     """The routes.
 
     Args:
-      inference: what requests are answered from.
-      metrics: counted into, and given at `metrics_path` unless that is None.
+      inference: answers the requests.
+      metrics: count the requests, and are served at `metrics_path` unless that is None.
       timeout_seconds: for a whole request, from its body to its answer.
     """
     routes = _Routes(inference, metrics, timeout_seconds)
@@ -67,7 +69,7 @@ class _Routes:
     async def _timed(self, request: web.Request, api: str, answer: Callable[..., Awaitable]) -> web.Response:
         """Reads the body and answers within the time for a request."""
 
-        async def whole() -> bytes:
+        async def read_and_answer() -> bytes:
             try:
                 raw = await request.read()
             except web.HTTPRequestEntityTooLarge as error:
@@ -75,36 +77,36 @@ class _Routes:
                 raise RequestError(grpc.StatusCode.RESOURCE_EXHAUSTED, message, error.status) from None
             except web.RequestPayloadError as error:
                 raise invalid(f"Failed to read the request body: {' '.join(str(error).split())}") from error
-            aside = _aside if len(raw) > LARGE_BYTES else _here
-            return await answer(await aside(_parsed, raw), target, aside)
+            run = _in_thread if len(raw) > LARGE_BYTES else _inline
+            return await answer(await run(_parsed, raw), target, run)
 
         target = _target(request)
         with self._metrics.request(target.name, api, "REST"):
             try:
-                return _response(await asyncio.wait_for(whole(), self._timeout_seconds))
+                return _response(await asyncio.wait_for(read_and_answer(), self._timeout_seconds))
             except asyncio.TimeoutError:
                 message = f"No answer within {self._timeout_seconds:g} s"
                 raise RequestError(grpc.StatusCode.DEADLINE_EXCEEDED, message) from None
 
-    async def _predict(self, body: Any, target: Target, aside: Callable) -> bytes:
+    async def _predict(self, body: Any, target: Target, run: Callable) -> bytes:
         model = self._inference.registry.find(target)
         name = _signature(body, model)
-        tensors, by_row = await aside(parse_inputs, body, model.signature(name).inputs)
+        tensors, by_row = await run(parse_inputs, body, model.signature(name).inputs)
         outputs = await self._inference.predict(model, name, tensors)
-        aside = _aside if is_large(outputs) else aside
-        return await aside(lambda: _dumped(format_outputs(outputs, by_row)))
+        run = _in_thread if is_large(outputs) else run
+        return await run(lambda: _dumped(format_outputs(outputs, by_row)))
 
-    async def _classify(self, body: Any, target: Target, aside: Callable) -> bytes:
+    async def _classify(self, body: Any, target: Target, run: Callable) -> bytes:
         model = self._inference.registry.find(target)
-        given = await aside(json_examples.parse_examples, body)
+        given = await run(json_examples.parse_examples, body)
         result = await self._inference.classify(model, _signature(body, model), given)
-        return await aside(lambda: _dumped(json_examples.format_classes(result)))
+        return await run(lambda: _dumped(json_examples.format_classes(result)))
 
-    async def _regress(self, body: Any, target: Target, aside: Callable) -> bytes:
+    async def _regress(self, body: Any, target: Target, run: Callable) -> bytes:
         model = self._inference.registry.find(target)
-        given = await aside(json_examples.parse_examples, body)
+        given = await run(json_examples.parse_examples, body)
         result = await self._inference.regress(model, _signature(body, model), given)
-        return await aside(lambda: _dumped(json_examples.format_regressions(result)))
+        return await run(lambda: _dumped(json_examples.format_regressions(result)))
 
     async def status(self, request: web.Request) -> web.Response:
         return _json(
@@ -135,7 +137,7 @@ class _Routes:
 
 
 @web.middleware
-async def _errors(request: web.Request, handler) -> web.StreamResponse:
+async def _errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Every error becomes TensorFlow Serving's `{"error": …}`."""
     try:
         return await handler(request)
@@ -151,13 +153,13 @@ async def _errors(request: web.Request, handler) -> web.StreamResponse:
 
 
 def _target(request: web.Request) -> Target:
-    found = request.match_info
-    if "version" not in found:
-        return Target(found["name"], None, found.get("label", ""))
-    version = parse_version(found["version"])
+    path = request.match_info
+    if "version" not in path:
+        return Target(path["name"], None, path.get("label", ""))
+    version = parse_version(path["version"])
     if version is None:
         raise invalid(f"Malformed request: {request.method} {request.path}")
-    return Target(found["name"], version)
+    return Target(path["name"], version)
 
 
 def _signature(body: Any, model: LoadedModel) -> str:
@@ -168,12 +170,12 @@ def _signature(body: Any, model: LoadedModel) -> str:
     return name
 
 
-async def _here(function: Callable, *arguments: Any) -> Any:
+async def _inline(function: Callable, *arguments: Any) -> Any:
     return function(*arguments)
 
 
-async def _aside(function: Callable, *arguments: Any) -> Any:
-    """Large bodies are worked on in a thread, so that small ones need not wait for them."""
+async def _in_thread(function: Callable, *arguments: Any) -> Any:
+    """For large bodies, so that small ones need not wait for them."""
     return await asyncio.to_thread(function, *arguments)
 
 

@@ -6,12 +6,13 @@ import functools
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
+from typing import Any
 
 import grpc
 import tensorflow as tf
 from google.protobuf import symbol_database
 from google.protobuf.descriptor import ServiceDescriptor
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 _HTTP = {
     grpc.StatusCode.INVALID_ARGUMENT: HTTPStatus.BAD_REQUEST,
@@ -31,11 +32,11 @@ _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
 class RequestError(Exception):
-    """A request that gets an error for an answer.
+    """A request that is answered with an error.
 
     Attributes:
       code: gRPC status.
-      http_status: what that is over REST, unless given.
+      http_status: HTTP status; that of `code` unless given.
     """
 
     def __init__(self, code: grpc.StatusCode, message: str, http_status: int | None = None):
@@ -49,17 +50,17 @@ def invalid(message: str) -> RequestError:
 
 
 def from_tensorflow(error: tf.errors.OpError) -> RequestError:
-    """The error of a model's own run: the line that says what was wrong, without the trace of its graph."""
+    """An error from inside a model: the line that says what was wrong, without the trace of its graph."""
     lines = [line.strip() for line in str(error.message).split("\n") if line.strip()]
     place = next((number for number, line in enumerate(lines) if line.startswith("[[{{node")), 1)
     return RequestError(_CODES.get(error.error_code, grpc.StatusCode.INTERNAL), lines[max(place - 1, 0)])
 
 
 def aborting(method: Callable) -> Callable:
-    """Makes a gRPC method answer with the status of its RequestError; other errors say nothing of the inside."""
+    """Makes a gRPC method answer with the status of its RequestError; other errors show nothing of the inside."""
 
     @functools.wraps(method)
-    async def call(self, request, context: grpc.aio.ServicerContext):
+    async def call(self: object, request: Message | DecodeError, context: grpc.aio.ServicerContext) -> Any:
         if isinstance(request, DecodeError):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"not a request for {method.__name__}: {request}")
         try:
@@ -74,7 +75,7 @@ def aborting(method: Callable) -> Callable:
 
 
 def handlers(servicer: object, service: ServiceDescriptor) -> grpc.GenericRpcHandler:
-    """A gRPC handler of a service's `aborting` methods. Bytes that are no message reach them as a DecodeError."""
+    """A gRPC handler of a service's `aborting` methods. They get a DecodeError for bytes that are no message."""
     message = symbol_database.Default().GetPrototype
     methods = {
         method.name: grpc.unary_unary_rpc_method_handler(
@@ -87,7 +88,7 @@ def handlers(servicer: object, service: ServiceDescriptor) -> grpc.GenericRpcHan
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
-def _decode(deserialize: Callable, raw: bytes):
+def _decode(deserialize: Callable[[bytes], Message], raw: bytes) -> Message | DecodeError:
     try:
         return deserialize(raw)
     except DecodeError as error:

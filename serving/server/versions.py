@@ -39,22 +39,22 @@ class VersionStatus:
 class ModelVersions:
     """Keeps the wanted versions of a model loaded.
 
-    A new version is loaded, and answers its warm-up requests, before an old one is let go. One that does not load is
-    reported, counts as if it were not there, and is tried again once its files change.
+    A new version is loaded, and answers its warm-up requests, before an old one is unloaded. One that does not load is
+    reported, otherwise ignored, and tried again once its files change.
 
     Args:
       config: name, base path and version policy. Names below the base path that are no integers are ignored.
 
     Attributes:
-      labels: those in force, which need not be the configuration's. What they name stays loaded as long as it is there.
+      labels: those in force, which need not be the configuration's. Their versions stay loaded while they are on disk.
     """
 
     def __init__(self, config: model_server_config_pb2.ModelConfig):
         self.config = config
         self._loaded: dict[int, LoadedModel] = {}
         self._statuses: dict[int, VersionStatus] = {}
-        self._failed: dict[int, tuple] = {}  # What the files were like.
-        self._names: dict[int, str] = {}  # Of the directories.
+        self._failed: dict[int, tuple] = {}  # Their files as they were.
+        self._names: dict[int, str] = {}  # Directory names.
         self.labels: dict[str, int] = {}
 
     @property
@@ -67,7 +67,7 @@ class ModelVersions:
         return version in self._loaded
 
     def find(self, version: int | None, label: str = "") -> LoadedModel:
-        """The loaded version that a request means; None is the newest.
+        """The loaded version that a request asks for; None is the newest.
 
         Raises:
           RequestError: there is none, or no such label.
@@ -84,7 +84,7 @@ class ModelVersions:
         raise RequestError(grpc.StatusCode.NOT_FOUND, f"Servable not found for request: {wanted}")
 
     def statuses(self, version: int | None, label: str = "") -> list[VersionStatus]:
-        """Versions that are or were there, the newest first. Raises RequestError if there are none."""
+        """Versions that are or were on disk, the newest first. Raises RequestError if there are none."""
         if label:
             version = self.find(None, label).version
         known = [status for status in self._statuses.values() if version in (None, status.version)]
@@ -94,9 +94,9 @@ class ModelVersions:
         return sorted(known, key=lambda status: -status.version)
 
     async def refresh(self) -> None:
-        """Looks at the disk once: loads what is wanted, then lets go of what is not. A disk error is only reported."""
+        """Looks at the disk once: loads wanted versions, then unloads the others. A disk error is only logged."""
         try:
-            for _ in range(_ROUNDS):  # One that does not load leaves its place to another.
+            for _ in range(_ROUNDS):  # If one does not load, another is wanted in its place.
                 wanted, intended = await asyncio.to_thread(self._wanted)
                 missing = [version for version in wanted if version not in self._loaded]
                 for version in missing:
@@ -112,11 +112,11 @@ class ModelVersions:
             self._unload(unwanted)
 
     def unload_all(self) -> None:
-        """Lets go of every version. Requests that are under way are finished."""
+        """Unloads every version. Requests that have their model are finished."""
         self._unload(list(self._loaded))
 
     def _wanted(self) -> tuple[list[int], list[int]]:
-        """What the policy wants of the versions on disk that are not known to fail, and of all that are there."""
+        """The versions that the policy chooses among those not known to fail, and among all on disk."""
         base_path = self.config.base_path
         if not tf.io.gfile.isdir(base_path):
             return list(self._loaded), list(self._loaded)  # A disk out of reach is no reason to stop serving.
@@ -124,11 +124,11 @@ class ModelVersions:
         for version, files in list(self._failed.items()):
             if version not in self._names or _files(self._path(version)) != files:
                 del self._failed[version]
-        found = sorted(self._names, reverse=True)
-        return self._chosen([version for version in found if version not in self._failed]), self._chosen(found)
+        on_disk = sorted(self._names, reverse=True)
+        return self._chosen([version for version in on_disk if version not in self._failed]), self._chosen(on_disk)
 
     def _chosen(self, versions: list[int]) -> list[int]:
-        """What the policy takes of versions, the newest first."""
+        """The versions that the policy chooses, the newest first."""
         policy = self.config.model_version_policy
         if policy.HasField("specific"):
             return [version for version in versions if version in policy.specific.versions]
@@ -158,11 +158,11 @@ class ModelVersions:
             del self._loaded[version]
             self._statuses[version].state = "END"
             _log.info("%s: version %d is no longer served", self.config.name, version)
-        gc.collect()  # A graph is full of cycles; the session has gone with its last request.
+        gc.collect()  # A graph is full of cycles. The session goes with its last request.
 
 
 def versions_below(base_path: str) -> dict[int, str]:
-    """Versions that are complete enough to load, and their directories; none where there is no such base path."""
+    """Directory names of the versions that have a `saved_model.pb`, by version; none if there is no such base path."""
     if not tf.io.gfile.isdir(base_path):
         return {}
     names = [name.rstrip("/") for name in tf.io.gfile.listdir(base_path)]
@@ -175,9 +175,9 @@ def versions_below(base_path: str) -> dict[int, str]:
 
 def _files(path: str) -> tuple:
     """Names, sizes and times of all files below a directory."""
-    found = []
+    files = []
     for directory, _, names in tf.io.gfile.walk(path):
         for name in names:
             stat = tf.io.gfile.stat(os.path.join(directory, name))
-            found.append((directory, name, stat.length, stat.mtime_nsec))
-    return tuple(sorted(found))
+            files.append((directory, name, stat.length, stat.mtime_nsec))
+    return tuple(sorted(files))

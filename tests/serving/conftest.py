@@ -1,15 +1,25 @@
-"""A real server process on a small model whose answers are known."""
+"""Real server processes on small models whose answers are known."""
 
 import contextlib
+import os
 import re
+import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
+from typing import NamedTuple
 
+import grpc
 import pytest
 import requests
 import tensorflow as tf
+from tensorflow_serving.apis import prediction_log_pb2
 
+ROOT = Path(__file__).parents[2]
+LONG_SECONDS = 120  # What a test waits at most for something that takes no time: longer than any machine is busy.
+
+_PORTS = re.compile(r"gRPC on 127.0.0.1:(\d+), REST on 127.0.0.1:(\d+)")
 _STRINGS = tf.TensorSpec([None], tf.string, name="user_id")
 
 
@@ -46,16 +56,17 @@ class Doubler(tf.Module):
         """How many rows the model got, in each row."""
         return {"rows": tf.fill(tf.shape(user_id), tf.size(user_id))}
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="rounds")])
-    def work(self, rounds):
-        """Keeps a processor busy for some milliseconds a round; gives the rounds."""
-        matrix = tf.eye(300)
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.int32, name="number")])
+    def negate(self, number):
+        return {"negative": -number}
 
-        def multiply(done, product):
-            return done + 1, product @ matrix
-
-        done, product = tf.while_loop(lambda done, _: done < tf.reduce_max(rounds), multiply, (0, matrix))
-        return {"rounds": tf.fill(tf.shape(rounds), done), "trace": tf.fill(tf.shape(rounds), tf.linalg.trace(product))}
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="path")])
+    def hold(self, path):
+        """Keeps the model busy until the gate at the first row's path is opened."""
+        with tf.control_dependencies([tf.io.write_file(path[0] + Gate.REACHED, "")]):
+            passed = tf.io.write_file(path[0], "")
+        with tf.control_dependencies([passed]):
+            return {"path": tf.identity(path)}
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.float32, name="x"), tf.TensorSpec([2], tf.float32, name="y")])
     def whole(self, x, y):
@@ -63,10 +74,69 @@ class Doubler(tf.Module):
         return {"sum": x + tf.reduce_sum(y)}
 
 
-def export(directory, factor=2.0):
+class Gate:
+    """Holds requests of the signature `hold` inside the model until it is opened, at the latest on exit."""
+
+    REACHED = ".reached"
+
+    def __init__(self, directory):
+        self.path = str(directory / "gate")
+        os.mkfifo(self.path)  # Whoever opens it to write waits until somebody has it open to read.
+
+    def wait_until_reached(self):
+        """Returns once the model holds a request."""
+        wait_for(lambda: os.path.exists(self.path + self.REACHED))
+
+    def open(self):
+        """Lets go of what is held, and of whatever comes later."""
+        os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)  # Never closed: a request may come to it after the test.
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.open()
+
+
+class Shelf(tf.Module):
+    """A recommender of three items, "1" to "3", the lowest first; those in the history are left out."""
+
+    def __init__(self):
+        super().__init__()
+        self._ids, self._titles = tf.constant(["1", "2", "3", ""]), tf.constant(["One", "Two", "Three", ""])
+
+    @tf.function(input_signature=[_STRINGS])
+    def serving_default(self, user_id):
+        history = tf.zeros([tf.size(user_id), 0], tf.string)
+        return self.recommend(user_id, tf.zeros_like(user_id, tf.int64), history, tf.zeros_like(history, tf.int64))
+
+    @tf.function(
+        input_signature=[
+            _STRINGS,
+            tf.TensorSpec([None], tf.int64, name="timestamp"),
+            tf.TensorSpec([None, None], tf.string, name="history_item_id"),
+            tf.TensorSpec([None, None], tf.int64, name="history_timestamp"),
+        ]
+    )
+    def recommend(self, user_id, timestamp, history_item_id, history_timestamp):
+        seen = tf.reduce_any(history_item_id[:, :, tf.newaxis] == self._ids[:3], axis=1)
+        places = tf.sort(tf.where(seen, 3, tf.range(3)), axis=1)
+        return {
+            "item_id": tf.gather(self._ids, places),
+            "title": tf.gather(self._titles, places),
+            "score": 3 - tf.cast(places, tf.float32),
+        }
+
+
+def export(directory, factor=2.0, others=("scale", "fail", "count", "negate", "hold", "whole")):
     module = Doubler(factor)
-    names = {"serving_default": module.greet}
-    signatures = names | {name: getattr(module, name) for name in ("scale", "fail", "count", "work", "whole")}
+    signatures = {"serving_default": module.greet} | {name: getattr(module, name) for name in others}
+    tf.saved_model.save(module, str(directory), signatures=signatures)
+
+
+def export_shelf(directory):
+    module = Shelf()
+    signatures = {"serving_default": module.serving_default, "recommend": module.recommend}
     tf.saved_model.save(module, str(directory), signatures=signatures)
 
 
@@ -87,20 +157,50 @@ def export_of_examples(directory):
         builder.save()
 
 
+def write_warm_up(directory, user):
+    """Gives a model two warm-up requests: for `fail`, and for a method that is not warmed up."""
+    other, log = prediction_log_pb2.PredictionLog(), prediction_log_pb2.PredictionLog()
+    other.classify_log.request.model_spec.name = "toy"
+    log.predict_log.request.model_spec.signature_name = "fail"
+    log.predict_log.request.inputs["user_id"].CopyFrom(tf.make_tensor_proto(user, tf.string))
+    path = directory / "assets.extra" / "tf_serving_warmup_requests"
+    path.parent.mkdir()
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(other.SerializeToString())
+        writer.write(log.SerializeToString())
+
+
+class Server(NamedTuple):
+    """A running server."""
+
+    process: subprocess.Popen
+    grpc_port: int
+    rest_port: int
+
+    def url(self, model_name="toy"):
+        return f"http://127.0.0.1:{self.rest_port}/v1/models/{model_name}"
+
+    def channel(self):
+        return grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}")
+
+
 @contextlib.contextmanager
-def serving(base_path, *arguments):
-    """Runs `recommender serve`; yields the process, its gRPC port and its REST port."""
-    command = [sys.executable, "-m", "pipeline.cli", "serve", "--model-dir", str(base_path), "--model-name", "toy"]
+def serving(base_path, *arguments, environment=None):
+    """Runs `python -m serving serve` on the model `toy`."""
+    command = [sys.executable, "-m", "serving", "serve", "--model-dir", str(base_path), "--model-name", "toy"]
     command += ["--port", "0", "--rest-port", "0", *map(str, arguments)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    environment = os.environ | (environment or {})
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
         try:
-            for line in process.stdout:
-                found = re.search(r"gRPC on 127.0.0.1:(\d+), REST on 127.0.0.1:(\d+)", line)
-                if found:
-                    break
-            yield process, int(found[1]), int(found[2])
+            ports = next(filter(None, map(_PORTS.search, process.stdout)), None)
+            assert ports, "the server stopped"
+            yield Server(process, int(ports[1]), int(ports[2]))
         finally:
             process.terminate()
+            try:
+                process.wait(LONG_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
 
 @pytest.fixture(scope="session")
@@ -108,16 +208,66 @@ def server(tmp_path_factory):
     base_path = tmp_path_factory.mktemp("toy")
     export(base_path / "7")
     (base_path / "not-a-version").mkdir()
-    with serving(base_path) as (_, grpc_port, rest_port):
-        yield base_path, grpc_port, f"http://127.0.0.1:{rest_port}/v1/models/toy"
+    with serving(base_path) as server:
+        yield server
 
 
-def wait_for(condition, seconds=20):
-    """Polls until a condition holds."""
-    deadline = time.monotonic() + seconds
+MODELS_CONFIG = """
+model_config_list {
+  config { name: "toy" base_path: "DIR/toy" model_version_policy { all {} } version_labels { key: "stable" value: 1 } }
+  config { name: "examples" base_path: "DIR/examples" model_platform: "tensorflow" }
+  config { name: "warmed" base_path: "DIR/warmed" }
+  config { name: "recommender" base_path: "DIR/recommender" }
+}
+"""
+
+
+class ConfiguredServer(NamedTuple):
+    """A running server of several models, and the file that names them."""
+
+    server: Server
+    models_config: Path
+
+
+@pytest.fixture(scope="session")
+def configured(tmp_path_factory):
+    """All that configuration files can say: several models, labels, batches of 4, a queue of 400, another path.
+
+    Models: `toy`, its versions 1 and 2 with these factors; `examples`, which takes tf.train.Examples; `warmed`, whose
+    version 2 fails on its warm-up request; `recommender`, a `Shelf`.
+    """
+    directory = tmp_path_factory.mktemp("configured")
+    for version in (1, 2):
+        export(directory / "toy" / str(version), factor=version)
+    export_of_examples(directory / "examples" / "1")
+    for version, user in (("1", []), ("2", ["one that fails"])):
+        export(directory / "warmed" / version)
+        write_warm_up(directory / "warmed" / version, user)
+    export_shelf(directory / "recommender" / "1")
+    models, batching, monitoring = (directory / name for name in ("models", "batching", "monitoring"))
+    models.write_text(MODELS_CONFIG.replace("DIR", str(directory)))
+    batching.write_text("max_batch_size { value: 4 } max_enqueued_batches { value: 100 }")
+    monitoring.write_text('prometheus_config { enable: true path: "/metrics" }')
+    arguments = ["--model_config_file", models, "--model_config_file_poll_wait_seconds=0.05", "--enable_batching=true"]
+    arguments += ["--batching_parameters_file", batching, "--monitoring_config_file", monitoring]
+    with serving(directory, *arguments) as server:
+        yield ConfiguredServer(server, models)
+
+
+def wait_for(condition):
+    """Polls until a condition holds. How long that takes is no test's business, so the limit is far away."""
+    deadline = time.monotonic() + LONG_SECONDS
     while time.monotonic() < deadline:
         with contextlib.suppress(requests.ConnectionError):
             if condition():
                 return
-        time.sleep(0.1)
+        time.sleep(0.02)
     raise AssertionError("the condition did not come true")
+
+
+@pytest.fixture
+def closed_port():
+    """A port on the loopback that refuses connections: taken, but nobody listens on it."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield taken.getsockname()[1]

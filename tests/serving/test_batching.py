@@ -8,7 +8,9 @@ import pytest
 from serving.server.batching import Batcher, BatchingParameters
 from serving.server.model import LoadedModel
 from serving.server.status import RequestError
-from tests.serving.conftest import export
+from tests.serving.conftest import Gate, export
+
+NEVER = 10**12  # As batch_timeout_micros: only a full batch runs.
 
 
 @pytest.fixture(scope="module")
@@ -43,19 +45,18 @@ def test_each_request_gets_its_own_rows_of_a_shared_batch(model):
     assert [answer["greeting"].tolist() for answer in answers] == [
         [f"hello {name}".encode() for name in row] for row in names
     ]
-    assert sum(sizes) == 60 and len(sizes) < 10
+    assert sizes == [0, 60], "one at once, and while it runs the others gather"
 
 
-def test_requests_wait_for_others_no_longer_than_the_timeout(model):
-    requests = [("count", users("a"))] * 3
-    answers, _ = ask(model, requests, batch_timeout_micros=50_000)
+def test_requests_wait_for_others_until_the_batch_is_full_or_the_timeout_is_over(model):
+    answers, _ = ask(model, [("count", users("a"))] * 3, batch_timeout_micros=NEVER, max_batch_size=3)
     assert [answer["rows"].tolist() for answer in answers] == [[3]] * 3
-    answers, _ = ask(model, requests, batch_timeout_micros=10**9, max_batch_size=3)
-    assert [answer["rows"].tolist() for answer in answers] == [[3]] * 3, "a full batch does not wait"
+    answers, _ = ask(model, [("count", users("a"))], batch_timeout_micros=1000)
+    assert answers[0]["rows"].tolist() == [1]
 
 
 def test_without_joining_each_request_runs_alone(model):
-    answers, sizes = ask(model, [("count", users("a", "b"))] * 3, join=False, batch_timeout_micros=10_000)
+    answers, sizes = ask(model, [("count", users("a", "b"))] * 3, join=False, batch_timeout_micros=NEVER)
     assert [answer["rows"].tolist() for answer in answers] == [[2, 2]] * 3
     assert sizes == [2, 2, 2]
 
@@ -79,7 +80,8 @@ def test_rows_of_different_widths_do_not_meet(model):
     def scale(width):
         return {"number": np.ones([1, width], np.int64), "offset": np.zeros(1, np.float32)}
 
-    answers, sizes = ask(model, [("scale", scale(width)) for width in (1, 2, 1, 2)], batch_timeout_micros=20_000)
+    requests = [("scale", scale(width)) for width in (1, 2, 1, 2)]
+    answers, sizes = ask(model, requests, batch_timeout_micros=NEVER, max_batch_size=2)
     assert [answer["product"].tolist() for answer in answers] == [[[2.0] * width] for width in (1, 2, 1, 2)]
     assert sizes == [2, 2]
 
@@ -91,10 +93,12 @@ def test_a_signature_without_a_batch_dimension_runs_alone(model):
 
 
 def test_a_wrong_request_spoils_no_other(model):
-    answers, _ = ask(model, [("fail", users(*row)) for row in ([""], ["x"], ["", ""])], batch_timeout_micros=20_000)
+    requests = [("fail", users(*row)) for row in ([""], ["x"], ["", ""])]
+    answers, sizes = ask(model, requests, batch_timeout_micros=NEVER, max_batch_size=4)
     assert answers[0]["user_id"].tolist() == [b""]
     assert isinstance(answers[1], RequestError) and "never mind" in str(answers[1])
     assert answers[2]["user_id"].tolist() == [b"", b""]
+    assert sizes == [4, 1, 1, 2], "together, and then each alone"
 
 
 def test_a_full_queue_refuses_and_goes_on(model):
@@ -111,35 +115,57 @@ def test_what_never_fits_and_what_does_not_fit_together_is_invalid(model):
     assert "5 rows" in str(answers[0]) and "equal 0th-dimension size" in str(answers[1])
 
 
-def test_a_request_that_nobody_waits_for_is_not_run(model):
-    sizes = []
+def held(model, gate, parameters, observe, ask):
+    """Asks while the model is busy with a request at a gate; returns what `ask` does with the batcher and that task."""
 
-    async def give_up():
-        batcher = Batcher(BatchingParameters(), True, sizes.append)
-        busy = asyncio.create_task(batcher.run(model, "work", {"rounds": np.array([50], np.int32)}))
+    async def run():
+        batcher = Batcher(parameters, True, observe)
+        busy = asyncio.create_task(batcher.run(model, "hold", {"path": np.array([gate.path.encode()], object)}))
         await asyncio.sleep(0)
-        with pytest.raises(asyncio.TimeoutError):
-            await asyncio.wait_for(batcher.run(model, "count", users("a", "b", "c")), 0.001)
-        answer = await batcher.run(model, "count", users("d"))
-        await busy
-        batcher.close()
-        return answer
+        gate.wait_until_reached()
+        try:
+            return await ask(batcher, busy)
+        finally:
+            gate.open()
+            batcher.close()
 
-    assert asyncio.run(give_up())["rows"].tolist() == [1]
+    return asyncio.run(run())
+
+
+async def enqueued(request):
+    """The task of a request that waits in the queue."""
+    task = asyncio.create_task(request)
+    await asyncio.sleep(0)
+    return task
+
+
+def test_a_request_that_nobody_waits_for_is_not_run(model, tmp_path):
+    sizes, gate = [], Gate(tmp_path)
+
+    async def give_up(batcher, busy):
+        given_up = await enqueued(batcher.run(model, "count", users("a", "b", "c")))
+        wanted = await enqueued(batcher.run(model, "count", users("d")))
+        given_up.cancel()
+        await asyncio.wait([given_up])
+        gate.open()
+        await busy
+        return await wanted
+
+    assert held(model, gate, BatchingParameters(), sizes.append, give_up)["rows"].tolist() == [1]
     assert sizes == [1, 1]
 
 
-def test_a_request_that_is_given_up_frees_its_place(model):
-    async def give_up():
-        batcher = Batcher(BatchingParameters(max_batch_size=2, max_enqueued_batches=1), True, lambda _: None)
-        busy = asyncio.create_task(batcher.run(model, "work", {"rounds": np.array([50], np.int32)}))
-        await asyncio.sleep(0)
-        waiting = asyncio.create_task(batcher.run(model, "count", users("a", "b")))
-        await asyncio.sleep(0)
-        waiting.cancel()
-        await busy
-        answer = await batcher.run(model, "count", users("c", "d"))
-        batcher.close()
-        return answer
+def test_a_request_that_is_given_up_frees_its_place(model, tmp_path):
+    gate = Gate(tmp_path)
 
-    assert asyncio.run(give_up())["rows"].tolist() == [2, 2]
+    async def give_up(batcher, busy):
+        given_up = await enqueued(batcher.run(model, "count", users("a", "b")))
+        with pytest.raises(RequestError, match=r"queue .* is full"):
+            await batcher.run(model, "count", users("c", "d"))
+        given_up.cancel()
+        gate.open()
+        await busy
+        return await batcher.run(model, "count", users("c", "d"))
+
+    parameters = BatchingParameters(max_batch_size=2, max_enqueued_batches=1)
+    assert held(model, gate, parameters, lambda _: None, give_up)["rows"].tolist() == [2, 2]

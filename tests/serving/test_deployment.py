@@ -4,7 +4,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from tests.e2e.conftest import ROOT
+from tests.serving.conftest import ROOT
 
 SERVING = ROOT / "serving"
 KUSTOMIZATION = yaml.safe_load((SERVING / "kustomization.yaml").read_text())

@@ -1,10 +1,13 @@
 """What the server goes through, as a process of its own, while clients ask it."""
 
+import functools
+import itertools
 import json
 import signal
 import socket
 import threading
-import time
+from concurrent import futures
+from typing import NamedTuple
 
 import grpc
 import hypothesis
@@ -15,8 +18,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 from tensorflow_serving.apis import predict_pb2, prediction_service_pb2_grpc
 
-from components.push_destination import push
-from tests.serving.conftest import export, serving, wait_for
+from tests.serving.conftest import LONG_SECONDS, Gate, export, serving, wait_for
 
 _PREDICT = "/tensorflow.serving.PredictionService/Predict"
 _ROWS = 20
@@ -32,20 +34,27 @@ def scale_request(rows=_ROWS):
     return request
 
 
+class Answer(NamedTuple):
+    """The model's factor in each row, and over gRPC the version that answered."""
+
+    factors: list[float]
+    version: int | None
+
+
 class Clients:
     """Clients in threads, half of them over each protocol, that ask until they are told to stop.
 
     Attributes:
-      answers: by client, the factors in each answer, and over gRPC the version that gave it.
+      answers: a list for each client.
       errors: what went wrong.
     """
 
-    def __init__(self, number, grpc_port, rest_port, refused_ends=False):
+    def __init__(self, number, server, refused_ends=False):
         self.answers, self.errors = [[] for _ in range(number)], []
         self._refused_ends = refused_ends
         self._stop = threading.Event()
-        self._url = f"http://127.0.0.1:{rest_port}/v1/models/toy:predict"
-        self._channel = grpc.insecure_channel(f"127.0.0.1:{grpc_port}")
+        self._url = f"{server.url()}:predict"
+        self._channel = server.channel()
         self._predict = prediction_service_pb2_grpc.PredictionServiceStub(self._channel).Predict
         self._threads = [
             threading.Thread(target=self._run, args=(self._over_grpc if n % 2 else self._over_rest, self.answers[n]))
@@ -67,15 +76,15 @@ class Clients:
                 return
 
     def _over_grpc(self, _, request):
-        response = self._predict(request, timeout=30)
-        return list(response.outputs["product"].float_val), response.model_spec.version.value
+        response = self._predict(request, timeout=LONG_SECONDS)
+        return Answer(list(response.outputs["product"].float_val), response.model_spec.version.value)
 
     def _over_rest(self, session, _):
-        answer = session.post(self._url, json=_BODY, timeout=30)
+        answer = session.post(self._url, json=_BODY, timeout=LONG_SECONDS)
         if answer.status_code == 503:
             raise requests.ConnectionError(answer.text)
         assert answer.status_code == 200, answer.text
-        return [row[0] for row in answer.json()["outputs"]["product"]], None
+        return Answer([row[0] for row in answer.json()["outputs"]["product"]], None)
 
     def __enter__(self):
         for thread in self._threads:
@@ -85,74 +94,89 @@ class Clients:
     def __exit__(self, *_):
         self._stop.set()
         self.join()
-        self._channel.close()
 
     def join(self):
+        """Waits until every client has stopped."""
         for thread in self._threads:
             thread.join()
+        self._channel.close()
 
 
-def test_a_push_every_second_for_a_minute_fails_no_request_and_mixes_no_versions(tmp_path):
-    base_path, factors = tmp_path / "models", {}
+def test_pushes_under_load_fail_no_request_and_mix_no_versions(tmp_path):
+    """Every second push comes right after the one before; the others wait until all clients get that version."""
+    base_path, last = tmp_path / "models", 24
 
-    def push_factor(factor):
-        export(tmp_path / str(factor), factor)
-        factors[push(str(tmp_path / str(factor)), str(base_path))[0]] = factor
+    def push(factor):
+        (tmp_path / "exported" / str(factor)).rename(base_path / str(factor))
 
-    push_factor(1)
-    with serving(base_path) as (process, grpc_port, rest_port), Clients(16, grpc_port, rest_port) as clients:
-        for factor in range(2, 62):
-            started = time.monotonic()
-            push_factor(factor)
-            time.sleep(max(0, 1 - (time.monotonic() - started)))
-        wait_for(lambda: all(answers and answers[-1][0][0] == 61 for answers in clients.answers))
-        assert process.poll() is None
+    def every_client_gets(factor):
+        return clients.errors or all(answers and answers[-1].factors[0] == factor for answers in clients.answers)
+
+    for factor in range(1, last + 1):
+        export(tmp_path / "exported" / str(factor), factor, ["scale"])
+    base_path.mkdir()
+    push(1)
+    with serving(base_path, "--file_system_poll_wait_seconds=0.05") as server, Clients(16, server) as clients:
+        for factor in range(2, last + 1):
+            push(factor)
+            if factor % 2 == 0:
+                wait_for(functools.partial(every_client_gets, factor))
+        assert server.process.poll() is None
     assert clients.errors == []
     for answers in clients.answers:
-        assert all(len(found) == _ROWS and len(set(found)) == 1 for found, _ in answers), "one version an answer"
-        assert all(version is None or factors[version] == found[0] for found, version in answers)
-        served = [found[0] for found, _ in answers]
-        assert served == sorted(served) and served[-1] == 61, "never back, and up to the last"
-        assert len(set(served)) > 10
+        assert all(len(answer.factors) == _ROWS for answer in answers)
+        assert all(len({*answer.factors} | {answer.version or answer.factors[0]}) == 1 for answer in answers)
+        served = [answer.factors[0] for answer in answers]
+        assert served == sorted(served), "never back"
+        assert set(served) >= set(range(2, last + 1, 2))
+
+
+def refuses(server):
+    """Whether the server has begun to stop. Asks for what needs no model, so that a busy one keeps nobody waiting."""
+    try:
+        return requests.get(f"{server.url()}/metadata").status_code == 503
+    except requests.ConnectionError:
+        return True
 
 
 def test_sigterm_under_load_answers_all_that_was_accepted(tmp_path):
-    export(tmp_path / "1")
-    with serving(tmp_path) as (process, grpc_port, rest_port):
-        with Clients(16, grpc_port, rest_port, refused_ends=True) as clients:
-            time.sleep(2)
-            # One that is under way for a while: accepted, so answered.
-            slow = {"signature_name": "work", "instances": [300]}
-            found = []
-            url = f"http://127.0.0.1:{rest_port}/v1/models/toy:predict"
-            under_way = threading.Thread(target=lambda: found.append(requests.post(url, json=slow)))
-            under_way.start()
-            time.sleep(0.2)
-            process.send_signal(signal.SIGTERM)
-            under_way.join()
-            assert process.wait(timeout=30) == 0
-            clients.join()
-        assert clients.errors == [] and all(clients.answers)
-        assert found[0].json() == {"predictions": [{"rounds": 300, "trace": 300.0}]}
+    export(tmp_path / "models" / "1")
+    with (
+        serving(tmp_path / "models") as server,
+        futures.ThreadPoolExecutor() as pool,
+        Clients(16, server, refused_ends=True) as clients,
+        Gate(tmp_path) as gate,
+    ):
+        wait_for(lambda: all(clients.answers))
+        body = {"signature_name": "hold", "instances": [gate.path]}
+        accepted = pool.submit(requests.post, f"{server.url()}:predict", json=body)
+        gate.wait_until_reached()
+        server.process.send_signal(signal.SIGTERM)
+        wait_for(lambda: refuses(server))
+        gate.open()
+        assert accepted.result().json() == {"predictions": [gate.path]}
+        clients.join()
+        assert server.process.wait(LONG_SECONDS) == 0
+        assert clients.errors == []
         with pytest.raises(requests.ConnectionError):
-            requests.post(url, json=_BODY)
+            requests.post(f"{server.url()}:predict", json=_BODY)
 
 
 def test_after_kill_9_a_new_process_serves_from_disk(tmp_path):
     export(tmp_path / "1")
     for _ in range(2):
-        with serving(tmp_path) as (process, _, port):
-            url = f"http://127.0.0.1:{port}/v1/models/toy:predict"
-            assert requests.post(url, json=_BODY).json()["outputs"]["product"][0] == [2.0]
-            process.kill()
+        with serving(tmp_path) as server:
+            answer = requests.post(f"{server.url()}:predict", json=_BODY)
+            assert answer.json()["outputs"]["product"][0] == [2.0]
+            server.process.kill()
 
 
 def test_ten_thousand_rows_are_answered_and_too_many_bytes_refused(server):
-    _, grpc_port, url = server
+    url = server.url()
     users = [str(n) for n in range(10_000)]
     answer = requests.post(f"{url}:predict", json={"instances": users})
     assert answer.json()["predictions"] == [f"hello {user}" for user in users]
-    with grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
+    with server.channel() as channel:
         response = prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(scale_request(10_000))
         assert list(response.outputs["product"].float_val) == [2.0] * 10_000
         with pytest.raises(grpc.RpcError) as error:
@@ -163,12 +187,11 @@ def test_ten_thousand_rows_are_answered_and_too_many_bytes_refused(server):
 
 
 def test_clients_that_vanish_and_slow_ones_leave_the_others_alone(server):
-    port = int(server[2].split(":")[2].split("/")[0])
     body = json.dumps({"signature_name": "scale", "inputs": {"number": [[1] * 500] * 200, "offset": [0] * 200}})
     head = f"POST /v1/models/toy:predict HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n\r\n"
     slow = []
     for n in range(60):
-        connection = socket.create_connection(("127.0.0.1", port))
+        connection = socket.create_connection(("127.0.0.1", server.rest_port))
         if n % 3 == 0:  # Gone in the middle of the body.
             connection.sendall((head + body[: len(body) // 2]).encode())
             connection.close()
@@ -180,7 +203,7 @@ def test_clients_that_vanish_and_slow_ones_leave_the_others_alone(server):
             slow.append(connection)
     try:
         for _ in range(20):
-            assert requests.post(f"{server[2]}:predict", json=_BODY, timeout=20).status_code == 200
+            assert requests.post(f"{server.url()}:predict", json=_BODY, timeout=LONG_SECONDS).status_code == 200
     finally:
         for connection in slow:
             connection.close()
@@ -195,7 +218,7 @@ _json = st.recursive(
     max_leaves=12,
 )
 _signatures = st.sampled_from(
-    ["serving_default", "scale", "count", "fail", "work", "whole", "", "__saved_model_init_op"]
+    ["serving_default", "scale", "count", "fail", "negate", "whole", "", "__saved_model_init_op"]
 )
 _bodies = st.fixed_dictionaries(
     {}, optional={"signature_name": _signatures | _json, "inputs": _json, "instances": _json, "examples": _json}
@@ -222,19 +245,29 @@ def mutated(valid):
     return st.lists(edit, min_size=1, max_size=4).map(apply)
 
 
+# Gives freed memory back at once, so that what a process holds does not depend on how many threads it has.
+_EXACT_MEMORY = {"MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+
+
+def allocated_bytes(process):
+    """The memory of a process, without the files that are mapped into it."""
+    memory = psutil.Process(process.pid).memory_info()
+    return memory.rss - memory.shared
+
+
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory):
-    """A server of its own; it has to be there afterwards, and no larger than its work explains."""
+    """A server of its own; it has to be there afterwards, and to have forgotten what it was asked."""
     base_path = tmp_path_factory.mktemp("fuzzed")
     export(base_path / "1")
-    with serving(base_path) as (process, grpc_port, rest_port):
-        url = f"http://127.0.0.1:{rest_port}/v1/models/toy"
-        requests.post(f"{url}:predict", json=_BODY)
-        before = psutil.Process(process.pid).memory_info().rss
-        yield grpc_port, url
-        assert process.poll() is None
-        assert requests.post(f"{url}:predict", json=_BODY).json()["outputs"]["product"] == [[2.0]] * _ROWS
-        assert psutil.Process(process.pid).memory_info().rss - before < 200 << 20
+    with serving(base_path, environment=_EXACT_MEMORY) as server:
+        requests.post(f"{server.url()}:predict", json=_BODY)
+        before = allocated_bytes(server.process)
+        yield server
+        assert server.process.poll() is None
+        answer = requests.post(f"{server.url()}:predict", json=_BODY)
+        assert answer.json()["outputs"]["product"] == [[2.0]] * _ROWS
+        assert allocated_bytes(server.process) - before < 50 << 20
 
 
 def test_malformed_rest_requests_get_proper_errors(fuzzed):
@@ -245,7 +278,7 @@ def test_malformed_rest_requests_get_proper_errors(fuzzed):
     @_many
     @hypothesis.given(body=bodies, method=st.sampled_from(["predict", "classify", "regress"]))
     def ask(body, method):
-        answer = session.post(f"{fuzzed[1]}:{method}", data=body)
+        answer = session.post(f"{fuzzed.url()}:{method}", data=body)
         assert answer.status_code in (200, 400), answer.text
         found = answer.json()
         assert ("error" in found) == (answer.status_code != 200)
@@ -256,7 +289,7 @@ def test_malformed_rest_requests_get_proper_errors(fuzzed):
 
 @pytest.mark.parametrize("depth", [100, 100_000])
 def test_deeply_nested_json_is_an_error(fuzzed, depth):
-    answer = requests.post(f"{fuzzed[1]}:predict", data='{"instances": ' + "[" * depth + "1" + "]" * depth + "}")
+    answer = requests.post(f"{fuzzed.url()}:predict", data='{"instances": ' + "[" * depth + "1" + "]" * depth + "}")
     assert answer.status_code == 400
     assert "JSON Parse error" in answer.json()["error"] or "nest" in answer.json()["error"]
 
@@ -264,7 +297,7 @@ def test_deeply_nested_json_is_an_error(fuzzed, depth):
 def test_malformed_grpc_messages_get_proper_errors(fuzzed):
     methods = ["Predict", "Classify", "Regress", "MultiInference", "GetModelMetadata"]
     proper = {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION"}
-    with grpc.insecure_channel(f"127.0.0.1:{fuzzed[0]}") as channel:
+    with fuzzed.channel() as channel:
 
         @_many
         @hypothesis.given(
@@ -272,7 +305,7 @@ def test_malformed_grpc_messages_get_proper_errors(fuzzed):
         )
         def ask(body, method):
             try:
-                channel.unary_unary(f"/tensorflow.serving.PredictionService/{method}")(body, timeout=20)
+                channel.unary_unary(f"/tensorflow.serving.PredictionService/{method}")(body, timeout=LONG_SECONDS)
             except grpc.RpcError as error:
                 assert error.code().name in proper, error
 
@@ -283,26 +316,26 @@ def test_a_shape_without_values_takes_no_memory(fuzzed):
     request = scale_request(1)
     for size in (1 << 40, -1):
         request.inputs["number"].tensor_shape.dim[0].size = size
-        with grpc.insecure_channel(f"127.0.0.1:{fuzzed[0]}") as channel, pytest.raises(grpc.RpcError) as error:
-            prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=20)
+        with fuzzed.channel() as channel, pytest.raises(grpc.RpcError) as error:
+            prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=LONG_SECONDS)
         assert error.value.code() == grpc.StatusCode.INVALID_ARGUMENT
 
 
-def test_a_server_that_is_busy_says_so_and_recovers(tmp_path):
-    export(tmp_path / "1")
-    (tmp_path / "batching").write_text("max_batch_size { value: 1 } max_enqueued_batches { value: 2 }")
-    with serving(tmp_path, "--batching_parameters_file", tmp_path / "batching") as (_, _, port):
-        url = f"http://127.0.0.1:{port}/v1/models/toy:predict"
-        codes = []
+def test_a_server_that_is_busy_says_so_and_recovers(configured, tmp_path):
+    """One request runs, one of five others fills the queue, and the rest are refused."""
+    url = f"{configured.server.url()}:predict"
 
-        def ask():
-            codes.append(requests.post(url, json={"signature_name": "work", "instances": [200]}).status_code)
+    def ask(rows):
+        body = {"signature_name": "hold", "instances": [gate.path] * rows}
+        return requests.post(url, json=body).status_code
 
-        threads = [threading.Thread(target=ask) for _ in range(10)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert len(codes) == len(threads), "none was cut off"
-        assert sorted(set(codes)) == [200, 429] and codes.count(200) >= 3
-        wait_for(lambda: requests.post(url, json={"instances": ["1"]}).status_code == 200)
+    with futures.ThreadPoolExecutor() as pool, Gate(tmp_path) as gate:
+        running = pool.submit(ask, 1)
+        gate.wait_until_reached()
+        others = [pool.submit(ask, 400) for _ in range(5)]
+        refused = list(itertools.islice(futures.as_completed(others), 4))
+        assert [request.result() for request in refused] == [429] * 4
+        gate.open()
+        assert running.result() == 200
+        assert sorted(request.result() for request in others) == [200, *[429] * 4]
+    assert requests.post(url, json={"instances": ["1"]}).status_code == 200

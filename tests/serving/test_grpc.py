@@ -18,12 +18,12 @@ from tensorflow_serving.apis import (
     regression_pb2,
 )
 
-from tests.serving.conftest import export, export_of_examples, serving
+from tests.serving.conftest import LONG_SECONDS, Gate, export, serving
 
 
 @pytest.fixture(scope="module")
 def channel(server):
-    with grpc.insecure_channel(f"127.0.0.1:{server[1]}") as channel:
+    with server.channel() as channel:
         yield channel
 
 
@@ -35,7 +35,7 @@ def predict(channel, signature="", version=None, name="toy", filters=(), **input
         request.model_spec.version.value = version
     for key, value in inputs.items():
         request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
-    return prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=10)
+    return prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=LONG_SECONDS)
 
 
 def test_predict_answers_in_typed_fields_with_the_resolved_spec(channel):
@@ -88,7 +88,7 @@ def test_inputs_that_a_signature_does_not_take_are_refused_before_they_are_read(
     request.inputs["vast"].CopyFrom(tf.make_tensor_proto([0.0]))
     request.inputs["vast"].tensor_shape.dim[0].size = 1 << 40
     with pytest.raises(grpc.RpcError) as error:
-        prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=10)
+        prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=LONG_SECONDS)
     assert error.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "Sent extra: {vast}" in error.value.details()
 
@@ -107,11 +107,9 @@ def test_status_and_metadata(channel):
 
 
 @pytest.fixture(scope="module")
-def examples_server(tmp_path_factory):
-    base_path = tmp_path_factory.mktemp("examples")
-    export_of_examples(base_path / "1")
-    with serving(base_path) as (_, grpc_port, rest_port), grpc.insecure_channel(f"127.0.0.1:{grpc_port}") as channel:
-        yield prediction_service_pb2_grpc.PredictionServiceStub(channel), f"http://127.0.0.1:{rest_port}/v1/models/toy"
+def examples_stub(configured):
+    with configured.server.channel() as channel:
+        yield prediction_service_pb2_grpc.PredictionServiceStub(channel)
 
 
 def examples(*values, context=False):
@@ -126,47 +124,47 @@ def examples(*values, context=False):
     return given
 
 
-def test_classify_and_regress_take_examples(examples_server):
-    stub, _ = examples_server
+def test_classify_and_regress_take_examples(examples_stub):
     request = classification_pb2.ClassificationRequest(input=examples(0.75, None, context=True))
-    request.model_spec.name = "toy"
-    response = stub.Classify(request, timeout=10)
+    request.model_spec.name = "examples"
+    response = examples_stub.Classify(request, timeout=LONG_SECONDS)
     found = [[(one.label, one.score) for one in entry.classes] for entry in response.result.classifications]
     assert found == [[("yes", 0.75), ("no", 0.25)], [("yes", 0.25), ("no", 0.75)]]
     assert response.model_spec.version.value == 1
     request = regression_pb2.RegressionRequest(input=examples(0.5, 3.0))
-    request.model_spec.name, request.model_spec.signature_name = "toy", "value"
-    assert [entry.value for entry in stub.Regress(request, timeout=10).result.regressions] == [1.0, 6.0]
+    request.model_spec.name, request.model_spec.signature_name = "examples", "value"
+    assert [entry.value for entry in examples_stub.Regress(request, timeout=LONG_SECONDS).result.regressions] == [
+        1.0,
+        6.0,
+    ]
 
 
-def test_multi_inference_runs_tasks_of_both_kinds(examples_server):
-    stub, _ = examples_server
+def test_multi_inference_runs_tasks_of_both_kinds(examples_stub):
     request = inference_pb2.MultiInferenceRequest(input=examples(0.5))
     for signature, method in (("serving_default", "classify"), ("value", "regress")):
         task = request.tasks.add(method_name=f"tensorflow/serving/{method}")
-        task.model_spec.name, task.model_spec.signature_name = "toy", signature
-    first, second = stub.MultiInference(request, timeout=10).results
+        task.model_spec.name, task.model_spec.signature_name = "examples", signature
+    first, second = examples_stub.MultiInference(request, timeout=LONG_SECONDS).results
     assert first.classification_result.classifications[0].classes[0].label == "yes"
     assert second.regression_result.regressions[0].value == 1.0
     assert second.model_spec.signature_name == "value"
 
 
-def test_signatures_of_another_kind_and_empty_inputs_are_refused(examples_server):
-    stub, _ = examples_server
+def test_signatures_of_another_kind_and_empty_inputs_are_refused(examples_stub):
     request = regression_pb2.RegressionRequest(input=examples(0.5))
-    request.model_spec.name = "toy"
+    request.model_spec.name = "examples"
     with pytest.raises(grpc.RpcError) as error:
-        stub.Regress(request, timeout=10)
+        examples_stub.Regress(request, timeout=LONG_SECONDS)
     assert "Expected regression signature method_name to be tensorflow/serving/regress" in error.value.details()
     request = classification_pb2.ClassificationRequest()
-    request.model_spec.name = "toy"
+    request.model_spec.name = "examples"
     with pytest.raises(grpc.RpcError) as error:
-        stub.Classify(request, timeout=10)
+        examples_stub.Classify(request, timeout=LONG_SECONDS)
     assert (error.value.code().name, error.value.details()) == ("INVALID_ARGUMENT", "Input is empty.")
 
 
-def test_classify_and_regress_over_rest(examples_server):
-    _, url = examples_server
+def test_classify_and_regress_over_rest(configured):
+    url = configured.server.url("examples")
     body = {"context": {"x": 0.25}, "examples": [{"x": [0.75]}, {}]}
     answer = requests.post(f"{url}:classify", json=body).json()
     assert answer == {"results": [[["yes", 0.75], ["no", 0.25]], [["yes", 0.25], ["no", 0.75]]]}
@@ -176,17 +174,15 @@ def test_classify_and_regress_over_rest(examples_server):
     assert (answer.status_code, answer.json()) == (400, {"error": "Example feature 'x' has values of different types"})
 
 
-def test_health_is_told_by_the_standard_service(channel, tmp_path):
-    request = health_pb2.HealthCheckRequest()
-    assert health_pb2_grpc.HealthStub(channel).Check(request).status == health_pb2.HealthCheckResponse.SERVING
-    with serving(tmp_path) as (_, port, _), grpc.insecure_channel(f"127.0.0.1:{port}") as empty:
-        assert health_pb2_grpc.HealthStub(empty).Check(request).status == health_pb2.HealthCheckResponse.NOT_SERVING
+def test_the_standard_health_service_says_that_the_models_can_answer(channel):
+    health = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest())
+    assert health.status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_a_reload_request_changes_models_and_labels(tmp_path):
     for name, factor in (("toy/1", 1), ("toy/2", 2), ("other/1", 5)):
         export(tmp_path / name, factor)
-    with serving(tmp_path / "toy") as (_, port, _), grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+    with serving(tmp_path / "toy") as server, server.channel() as channel:
         reload = model_service_pb2_grpc.ModelServiceStub(channel).HandleReloadConfigRequest
 
         def product(name, label=""):
@@ -197,42 +193,55 @@ def test_a_reload_request_changes_models_and_labels(tmp_path):
             request.inputs["number"].CopyFrom(tf.make_tensor_proto(tf.constant([[1]], tf.int64)))
             request.inputs["offset"].CopyFrom(tf.make_tensor_proto([0.0]))
             stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
-            return stub.Predict(request, timeout=10).outputs["product"].float_val[0]
+            return stub.Predict(request, timeout=LONG_SECONDS).outputs["product"].float_val[0]
 
         request = model_management_pb2.ReloadConfigRequest()
         toy = request.config.model_config_list.config.add(name="toy", base_path=str(tmp_path / "toy"))
         toy.model_version_policy.all.SetInParent()
         toy.version_labels.update({"stable": 1, "canary": 2})
         request.config.model_config_list.config.add(name="other", base_path=str(tmp_path / "other"))
-        assert reload(request, timeout=60).status.error_code == 0
+        assert reload(request, timeout=LONG_SECONDS).status.error_code == 0
         assert [product("toy", "stable"), product("toy", "canary"), product("toy"), product("other")] == [1, 2, 2, 5]
         del request.config.model_config_list.config[0]
-        assert reload(request, timeout=60).status.error_code == 0
+        assert reload(request, timeout=LONG_SECONDS).status.error_code == 0
         with pytest.raises(grpc.RpcError, match=r"Servable not found for request: Latest\(toy\)"):
             product("toy")
-        status = reload(model_management_pb2.ReloadConfigRequest(), timeout=60).status
+        status = reload(model_management_pb2.ReloadConfigRequest(), timeout=LONG_SECONDS).status
         assert (status.error_code, product("other")) == (grpc.StatusCode.INVALID_ARGUMENT.value[0], 5)
 
 
-def test_a_deadline_is_honoured_and_what_waits_behind_it_is_answered(channel):
-    with pytest.raises(grpc.RpcError) as error:
-        request = predict_pb2.PredictRequest()
-        request.model_spec.name, request.model_spec.signature_name = "toy", "work"
-        request.inputs["rounds"].CopyFrom(tf.make_tensor_proto([400], tf.int32))
-        prediction_service_pb2_grpc.PredictionServiceStub(channel).Predict(request, timeout=0.2)
-    assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-    assert list(predict(channel, user_id=["42"]).outputs["greeting"].string_val) == [b"hello 42"]
+def hold_request(gate):
+    request = predict_pb2.PredictRequest()
+    request.model_spec.name, request.model_spec.signature_name = "toy", "hold"
+    request.inputs["path"].CopyFrom(tf.make_tensor_proto([gate.path]))
+    return request
 
 
-def test_unix_sockets_and_channel_arguments(tmp_path):
-    export(tmp_path / "1")
-    arguments = [
-        "--grpc_socket_path",
-        tmp_path / "socket",
-        "--grpc_channel_arguments=grpc.max_receive_message_length=99",
-    ]
-    with serving(tmp_path, *arguments), grpc.insecure_channel(f"unix:{tmp_path / 'socket'}") as channel:
-        assert list(predict(channel, user_id=["42"]).outputs["greeting"].string_val) == [b"hello 42"]
+def test_a_deadline_is_honoured_and_what_waits_behind_it_is_answered(channel, tmp_path):
+    stub = prediction_service_pb2_grpc.PredictionServiceStub(channel)
+    behind = predict_pb2.PredictRequest()
+    behind.model_spec.name = "toy"
+    behind.inputs["user_id"].CopyFrom(tf.make_tensor_proto(["42"]))
+    with Gate(tmp_path) as gate:
         with pytest.raises(grpc.RpcError) as error:
-            predict(channel, user_id=["x" * 100])
+            stub.Predict(hold_request(gate), timeout=0.2)
+        assert error.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        waiting = stub.Predict.future(behind, timeout=LONG_SECONDS)
+        gate.open()
+        assert list(waiting.result().outputs["greeting"].string_val) == [b"hello 42"]
+
+
+def test_unix_sockets_channel_arguments_and_the_time_for_rest_requests(tmp_path):
+    export(tmp_path / "models" / "1")
+    socket = tmp_path / "socket"
+    arguments = ["--grpc_socket_path", socket, "--grpc_channel_arguments=grpc.max_receive_message_length=99"]
+    with serving(tmp_path / "models", *arguments, "--rest_api_timeout_in_ms=1") as server:
+        with grpc.insecure_channel(f"unix:{socket}") as channel:
+            assert list(predict(channel, user_id=["42"]).outputs["greeting"].string_val) == [b"hello 42"]
+            with pytest.raises(grpc.RpcError) as error:
+                predict(channel, user_id=["x" * 100])
         assert error.value.code() == grpc.StatusCode.RESOURCE_EXHAUSTED
+        with Gate(tmp_path) as gate:
+            body = {"signature_name": "hold", "instances": [gate.path]}
+            answer = requests.post(f"{server.url()}:predict", json=body)
+        assert (answer.status_code, answer.json()) == (504, {"error": "No answer within 0.001 s"})

@@ -11,10 +11,9 @@ from concurrent import futures
 import fsspec
 import pytest
 
-from components.live_model.executor import live_version
-from components.push_destination import push
 from serving import archives
 from serving.sync import mirror
+from tests.serving.conftest import wait_for
 
 MODEL_BYTES = 3_000_000
 
@@ -40,41 +39,46 @@ def source(store, request):
     return f"{store}/{request.node.name}"
 
 
-def test_a_pushed_version_arrives_as_it_is(tmp_path, source):
+def test_an_uploaded_version_arrives_as_it_is(tmp_path, source):
     pushed = model(tmp_path)
-    version, address = push(pushed, source)
-    assert address == f"{source}/{version}.tar"
+    assert archives.upload(pushed, source, 7) == f"{source}/7.tar"
     mirror(source, str(tmp_path / "served"), keep=2)
-    assert os.listdir(tmp_path / "served") == [str(version)]
-    assert contents(tmp_path / "served" / str(version)) == contents(tmp_path / pushed)
+    assert os.listdir(tmp_path / "served") == ["7"]
+    assert contents(tmp_path / "served" / "7") == contents(tmp_path / pushed)
+
+
+def test_one_file_of_a_version_is_read_without_the_others(tmp_path, source):
+    archives.upload(model(tmp_path), source, 7)
+    assert archives.read(source, 7, "saved_model.pb") == b"x"
+    assert archives.read(source, 7, "variables/none") is None
 
 
 def test_the_newest_are_kept_and_a_version_that_was_taken_back_goes(tmp_path, source):
     pushed = model(tmp_path)
-    versions = [push(pushed, source)[0] for _ in range(4)]
-    assert versions == list(range(versions[0], versions[0] + 4))
+    for version in (8, 9, 10, 11):
+        archives.upload(pushed, source, version)
+    assert archives.versions(source) == [8, 9, 10, 11]
     served = tmp_path / "served"
     mirror(source, str(served), keep=2)
-    assert sorted(os.listdir(served)) == [str(version) for version in versions[2:]]
-    fsspec.filesystem("s3").rm(f"{source}/{versions[3]}.tar")
+    assert sorted(os.listdir(served)) == ["10", "11"]
+    fsspec.filesystem("s3").rm(f"{source}/11.tar")
     mirror(source, str(served), keep=2)
-    assert sorted(os.listdir(served)) == [str(version) for version in versions[1:3]]
+    assert sorted(os.listdir(served)) == ["10", "9"]
 
 
 def test_a_damaged_version_keeps_neither_a_newer_one_away_nor_removes_an_older_one(tmp_path, source):
     pushed, served = model(tmp_path), tmp_path / "served"
-    first, _ = push(pushed, source)
+    archives.upload(pushed, source, 1)
     mirror(source, str(served), keep=1)
-    damaged, address = push(pushed, source)
-    fsspec.filesystem("s3").pipe(address, b"no archive")
+    fsspec.filesystem("s3").pipe(archives.upload(pushed, source, 2), b"no archive")
     with pytest.raises(tarfile.TarError):
         mirror(source, str(served), keep=1)
-    assert str(first) in os.listdir(served)
-    newest, _ = push(pushed, source)
+    assert "1" in os.listdir(served)
+    archives.upload(pushed, source, 3)
     with pytest.raises(tarfile.TarError):
         mirror(source, str(served), keep=2)
-    assert contents(served / str(newest)) == contents(tmp_path / pushed)
-    assert str(damaged) not in os.listdir(served)
+    assert contents(served / "3") == contents(tmp_path / pushed)
+    assert "2" not in os.listdir(served)
 
 
 def test_a_source_that_is_gone_or_empty_leaves_what_is_served(tmp_path, source):
@@ -84,25 +88,11 @@ def test_a_source_that_is_gone_or_empty_leaves_what_is_served(tmp_path, source):
 
 
 def test_left_overs_of_a_killed_mirror_go(tmp_path, source):
-    version, _ = push(model(tmp_path), source)
-    (tmp_path / "served" / f".incoming-{version}" / "half").mkdir(parents=True)
+    archives.upload(model(tmp_path), source, 7)
+    (tmp_path / "served" / ".incoming-7" / "half").mkdir(parents=True)
     (tmp_path / "served" / ".incoming-3").mkdir()
     mirror(source, str(tmp_path / "served"), keep=2)
-    assert os.listdir(tmp_path / "served") == [str(version)]
-
-
-def test_the_live_model_is_read_from_the_archives(tmp_path, source):
-    assert live_version(source, "mine") == ""
-    older, _ = push(model(tmp_path, b"a", "somebody"), source)
-    newer, _ = push(model(tmp_path, b"b", "mine"), source)
-    assert live_version(source, "mine") == str(older)
-    assert live_version(source, "another") == str(newer)
-
-
-def test_the_mirror_needs_neither_tensorflow_nor_tfx():
-    imports = "import sys, serving.sync; print(sorted({'tensorflow', 'tfx', 'pipeline'} & set(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", imports], text=True, capture_output=True, check=True)
-    assert done.stdout == "[]\n"
+    assert os.listdir(tmp_path / "served") == ["7"]
 
 
 class CuttingProxy:
@@ -132,31 +122,32 @@ class CuttingProxy:
         other.shutdown(socket.SHUT_WR)
 
 
-def test_a_push_that_is_killed_half_way_leaves_nothing_to_be_seen(tmp_path, source):
-    first, _ = push(model(tmp_path, b"a"), source)
+def test_an_upload_that_is_killed_half_way_leaves_nothing_to_be_seen(tmp_path, source):
+    archives.upload(model(tmp_path, b"a"), source, 1)
     host, _, port = os.environ["AWS_ENDPOINT_URL"].removeprefix("http://").partition(":")
     started = threading.Event()
 
     def kill():
         started.wait()
-        pusher.kill()
+        uploader.kill()
 
     proxy = CuttingProxy((host, int(port)), MODEL_BYTES // 2, kill)
-    command = [sys.executable, "-m", "tests.serving.push", model(tmp_path, b"b"), source]
+    code = "import sys; from serving import archives; archives.upload(sys.argv[1], sys.argv[2], 2)"
+    command = [sys.executable, "-c", code, model(tmp_path, b"b"), source]
     environment = os.environ | {"AWS_ENDPOINT_URL": proxy.address}
-    pusher = subprocess.Popen(command, env=environment)
+    uploader = subprocess.Popen(command, env=environment)
     started.set()
-    assert pusher.wait() == -9
-    assert archives.versions(source) == [first]
+    assert uploader.wait() == -9
+    assert archives.versions(source) == [1]
     mirror(source, str(tmp_path / "served"), keep=2)
-    assert os.listdir(tmp_path / "served") == [str(first)]
+    assert os.listdir(tmp_path / "served") == ["1"]
 
-    second, _ = push(model(tmp_path, b"b"), source)
-    assert archives.versions(source) == [first, second]
+    archives.upload(model(tmp_path, b"b"), source, 2)
+    assert archives.versions(source) == [1, 2]
 
 
 def test_a_reader_sees_whole_versions_only(tmp_path, source):
-    """Pushes, the mirror and a model server's look at the directory at once."""
+    """Uploads, the mirror and a model server's look at the directory at once."""
     served, done, halves, seen = tmp_path / "served", threading.Event(), [], set()
     models = {content: model(tmp_path, content) for content in (b"a", b"b", b"c")}
     whole = {content: contents(tmp_path / path) for content, path in models.items()}
@@ -180,10 +171,12 @@ def test_a_reader_sees_whole_versions_only(tmp_path, source):
     with futures.ThreadPoolExecutor() as pool:
         running = [pool.submit(target) for target in (watch, keep_mirroring)]
         try:
-            versions = [push(models[content], source)[0] for content in (b"a", b"b", b"c") * 3]
+            for version, content in enumerate([b"a", b"b", b"c"] * 3, 1):
+                archives.upload(models[content], source, version)
+            wait_for(lambda: "9" in seen or any(task.done() for task in running))
         finally:
             done.set()
-    assert [one.result() for one in running] == [None, None]
-    assert seen and not halves
+    assert [task.result() for task in running] == [None, None]
+    assert "9" in seen and not halves
     mirror(source, str(served), keep=2)
-    assert sorted(os.listdir(served)) == [str(version) for version in versions[-2:]]
+    assert sorted(os.listdir(served)) == ["8", "9"]
