@@ -14,7 +14,7 @@ _CENTRES = 1000  # Embeddings of real catalogues come in clusters.
 
 
 def clusters(dimensions: int, noise: float) -> Callable[[int], np.ndarray]:
-    """What draws so many vectors, [n, dimensions] float32, around the same centres; the same each time it is made."""
+    """A function that draws n float32 vectors around fixed centres, [n, dimensions]; repeatable."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(_CENTRES, dimensions)).astype(np.float32)
 

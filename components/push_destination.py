@@ -25,7 +25,7 @@ class Directory:
         self._path = path
 
     def versions(self) -> list[int]:
-        """Those that hold a model, as half a one may be left where somebody stopped removing it; rising."""
+        """Versions that hold a whole model, in rising order."""
         return [version for version in self._names() if os.path.isfile(self._file(version, SAVED_MODEL_FILENAME_PB))]
 
     def add(self, model_dir: str) -> tuple[int, str]:
@@ -86,7 +86,7 @@ class Store:
         self._url = url
 
     def versions(self) -> list[int]:
-        """All of them; rising."""
+        """All versions, in rising order."""
         return archives.versions(self._url)
 
     def add(self, model_dir: str) -> tuple[int, str]:

@@ -51,7 +51,7 @@ def compile_(config_name, output, image, data, push_destination, overrides) -> N
     if config.data.generated:
         raise UserError(f"configuration {config_name} generates its data, which steps on a cluster cannot share")
     if Path(output).suffix not in (".yaml", ".yml"):
-        raise UserError(f"--output {output}: has to end in .yaml, which is how KFP knows the format")
+        raise UserError(f"--output {output}: the name has to end in .yaml: KFP tells the format by it")
     from kubeflow.compile import Locations, compile_pipeline, to_yaml
 
     text = to_yaml(compile_pipeline(config, Locations(data, push_destination)))

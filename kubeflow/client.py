@@ -137,7 +137,7 @@ def _parameters(job: Job) -> dict[str, Any]:
         try:
             values[name] = int(text) if declared[name]["parameterType"] == "NUMBER_INTEGER" else text
         except ValueError:
-            raise UserError(f"--param {given}: {name} is a whole number") from None
+            raise UserError(f"--param {given}: {name} has to be a whole number") from None
     missing = [name for name, one in declared.items() if "defaultValue" not in one and name not in values]
     if missing:
         raise UserError(f"{job.spec_file} has no default for {', '.join(missing)}: give --param {missing[0]}=…")

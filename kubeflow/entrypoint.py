@@ -73,7 +73,7 @@ def normalise(executor_input: dict[str, Any], types: dict[str, dict[str, str]]) 
     for uri in [*_uris(normalised["inputs"]), *_uris(normalised["outputs"])]:
         if uri.startswith("minio://"):
             raise UserError(
-                f"pipeline root {uri}: minio:// is known to KFP alone. Give an s3:// or gs:// place to `recommender "
+                f"pipeline root {uri}: only KFP can read minio://. Give an s3:// or gs:// place to `recommender "
                 "kubeflow submit --pipeline-root`, or as KFP's defaultPipelineRoot"
             )
     return normalised

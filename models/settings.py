@@ -41,7 +41,9 @@ class Training(Settings):
     @model_validator(mode="after")
     def _weights_remain(self) -> Training:
         if self.learning_rate * self.weight_decay >= 1:
-            raise ValueError("learning_rate times weight_decay has to be below 1, or nothing is left of the weights")
+            raise ValueError(
+                "learning_rate times weight_decay has to be below 1: otherwise one step erases the weights"
+            )
         return self
 
 

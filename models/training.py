@@ -137,7 +137,7 @@ class TrainedModel(tfrs.Model):
 
     @property
     def distribute_reduction_method(self) -> str:
-        """Of what the replicas' steps return: the loss is that of all of them already."""
+        """Takes the first replica's loss: it is already the mean over all replicas."""
         return "first"
 
 

@@ -58,7 +58,7 @@ def cli() -> None:
 @click.option(
     "--split",
     type=click.Choice(SPLITS),
-    help="How eval interactions are held out.  [default: per_user_chronological]",
+    help="How interactions are divided into train and eval.  [default: per_user_chronological]",
 )
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as in retrieval.epochs=3.")
 @click.option(

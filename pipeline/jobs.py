@@ -49,7 +49,7 @@ def run_generate(size: Generated, output: str, console: Console) -> None:
     """
     directory = os.path.abspath(output)
     if os.path.exists(directory):
-        raise UserError(f"--output {output}: there already, give another")
+        raise UserError(f"--output {output}: the directory exists already; give another")
     progress = functools.partial(rich.progress.track, description="Users", console=console)
     try:
         write_generated(size, directory, progress)

@@ -54,7 +54,7 @@ def running_server(
         try:
             server = subprocess.Popen(command, stdout=log, stderr=log)
         except FileNotFoundError as error:
-            raise NotStarted(f"{command[0]} is not installed: it runs {image}") from error
+            raise NotStarted(f"{command[0]} is not installed; it is needed to run {image}") from error
         try:
             _wait_until_ready(server, log, ports.rest, model_name, max(versions), ready_seconds)
             yield ports

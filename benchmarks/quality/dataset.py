@@ -46,16 +46,16 @@ class Dataset:
 
 def load_dataset(examples_uri: str, items_uri: str) -> Dataset:
     """Reads InteractionGen's and ItemGen's examples."""
-    train, held_out = (
+    train, eval_rows = (
         read_columns([os.path.join(examples_uri, f"Split-{split}", "*")], _RAW_SPEC) for split in ("train", "eval")
     )
     item_spec = {"item_id": _RAW_SPEC["item_id"]}
     items = np.unique(read_columns([os.path.join(items_uri, "Split-items", "*")], item_spec)["item_id"])
-    users = np.unique(np.concatenate([train["user_id"], held_out["user_id"]]))
+    users = np.unique(np.concatenate([train["user_id"], eval_rows["user_id"]]))
     user, item = np.searchsorted(users, train["user_id"]), np.searchsorted(items, train["item_id"])
     matrix = scipy.sparse.coo_matrix((np.ones(len(user), np.float32), (user, item)), (len(users), len(items))).tocsr()
     matrix.data[:] = 1  # A pair that occurs twice counts once.
-    eval_users = np.searchsorted(users, held_out["user_id"])
-    order = np.lexsort((held_out["timestamp"], eval_users))
-    eval_items = np.searchsorted(items, held_out["item_id"])
+    eval_users = np.searchsorted(users, eval_rows["user_id"])
+    order = np.lexsort((eval_rows["timestamp"], eval_users))
+    eval_items = np.searchsorted(items, eval_rows["item_id"])
     return Dataset(users, items, matrix, (user, item), eval_users[order], eval_items[order])

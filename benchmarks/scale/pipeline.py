@@ -83,7 +83,10 @@ def _measured(data: str, overrides: Sequence[str], beam_workers: int, console: C
     Kept beside the data, for when the benchmark is stopped half-way and started again.
     """
     kept = Path(f"{data}-workers-{beam_workers}.json")
-    settings = {"overrides": [*overrides], "code": code_fingerprint("pipeline.local.runner")}
+    settings = {
+        "overrides": [*overrides],
+        "code": code_fingerprint("pipeline.local.runner", "models.retrieval", "models.ranking", "serving.cli"),
+    }
     if kept.exists() and (before := json.loads(kept.read_text(encoding="utf-8")))["settings"] == settings:
         console.print(f"Measured before, as {kept} has it", soft_wrap=True)
         return before["run"]

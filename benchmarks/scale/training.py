@@ -39,7 +39,7 @@ class _Rows(NamedTuple):
     graph: str
     catalogue: list[str]
     train: list[str]
-    held_out: list[str]
+    eval: list[str]
 
     def load(self) -> tuple[tft.TFTransformOutput, Catalogue]:
         transform = tft.TFTransformOutput(self.graph)
@@ -68,8 +68,8 @@ def run(config: Config, epochs: int, steps: int, output: str, json_file: str | N
             (Step.ITEM_GEN, "examples"),
         )
     )
-    train, held_out = ([os.path.join(examples, f"Split-{split}", "*")] for split in ("train", "eval"))
-    rows = _Rows(graph, [os.path.join(items_uri, "Split-items", "*")], train, held_out)
+    train, eval_ = ([os.path.join(examples, f"Split-{split}", "*")] for split in ("train", "eval"))
+    rows = _Rows(graph, [os.path.join(items_uri, "Split-items", "*")], train, eval_)
     console.print("Our loop …")
     ours = _alone(_ours, config.retrieval.model_copy(update={"epochs": epochs}), rows)
     console.print("The tutorial's loop …")
@@ -103,7 +103,7 @@ def _ours(section: Retrieval, rows: _Rows) -> tuple[int, float]:
         batches = inputs.dataset(rows.train, transform, batch_size, shuffle_seed=section.seed)
         seconds = training.fit(model, batches, section, summary.rows, logs)["epoch_seconds"][1:]
     servable = RetrievalServable(model, transform, section.temperature)
-    eval_batches = validation_batches(rows.held_out, transform, len(catalogue))
+    eval_batches = validation_batches(rows.eval, transform, len(catalogue))
     for _ in range(2):  # The second time is the one that counts, as with the epochs and the tutorial's steps.
         started = time.monotonic()
         validate(servable, catalogue, eval_batches, transform)

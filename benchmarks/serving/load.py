@@ -84,7 +84,7 @@ async def _generate(protocol: str, port: int, bodies: list[bytes], clients: int,
         await asyncio.gather(*(client(ask) for _ in range(clients)))
         total = time.perf_counter() - started
     if failed:
-        raise ServingError(f"{failed} of {requests} {protocol} requests failed: what others took tells nothing")
+        raise ServingError(f"{failed} of {requests} {protocol} requests failed: the times of the others mean nothing")
     p50, p99 = np.percentile(seconds, [50, 99]) * 1000
     return Load(requests / total, float(p50), float(p99))
 

@@ -18,7 +18,7 @@ from components.evaluator import outputs as o
 from components.evaluator import slices
 from components.evaluator.figures import LIVE, POPULARITY, Measured, build_eval_config
 from components.evaluator.parity import Parity
-from components.evaluator.predictions import Predictions, load
+from components.evaluator.predictions import Predictions, load, signature_inputs
 from components.evaluator.samples import sample_users
 from components.evaluator.settings import Evaluation
 from components.evaluator.verdict import INDEX_RECALL, PARITY, check_thresholds, refusals
@@ -27,6 +27,7 @@ from components.live_model.executor import live_model_dir
 from models.catalogue import load_catalogue
 from models.errors import UserError
 from models.files import VALIDATION_FILE
+from models.training import progress
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -42,6 +43,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
         model_dirs = {"": path_utils.serving_model_path(model.uri)}
         live = live_model_dir(artifact_utils.get_single_uri(input_dict["live_model"]))
+        if live and signature_inputs(live) != signature_inputs(model_dirs[""]):
+            progress.info("the live version %s takes other inputs: it is not compared with", os.path.basename(live))
+            live = None
         if live:
             model_dirs[o.LIVE] = live
         train_uri, eval_uri = (artifact_utils.get_split_uri(input_dict["examples"], name) for name in ("train", "eval"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 from apache_beam.utils import shared
+from tensorflow.core.protobuf import saved_model_pb2
 
 from components.evaluator import outputs as o
 from components.evaluator import slices
@@ -21,7 +23,7 @@ from models import inputs
 from models.features import declared as f
 
 _BATCH = 512
-_CELLS = 2**21  # Rows of a batch times what the widest of them has seen, or is judged by: 16 MB a tensor.
+_CELLS = 2**21  # Limit of a batch's rows times the longest list of seen or relevant items in it: 16 MB a tensor.
 _SEEN = {name: tf.io.FixedLenFeature([], tf.string) for name in (f.USER_ID.name, f.ITEM_ID.name)}
 _ASKED = _SEEN | {f.TIMESTAMP.name: tf.io.FixedLenFeature([], tf.int64)}
 
@@ -192,7 +194,7 @@ class Predictions(beam.PTransform):
         self._catalogue_size = catalogue_size
 
     def expand(self, pbegin: beam.Pipeline) -> beam.PCollection:
-        train, held_out = map(shards.paths, (self._train_uri, self._eval_uri))
+        train, eval_ = map(shards.paths, (self._train_uri, self._eval_uri))
         counts = (
             pbegin
             | "TrainFiles" >> beam.Create([*train.values()])
@@ -201,8 +203,16 @@ class Predictions(beam.PTransform):
             | beam.combiners.ToDict()
         )
         popularity = counts | "Popularity" >> beam.Map(Popularity, self._catalogue_size)
-        pairs = [_Shard(train.get(name), path) for name, path in held_out.items()]
+        pairs = [_Shard(train.get(name), path) for name, path in eval_.items()]
         return pbegin | "Shards" >> beam.Create(pairs) | beam.ParDo(self._predict, beam.pvalue.AsSingleton(popularity))
+
+
+def signature_inputs(model_dir: str) -> dict[str, set[str]]:
+    """Names of the inputs of each signature of a SavedModel, which is not loaded."""
+    model = saved_model_pb2.SavedModel()
+    with tf.io.gfile.GFile(os.path.join(model_dir, tf.saved_model.SAVED_MODEL_FILENAME_PB), "rb") as file:
+        model.ParseFromString(file.read())
+    return {name: set(signature.inputs) for name, signature in model.meta_graphs[0].signature_def.items()}
 
 
 def load(model_dir: str):

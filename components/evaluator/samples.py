@@ -15,7 +15,7 @@ _SHOWN_HISTORY = 5
 
 
 def sample_users(model, examples: list[tf.train.Example], catalogue: Catalogue) -> list[dict[str, Any]]:
-    """Ten users with the end of their history, their recommendations, and an item of theirs that was held out."""
+    """Ten users with the end of their history, their recommendations, and an eval item of theirs."""
     by_user = {raw_bytes(example, f.USER_ID.name)[0]: example for example in reversed(examples)}
     chosen = list(by_user.values())[::-1][:_USERS]
     if not chosen:

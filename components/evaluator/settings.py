@@ -21,7 +21,7 @@ class Threshold(Settings):
     @model_validator(mode="after")
     def _one_limit(self) -> Threshold:
         if (self.at_least is None) == (self.at_most is None):
-            raise ValueError("needs either at_least or at_most")
+            raise ValueError("give one of at_least and at_most, not both")
         return self
 
     @property

@@ -43,7 +43,7 @@ class Checks:
         self._problems: list[str] = []
 
     def run(self) -> CheckReport:
-        """Asks for known, unknown and anonymous users, one at a time and many at once."""
+        """Asks for known, unknown and users without an id, one at a time and many at once."""
         known, count = self._known, len(self._known[f.USER_ID.name])
         one = _rows(known, 1)
         no_history = {f.HISTORY_ITEM_ID.name: [[]], f.HISTORY_TIMESTAMP.name: [[]]}
@@ -66,7 +66,7 @@ class Checks:
         answer = self._client.call(signature, query)
         rows = len(query[f.USER_ID.name])
         if {len(values) for values in answer.values()} != {rows}:
-            self._problems.append(f"{title}: not one answer for each of {rows} queries")
+            self._problems.append(f"{title}: the answers do not have one row for each of {rows} queries")
             return
         for ids, scores, seen in zip(answer["item_id"], answer["score"], excluded, strict=True):
             problem = self._problem(ids, scores, set(seen))

@@ -85,9 +85,9 @@ class ToExamples(beam.DoFn):
             for row, first in duplicates:
                 place = "" if first.file == row.file else f" of {first.file}"
                 yield self._rejected(user_id, row, f"duplicate of line {first.line}{place}")
-            test = histories.is_test(user_id, accepted, self._split, cut)
-            for row, held_out, history in histories.with_history(accepted, test, self._split):
-                rows[SPLITS[held_out]].append(_Row(user_id, fields.get(user_id, {}), row, history))
+            eval_rows = histories.eval_mask(user_id, accepted, self._split, cut)
+            for row, in_eval, history in histories.with_history(accepted, eval_rows, self._split):
+                rows[SPLITS[in_eval]].append(_Row(user_id, fields.get(user_id, {}), row, history))
             users += bool(accepted)
         for split in filter(rows.get, SPLITS):
             examples = shuffled_examples(rows[split], shard, _values)

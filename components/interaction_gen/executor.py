@@ -90,7 +90,7 @@ def _by_shard(row: ReadRow, number: int) -> tuple[int, Event]:
 
 
 def _cut(hours: list[tuple[int, int]], eval_share: float) -> int:
-    """The second, on the hour, from which on about `eval_share` of the rows lie."""
+    """The full hour, in Unix seconds, after which about `eval_share` of the rows lie."""
     remaining = sum(count for _, count in hours) * eval_share
     for hour, count in sorted(hours, reverse=True):
         remaining -= count

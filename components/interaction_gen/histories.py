@@ -34,14 +34,14 @@ def without_duplicates(rows: Iterable[Interaction]) -> tuple[list[Interaction], 
     return kept, duplicates
 
 
-def is_test(user_id: str, rows: list[Interaction], split: Split, cut: int | None) -> list[bool]:
-    """Which of a user's ordered rows are test rows.
+def eval_mask(user_id: str, rows: list[Interaction], split: Split, cut: int | None) -> list[bool]:
+    """Which of a user's ordered rows are eval rows.
 
     Args:
       user_id: the user.
       rows: all the user's interactions, in order.
       split: the protocol.
-      cut: for `global_temporal`, the second from which on rows are test rows.
+      cut: for `global_temporal`, the second from which on rows are eval rows.
     """
     if split.kind == "random":
         return [_uniform(split.seed, user_id, row) < split.eval_share for row in rows]
@@ -57,23 +57,23 @@ def _uniform(seed: int, user_id: str, row: Interaction) -> float:
 
 
 def with_history(
-    rows: list[Interaction], test: list[bool], split: Split
+    rows: list[Interaction], eval_rows: list[bool], split: Split
 ) -> Iterator[tuple[Interaction, bool, list[Interaction]]]:
-    """Yields each row, whether it is a test row, and its history, the most recent first.
+    """Yields each row, whether it is an eval row, and its history, the most recent first.
 
     A history holds train rows only, never the row itself and never the same item again. Under the chronological
     protocols it ends before the row; under `random` it may lie on both sides, and the nearest in time are kept.
     """
-    train = [row for row, held_out in zip(rows, test, strict=True) if not held_out]
+    train = [row for row, in_eval in zip(rows, eval_rows, strict=True) if not in_eval]
     past = 0  # Train rows before the present one.
-    for row, held_out in zip(rows, test, strict=True):
+    for row, in_eval in zip(rows, eval_rows, strict=True):
         if split.kind == "random":
-            low, high = past, past if held_out else past + 1
+            low, high = past, past if in_eval else past + 1
             history = _nearest(train, low, high, row.timestamp, split.history_length)
         else:
             history = train[max(0, past - split.history_length) : past]
-        yield row, held_out, [other for other in reversed(history) if other.item_id != row.item_id]
-        past += not held_out
+        yield row, in_eval, [other for other in reversed(history) if other.item_id != row.item_id]
+        past += not in_eval
 
 
 def _nearest(rows: list[Interaction], low: int, high: int, moment: int, length: int) -> list[Interaction]:

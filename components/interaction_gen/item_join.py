@@ -36,7 +36,7 @@ class ItemsByShard(beam.PTransform):
 
 
 class _Ask(beam.DoFn):
-    """Rows to the pairs of item and shard in them, by the items' parts; hardly any of them twice."""
+    """The (item, shard) pairs that events need, keyed by the item's part; few of them twice."""
 
     def __init__(self, number: int):
         self._number = number

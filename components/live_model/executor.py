@@ -39,7 +39,7 @@ def _origin(source: Directory | Store, version: int) -> str | None:
     build = source.read(version, BUILD_FILE)
     try:
         return json.loads(build)["origin"] if build else None
-    except ValueError:  # Cut off: it tells nothing.
+    except ValueError:  # A truncated file tells nothing.
         return None
 
 

@@ -232,13 +232,13 @@ class _Lookup(tf.Module):
 
 
 def _distinct(keys: tf.Tensor) -> tf.Tensor:
-    """The different ones of [n] keys, rising."""
+    """The distinct values of [n] keys, sorted."""
     keys = tf.sort(keys)
     return tf.boolean_mask(keys, tf.concat([keys[1:] != keys[:-1], [True]], 0)[: tf.size(keys)])
 
 
 def _is_in(wanted: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-    """Whether each of the wanted is among the rising keys, in time that grows with neither but by a logarithm."""
+    """Whether each of the wanted is among the rising keys, by binary search."""
     keys = tf.concat([keys, [tf.int64.max]], 0)
     flat = tf.reshape(wanted, [-1])
     return tf.reshape(tf.gather(keys, tf.searchsorted(keys, flat)) == flat, tf.shape(wanted))

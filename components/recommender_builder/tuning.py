@@ -57,7 +57,7 @@ def fastest(
 
 
 def recalls(found: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """[Q] recalls: share of each row of [Q, k] true ones that is in the same row of [Q, k] found ones."""
+    """[Q] recalls: the fraction of each row's true neighbours that were found; both are [Q, k]."""
     return np.array([len(np.intersect1d(a, b)) for a, b in zip(found, truth, strict=True)]) / truth.shape[1]
 
 

@@ -24,7 +24,7 @@ class Executor(base_executor.BaseExecutor):
         """Trains. Raises UserError for a number of epochs that cannot be, and what `run` does."""
         epochs = exec_properties["epochs"]
         if epochs < 0:
-            raise UserError(f"epochs: {epochs} is less than 0")
+            raise UserError(f"epochs: {epochs}, and it has to be 0 or more")
 
         def files(key: str, split: str) -> list[str]:
             return [os.path.join(artifact_utils.get_split_uri(input_dict[key], split), "*")]

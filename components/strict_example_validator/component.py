@@ -29,7 +29,8 @@ class Executor(executor.Executor):
             if report.HasField("dataset_anomaly_info"):
                 found.append(f"{split}: {report.dataset_anomaly_info.description}")
         if found:
-            raise UserError(f"the data does not fit the schema. {' '.join(found)}")
+            remedy = "Correct the data, or the columns it is mapped from"
+            raise UserError(f"the data does not fit the schema. {' '.join(found)} {remedy}")
         return result
 
 

@@ -85,7 +85,7 @@ def split_lines(path: str, text: io.TextIOBase, delimiter: str, line: int) -> It
             yield line + reader.line_num, fields
     except csv.Error as error:
         place = f"{path}, line {line + reader.line_num}"
-        raise UserError(f"{place}: not readable as CSV ({error}): mend the quotes") from error
+        raise UserError(f"{place}: not valid CSV ({error}): check the quotes") from error
 
 
 @contextlib.contextmanager

@@ -29,7 +29,9 @@ class Table(Settings):
     def _columns_without_header_are_positions(self) -> Table:
         for field, column in (self.columns | self.flags).items():
             if self.format == "csv" and not self.header and not isinstance(column, int):
-                raise ValueError(f"{field}: {column!r} is no position, and without a header columns have no names")
+                raise ValueError(
+                    f"{field}: {column!r} is not a position: without a header, give columns by number, from 0"
+                )
         return self
 
 
@@ -61,4 +63,4 @@ def _check_columns(name: str, table: Table, known: Collection[str], needed: Coll
             raise ValueError(f"{name}.columns has no {field}: map it to one of the table's columns")
     for field in table.columns:
         if field not in known:
-            raise ValueError(f"{name}.columns has {field!r}, which is none of {', '.join(known)}")
+            raise ValueError(f"{name}.columns has the unknown field {field!r}; known are {', '.join(known)}")

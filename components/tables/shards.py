@@ -19,7 +19,7 @@ from components import storage
 from models.errors import UserError
 
 _SOURCE_BYTES = 2**21  # Of the source for each shard: 80,000 rows of a rating as text.
-_LEAST = 8  # So that a few workers have shares of small data that are alike.
+_LEAST = 8  # So that a few workers get equal parts of small data.
 _COMPRESSION = tf.io.TFRecordOptions("GZIP", compression_level=1)  # A third of the default's time, an eighth larger.
 _PACKED = 1000  # Rows in a pack.
 _PENDING = 200_000  # Rows that wait for their pack to be full, at most, of all shards.
@@ -114,7 +114,7 @@ class Writer:
         return path, os.path.join(self._splits[split], name)
 
     def commit(self, written: beam.PCollection) -> None:
-        """Gives the files of which `write` returned the paths their names."""
+        """Renames the files that `write` made to their final names."""
         written | "Written" >> beam.combiners.ToList() | "Commit" >> beam.Map(self._commit)
 
     def _commit(self, written: Iterable[tuple[str, str]]) -> None:
@@ -124,6 +124,6 @@ class Writer:
             if fileio.exists(path):
                 fileio.rename(path, final, overwrite=True)
             elif not fileio.exists(final):  # Else a try that was given up has done it.
-                raise UserError(f"{path} is not there: the workers of Beam's runner have to share the pipeline's root")
+                raise UserError(f"{path} is missing: Beam's workers have to write where the pipeline root is")
         if fileio.exists(self._unfinished):
             fileio.rmtree(self._unfinished)

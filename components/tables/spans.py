@@ -42,7 +42,7 @@ def _latest(location: str) -> str:
     named = re.compile(f"{re.escape(prefix)}([A-Za-z0-9][A-Za-z0-9_-]*){re.escape(suffix)}")
     spans = [match[1] for match in map(named.fullmatch, names) if match]
     if not spans:
-        raise UserError(f"{location}: nothing there is named as a span would be. Give the place, or the span's name")
+        raise UserError(f"{location}: no name there fits {{span}}. Give the directory itself, or the span's name")
     return max(spans, key=_by_value)
 
 

@@ -48,7 +48,7 @@ def check(config: Config) -> None:
     if not users:
         raise UserError(f"{path}: none of its rows can be read ({'; '.join(reasons)})")
     short = "user" if len(users) == 1 else "item"
-    raise UserError(f"{path} has interactions of one {short} only: a recommender needs at least two")
+    raise UserError(f"{path} has interactions of only one {short}; at least two are needed")
 
 
 def user_fields(config: Config) -> list[str]:

@@ -62,7 +62,7 @@ class PoolRunner(FnApiRunner):
 
 @contextlib.contextmanager
 def pool(workers: int) -> Iterator[list[str]]:
-    """A pool for as long as this is entered; yields Beam's arguments to run a job on `workers` of it."""
+    """A worker pool that lives as long as the context; yields Beam's arguments to run a job on `workers` of it."""
     server = grpc.server(futures.ThreadPoolExecutor())
     beam_fn_api_pb2_grpc.add_BeamFnExternalWorkerPoolServicer_to_server(_Pool(), server)
     os.environ[ADDRESS] = f"localhost:{server.add_insecure_port('localhost:0')}"

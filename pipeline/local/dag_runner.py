@@ -117,7 +117,7 @@ class _Sender(logging.Handler):
 
 
 def _run_one(pipeline: bytes, name: str, among: int, sender: connection.Connection) -> None:
-    """The main function of a component's process, one of so many side by side that keep the processors busy."""
+    """The main function of a component's process; `among` of them run side by side and want all processors."""
     processes.share_processors(among)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT, force=True)
     messages = logging.getLogger("recommender.progress")

@@ -60,7 +60,7 @@ def stop(process: BaseProcess) -> None:
 
 
 def share_processors(among: int) -> None:
-    """Gives TensorFlow in this process its share of threads, of so many processes side by side, to divide an operation.
+    """Limits TensorFlow's intra-op threads to the processors divided by `among`.
 
     Threads that wait for each other and for a processor, too, took a tenth of the Trainers' time. What the environment
     says already counts more.

@@ -56,7 +56,7 @@ def run(
     """
     started = time.monotonic()
     if storage.is_remote(output):
-        raise UserError(f"--output {output}: a local run keeps its database and locks there, so give a directory")
+        raise UserError(f"--output {output}: give a local directory: a local run keeps its database and locks there")
     output = os.path.abspath(output)
     try:
         os.makedirs(output, exist_ok=True)
@@ -175,7 +175,7 @@ def _noise_in(log: Path, console: Console) -> Iterator[Console]:
         except Exception as error:
             logging.exception("The run stopped.")
             if isinstance(error, RunError):
-                raise RunError(f"{error}. The whole story is in {log}") from error
+                raise RunError(f"{error}. The full log is {log}") from error
             raise
         finally:
             sys.stdout.flush()

@@ -124,6 +124,16 @@ POPULAR = np.array([50.0, 300, 101, 60, 500, 600, 700, 800])
 RATINGS = np.array([5.0, 2, 4, 3, 4.5, 1, 4, 2])
 PREDICTED = np.array([4.5, 3, 3.9, 3, 4, 2, 3, 3])
 LIKED = RATINGS >= 4
+
+
+def test_signatures_tell_their_inputs_without_being_loaded(tmp_path):
+    module = tf.Module()
+    names = [tf.TensorSpec([None], tf.string, name=name) for name in ("user_id", "movie_id")]
+    module.rank = tf.function(lambda *inputs: {"score": tf.zeros(tf.shape(inputs[0]))}, input_signature=names)
+    tf.saved_model.save(module, str(tmp_path), signatures={"rank": module.rank})
+    assert predictions.signature_inputs(str(tmp_path))["rank"] == {"user_id", "movie_id"}
+
+
 CUTS = [["item=head"]] * 6 + [["item=tail", "tags=Drama"]] * 2
 
 

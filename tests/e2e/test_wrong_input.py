@@ -73,7 +73,7 @@ def test_too_many_bad_rows_stop_the_run_with_a_list_of_them(data, tmp_path):
 
 
 def test_generated_data_into_a_directory_that_is_there(data, tmp_path):
-    assert f"--output {data}: there already" in refused("generate", "--output", data, cwd=tmp_path)
+    assert f"--output {data}: the directory exists already" in refused("generate", "--output", data, cwd=tmp_path)
     assert (data / "ratings.csv").read_text() == RATINGS
 
 

@@ -138,7 +138,7 @@ def test_a_host_that_does_not_answer():
     ("arguments", "message"),
     [
         (["submit", *PLACES, "--param=spam=1"], "--param spam=1: expected NAME=VALUE with one of data, "),
-        (["submit", *PLACES, "--param=ranking_epochs=many"], "ranking_epochs is a whole number"),
+        (["submit", *PLACES, "--param=ranking_epochs=many"], "ranking_epochs has to be a whole number"),
         (["submit", "--pipeline=none.yaml"], "none.yaml: no such file. Make it with `recommender kubeflow compile`"),
         (["schedule", *PLACES, "--cron=nightly"], "expected five fields"),
         (["compile", "--config=demo"], "generates its data"),

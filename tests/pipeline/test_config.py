@@ -24,11 +24,11 @@ def test_overrides_are_read_as_yaml():
         ("split.eval_share=2", "split.eval_share: Input should be less than 1"),
         ("retrieval.weight_decay=400", "retrieval: .*learning_rate times weight_decay has to be below 1"),
         ("retrieval.epochs", "expected section.key=value"),
-        ("evaluation.thresholds.rating_error.at_least=1", "thresholds.rating_error: .*either at_least or at_most"),
+        ("evaluation.thresholds.rating_error.at_least=1", "thresholds.rating_error: .*one of at_least and at_most"),
         ("evaluation.thresholds.new={at_most: 1}", "evaluation.thresholds.new.metric: Field required"),
         ("name.x=1", "name is a value, not a section"),
         ("retrieval.moment_buckets=[1,8", "is not YAML"),
-        ("data.interactions.header=false", "interactions: .*'userId' is no position"),
+        ("data.interactions.header=false", "interactions: .*'userId' is not a position"),
     ],
 )
 def test_a_wrong_override_names_the_field(override, message):
@@ -70,7 +70,7 @@ def test_thresholds_are_changed_once_more_at_run_time():
     assert (after["nothing_seen"].at_least, after["nothing_seen"].at_most) == (0.1, None)
     assert after["tail_kept"] == before["tail_kept"]
     assert changed.min_slice_queries == 7
-    with pytest.raises(ValueError, match="either at_least or at_most"):
+    with pytest.raises(ValueError, match="one of at_least and at_most"):
         limits.changed({"rmse": {"metric": "rmse"}})
 
 
@@ -103,12 +103,12 @@ def test_the_data_of_a_file_is_looked_for_beside_it(tmp_path):
         ),
         (
             "data.items.columns={item_id: m, item_titel: t}",
-            "data: items.columns has 'item_titel', which is none",
+            "data: items.columns has the unknown field 'item_titel'",
         ),
         ("data.users={file: u.csv, columns: {age: a}}", "data: users.columns has no user_id"),
         (
             "data.users={file: u.csv, columns: {user_id: u, income: i}}",
-            "data: users.columns has 'income', which is none",
+            "data: users.columns has the unknown field 'income'",
         ),
     ],
 )

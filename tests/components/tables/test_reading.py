@@ -116,7 +116,7 @@ def test_a_stray_quote_does_not_take_in_the_rest_of_the_file(tmp_path, monkeypat
     table = Table(file="", columns={"user_id": "who"})
     first, second, *_ = blocks.blocks(str(path), table)
     assert (first.end, second.line) == (31, 14)
-    with pytest.raises(UserError, match=r"line 14: not readable as CSV .*mend the quotes"):
+    with pytest.raises(UserError, match=r"line 14: not valid CSV .*check the quotes"):
         list(reading.read_rows(str(path), table))
 
 
@@ -138,7 +138,7 @@ def test_a_directory_may_have_the_characters_of_patterns(tmp_path):
 
 
 def test_a_stray_quote_names_its_line(tmp_path):
-    with pytest.raises(UserError, match=r"line 3: not readable as CSV .*mend the quotes"):
+    with pytest.raises(UserError, match=r"line 3: not valid CSV .*check the quotes"):
         read(tmp_path, 'userId,movieId\n1,2\n3,"4"5\n', Table(file="", columns={"user_id": "userId"}))
 
 

@@ -33,5 +33,5 @@ def test_without_a_place_the_span_is_ignored(parent):
 
 @pytest.mark.parametrize("location", ["{}/week-{{span}}", "{}/nowhere/{{span}}"])
 def test_no_span_is_an_error(parent, location):
-    with pytest.raises(UserError, match="nothing there is named as a span"):
+    with pytest.raises(UserError, match=r"no name there fits \{span\}"):
         resolve(location.format(parent), "latest")

@@ -63,8 +63,8 @@ def test_a_missing_file_is_named(directory, name):
         ("", "ratings.csv is empty"),
         ("userId,movieId,rating,timestamp\n", "ratings.csv has a header and no rows"),
         ("user,movieId,rating,timestamp\n1,1,4,100\n", "no column 'userId'"),
-        ("userId,movieId,rating,timestamp\n1,1,4,100\n1,2,4,100\n", "interactions of one user only"),
-        ("userId,movieId,rating,timestamp\n1,1,4,100\n2,1,4,100\n", "interactions of one item only"),
+        ("userId,movieId,rating,timestamp\n1,1,4,100\n1,2,4,100\n", "interactions of only one user"),
+        ("userId,movieId,rating,timestamp\n1,1,4,100\n2,1,4,100\n", "interactions of only one item"),
         ("userId,movieId,rating,timestamp\n1,1,x,100\n", "none of its rows can be read .line 2: rating 'x'"),
     ],
 )
