@@ -52,7 +52,8 @@ def compile_pipeline(config: Config, locations: Locations) -> list[Spec]:
         config=config,
         parameters=parameters,
         data_fingerprint="",
-        user_fields=_user_fields(config),
+        # An optional table counts as absent: the data is not there to look at.
+        features=config.data.features(with_users=bool(config.data.users and not config.data.users.optional)),
         origin="",
         live_as_of="",
         lost_versions="",
@@ -117,12 +118,6 @@ def _parameters(config: Config, locations: Locations) -> Parameters:
             "thresholds", str, "{}", "Changes of evaluation.thresholds, as a JSON mapping by name; null takes one out."
         ),
     )
-
-
-def _user_fields(config: Config) -> list[str]:
-    """Of users that the configuration has. An optional table counts as absent: the data is not there to look at."""
-    users = config.data.users
-    return [] if users is None or users.optional else [name for name in users.columns if name != "user_id"]
 
 
 def _compile(pipeline: tfx_pipeline.Pipeline, image: str) -> Spec:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
 from models import inputs
-from models.features import declared as f
-
-_RAW_SPEC = {
-    f.ITEM_ID.name: tf.io.FixedLenFeature([], tf.string),
-    f.TITLE.name: tf.io.FixedLenFeature([], tf.string),
-    f.TAGS.name: tf.io.VarLenFeature(tf.string),
-}
+from models.features import names as f
+from models.features.feature_set import FeatureSet
 
 
 @dataclass(frozen=True)
@@ -37,25 +33,30 @@ class Catalogue:
         return len(self.ids)
 
 
-def load_catalogue(files: Collection[str], transform: tft.TFTransformOutput) -> Catalogue:
+def load_catalogue(files: Collection[str], features: FeatureSet, transform: tft.TFTransformOutput) -> Catalogue:
     """Reads ItemGen's examples and applies Transform's graph to them."""
-    raw = tf.io.parse_example(inputs.read_records(files), _RAW_SPEC)
-    ids = raw[f.ITEM_ID.name].numpy()
+    raw = _parse(inputs.read_records(files), features)
+    ids = raw[f.ITEM_ID].numpy()
     order = np.array(sorted(range(len(ids)), key=lambda row: _natural(ids[row])))
-    features = model_features(raw, transform)
+    transformed = model_features(raw, transform)
+    titles = raw[f.TITLE].numpy() if f.TITLE in raw else ids
     return Catalogue(
         ids=ids[order],
-        titles=raw[f.TITLE.name].numpy()[order],
-        features={name: features[name].numpy()[order] for name in inputs.candidate_names(transform)},
+        titles=titles[order],
+        features={name: transformed[name].numpy()[order] for name in features.candidate_names()},
     )
 
 
-def unknown_item(transform: tft.TFTransformOutput) -> inputs.Batch:
+def unknown_item(features: FeatureSet, transform: tft.TFTransformOutput) -> inputs.Batch:
     """Model features, [1] or [1, L], of an item that is not in the catalogue."""
-    nothing = tf.sparse.from_dense(tf.constant([[""]]))
-    raw = {f.ITEM_ID.name: tf.constant([""]), f.TITLE.name: tf.constant([""]), f.TAGS.name: nothing}
-    features = model_features(raw, transform)
-    return {name: features[name] for name in inputs.candidate_names(transform)}
+    transformed = model_features(_parse([tf.train.Example().SerializeToString()], features), transform)
+    return {name: transformed[name] for name in features.candidate_names()}
+
+
+def _parse(records: Sequence[bytes], features: FeatureSet) -> dict[str, Any]:
+    """Raw items as Transform's graph takes them: a SparseTensor for what may be missing."""
+    raw = features.of_items()
+    return tf.io.parse_example(records, {name: feature.raw_spec() for name, feature in raw.items()})
 
 
 def model_features(raw: dict, transform: tft.TFTransformOutput) -> inputs.Batch:

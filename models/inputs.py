@@ -9,21 +9,20 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from models.features import declared as f
-from models.features.declared import Kind, Side
+from models.features import names as f
+from models.features.feature_set import FeatureSet
 
-PADDING = -1  # Fills short lists. Never an index.
 _READ_BATCH = 8192
 _SHUFFLED_ROWS = 200_000
-_LABELS = (f.RATING.name, f.PREFERENCE)
+_LABELS = (f.RATING, f.PREFERENCE)
 
 Batch = dict[str, tf.Tensor]
 
 
 def densify(transformed: dict[str, Any]) -> Batch:
-    """Lists to [B, L] tensors, short ones filled with `PADDING`."""
+    """Lists to [B, L] tensors, short ones filled with `f.PADDING`."""
     return {
-        name: tf.sparse.to_dense(value, default_value=tf.constant(PADDING, value.dtype))
+        name: tf.sparse.to_dense(value, default_value=tf.constant(f.PADDING, value.dtype))
         if isinstance(value, tf.SparseTensor)
         else value
         for name, value in transformed.items()
@@ -101,30 +100,10 @@ def oov_index(transform: tft.TFTransformOutput, name: str) -> int:
     return transform.vocabulary_size_by_name(name)
 
 
-def query_names(transform: tft.TFTransformOutput) -> list[str]:
-    """Model features of the query side, in a fixed order."""
-    return _names(transform, Side.QUERY)
-
-
-def unknown_user(transform: tft.TFTransformOutput) -> dict[str, int | float]:
+def unknown_user(features: FeatureSet, transform: tft.TFTransformOutput) -> dict[str, int | float]:
     """The model features that are the user's own, with their values where nothing is known of the user."""
-    moment_and_history = (f.TIMESTAMP.name, f.HISTORY_ITEM_ID.name, f.HISTORY_GAP)
-    names = [name for name in query_names(transform) if name not in moment_and_history]
     indexed = bucket_counts(transform)
-    return {name: oov_index(transform, name) if name in indexed else 0.0 for name in names}
-
-
-def candidate_names(transform: tft.TFTransformOutput) -> list[str]:
-    """Model features of the candidate side, in a fixed order."""
-    return _names(transform, Side.CANDIDATE)
-
-
-def _names(transform: tft.TFTransformOutput, side: Side) -> list[str]:
-    names = []
-    for feature in f.features_on_side(f.FEATURES, side):
-        names.append(f.HISTORY_GAP if feature.kind is Kind.HISTORY_TIMES else feature.name)
-    present = transform.transformed_feature_spec()
-    return [name for name in names if name in present]
+    return {name: oov_index(transform, name) if name in indexed else 0.0 for name in (f.USER_ID, *features.users)}
 
 
 def signature(transform: tft.TFTransformOutput, names: Collection[str]) -> dict[str, tf.TensorSpec]:

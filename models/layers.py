@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
+import tensorflow_transform as tft
 
 from models import inputs
-from models.features import declared as f
+from models.features.kinds import Feature
 
 NEVER = -1e9  # Logit of what is not there: finite, and of weight zero beside any other.
 
@@ -21,11 +22,28 @@ def embedding(buckets: int, dim: int, name: str, initial_stddev: float = 0.05) -
     return table
 
 
-def mean_of_list(table: tf.keras.layers.Embedding, indices: tf.Tensor) -> tf.Tensor:
+class ListEmbedding(tf.keras.layers.Layer):
     """Mean embedding of a padded list: [B, L] indices to [B, D]; zeros for an empty list."""
-    present = tf.where(indices >= 0)
-    lists = tf.SparseTensor(present, tf.gather_nd(indices, present), tf.shape(indices, tf.int64))
-    return tf.nn.safe_embedding_lookup_sparse(table.embeddings, lists, combiner="mean")
+
+    def __init__(self, buckets: int, dim: int, name: str):
+        super().__init__(name=f"{name}_list")
+        self._table = embedding(buckets, dim, name)
+
+    def call(self, indices: tf.Tensor) -> tf.Tensor:
+        present = tf.where(indices >= 0)
+        lists = tf.SparseTensor(present, tf.gather_nd(indices, present), tf.shape(indices, tf.int64))
+        return tf.nn.safe_embedding_lookup_sparse(self._table.embeddings, lists, combiner="mean")
+
+
+class NumberEmbedding(tf.keras.layers.Layer):
+    """A number times a learnt vector: [B] to [B, D]."""
+
+    def __init__(self, dim: int, name: str):
+        super().__init__(name=name)
+        self._direction = self.add_weight("direction", [1, dim], initializer=tf.keras.initializers.RandomNormal(0.05))
+
+    def call(self, numbers: tf.Tensor) -> tf.Tensor:
+        return numbers[:, tf.newaxis] * self._direction
 
 
 def hide(indices: tf.Tensor, oov_index: int, probability: float) -> tf.Tensor:
@@ -34,22 +52,38 @@ def hide(indices: tf.Tensor, oov_index: int, probability: float) -> tf.Tensor:
     return tf.where(hidden, tf.cast(oov_index, indices.dtype), indices)
 
 
-class CandidateEmbedding(tf.keras.layers.Layer):
-    """Sum of the embeddings of an item's id and features: [B] and [B, L] indices to [B, D]."""
+class EntityEmbedding(tf.keras.layers.Layer):
+    """Sum of the embeddings of the id and the features of users or items: [B] and [B, L] model features to [B, D].
 
-    def __init__(self, buckets: dict[str, int], oov_index: int, dim: int, item_dropout: float):
-        super().__init__(name="candidate_embedding")
-        self._id = embedding(buckets[f.ITEM_ID.name], dim, f.ITEM_ID.name)
-        self._lists = {name: embedding(buckets[name], dim, name) for name in (f.TITLE.name, f.TAGS.name)}
-        self._oov_index = oov_index
-        self._item_dropout = item_dropout
+    Args:
+      id_name: name of the id.
+      features: declared features by name.
+      transform: what Transform made.
+      dim: D.
+      id_dropout: probability that a training row hides its id, so that unknown ones are served by the rest.
+    """
+
+    def __init__(
+        self,
+        id_name: str,
+        features: Mapping[str, Feature],
+        transform: tft.TFTransformOutput,
+        dim: int,
+        id_dropout: float,
+    ):
+        super().__init__(name=f"{id_name}_entity")
+        buckets = inputs.bucket_counts(transform)
+        self._id_name = id_name
+        self._id = embedding(buckets[id_name], dim, id_name)
+        self._features = {name: feature.embedding(name, buckets, dim) for name, feature in features.items()}
+        self._oov_index = inputs.oov_index(transform, id_name)
+        self._id_dropout = id_dropout
 
     def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
-        item = features[f.ITEM_ID.name]
+        ids = features[self._id_name]
         if training:
-            item = hide(item, self._oov_index, self._item_dropout)
-        lists = [mean_of_list(table, features[name]) for name, table in self._lists.items()]
-        return tf.add_n([self._id(item), *lists])
+            ids = hide(ids, self._oov_index, self._id_dropout)
+        return tf.add_n([self._id(ids), *(layer(features[name]) for name, layer in self._features.items())])
 
 
 class MomentEmbedding(tf.keras.layers.Layer):
@@ -130,31 +164,6 @@ class TargetAttention(tf.keras.layers.Layer):
         weights = tf.nn.softmax(tf.pad(agreement, [[0, 0], [0, 0], [0, 1]]))  # The last is that of "none of them".
         # By tf.slice, as the gradient of weights[:, :, :-1] takes as long as both products.
         return tf.matmul(tf.slice(weights, [0, 0, 0], tf.shape(agreement)), entries)
-
-
-class UserEmbedding(tf.keras.layers.Layer):
-    """Sum of the embeddings of a user's id, where known, and of the features that the data has: to [B, D]."""
-
-    def __init__(self, unknown: Mapping[str, int | float], buckets: dict[str, int], dim: int, user_dropout: float):
-        super().__init__(name="user_embedding")
-        self._tables = {name: embedding(buckets[name], dim, name) for name in unknown if name in buckets}
-        self._numbers = [name for name in unknown if name not in buckets]
-        self._project = tf.keras.layers.Dense(dim, use_bias=False, name="numbers")
-        if self._numbers:
-            self._project.build([None, len(self._numbers)])
-        self._oov_index = int(unknown[f.USER_ID.name])
-        self._user_dropout = user_dropout
-
-    def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
-        parts = []
-        for name, table in self._tables.items():
-            indices = features[name]
-            if training and name == f.USER_ID.name:
-                indices = hide(indices, self._oov_index, self._user_dropout)
-            parts.append(table(indices))
-        if self._numbers:
-            parts.append(self._project(tf.stack([features[name] for name in self._numbers], axis=1)))
-        return tf.add_n(parts)
 
 
 def hidden_layers(width: int, sizes: Sequence[int], output: int, name: str) -> tf.keras.Sequential:

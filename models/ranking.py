@@ -9,7 +9,8 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models import inputs, layers, losses, training
-from models.features import declared as f
+from models.features import names as f
+from models.features.feature_set import FeatureSet
 from models.settings import Ranking
 
 _EVAL_BATCH = 4096
@@ -33,22 +34,24 @@ class RankingModel(training.TrainedModel):
 
     Args:
       config: the configuration's section.
+      features: of the data set.
       transform: what Transform made.
       rows: what the training rows are like.
     """
 
-    def __init__(self, config: Ranking, transform: tft.TFTransformOutput, rows: training.TrainingRows):
+    def __init__(
+        self, config: Ranking, features: FeatureSet, transform: tft.TFTransformOutput, rows: training.TrainingRows
+    ):
         super().__init__()
         buckets, dim = inputs.bucket_counts(transform), config.embedding_dim
         decay = config.history_decay_seconds
         self._config = config
         self._rating_range = rows.rating_range
         self._frequency = tf.constant(np.maximum(rows.item_counts, 1) / max(rows.rows, 1), tf.float32)
-        self._user = layers.UserEmbedding(inputs.unknown_user(transform), buckets, dim + 1, config.user_dropout)
-        item_oov = inputs.oov_index(transform, f.ITEM_ID.name)
-        self._item = layers.CandidateEmbedding(buckets, item_oov, dim + 1, config.item_dropout)
-        self._history = layers.HistoryEmbedding(buckets[f.ITEM_ID.name], dim, decay, config.dropout)
-        self._attention = layers.TargetAttention(buckets[f.ITEM_ID.name], dim, decay, config.dropout)
+        self._user = layers.EntityEmbedding(f.USER_ID, features.users, transform, dim + 1, config.user_dropout)
+        self._item = layers.EntityEmbedding(f.ITEM_ID, features.items, transform, dim + 1, config.item_dropout)
+        self._history = layers.HistoryEmbedding(buckets[f.ITEM_ID], dim, decay, config.dropout)
+        self._attention = layers.TargetAttention(buckets[f.ITEM_ID], dim, decay, config.dropout)
         # One draw for all candidates of a row: they are compared with each other, and drawing for each takes long.
         self._dropout = tf.keras.layers.Dropout(config.dropout, noise_shape=[None, 1, None])
         self._layers = layers.hidden_layers(4 * dim, config.layers, 3, "layers")
@@ -65,10 +68,10 @@ class RankingModel(training.TrainedModel):
     def score(self, query: inputs.Batch, candidates: tf.Tensor, training: bool = False) -> Predictions:
         """Query features [B] and candidate vectors [B, M, D + 1] to predictions; ratings are not yet kept in range."""
         user = self._user(query, training=training)[:, tf.newaxis]
-        history = self._history(query[f.HISTORY_ITEM_ID.name], query[f.HISTORY_GAP], training=training)[:, tf.newaxis]
+        history = self._history(query[f.HISTORY_ITEM_ID], query[f.HISTORY_GAP], training=training)[:, tf.newaxis]
         user, user_bias = tf.split(user, [self._config.embedding_dim, 1], axis=2)
         item, item_bias = tf.split(candidates, [self._config.embedding_dim, 1], axis=2)
-        attended = self._attention(query[f.HISTORY_ITEM_ID.name], query[f.HISTORY_GAP], item, training=training)
+        attended = self._attention(query[f.HISTORY_ITEM_ID], query[f.HISTORY_GAP], item, training=training)
         agreement = user * item
         products = tf.concat([agreement, history * item, attended * item, item], axis=2)
         deep = self._layers(self._dropout(products, training=training))
@@ -87,12 +90,12 @@ class RankingModel(training.TrainedModel):
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
         features, labels = inputs.split_labels(batch)
         own = self.candidate_vectors(features, training=training)
-        candidates, ids = map(losses.of_all_replicas, (own, features[f.ITEM_ID.name]))
+        candidates, ids = map(losses.of_all_replicas, (own, features[f.ITEM_ID]))
         # Column 0 is the row's own item; the others are those of the rows that follow it.
         others = tf.range(tf.shape(own)[0])[:, tf.newaxis] + tf.range(self._config.negatives + 1)
         others %= tf.shape(candidates)[0]
         found = self.score(features, tf.gather(candidates, others), training=training)
-        rating_loss = tf.math.squared_difference(found.rating[:, 0], labels[f.RATING.name])
+        rating_loss = tf.math.squared_difference(found.rating[:, 0], labels[f.RATING])
         preference_loss = tf.nn.sigmoid_cross_entropy_with_logits(labels[f.PREFERENCE], found.preference[:, 0])
         choice_loss = self._choice_loss(found.choice, tf.gather(ids, others))
         config = self._config
@@ -118,7 +121,7 @@ def _constant(value: float) -> tf.keras.initializers.Initializer:
 class RankingServable(tf.Module):
     """What the Trainer exports, on dense model features and without dropout."""
 
-    def __init__(self, model: RankingModel, transform: tft.TFTransformOutput, config: Ranking):
+    def __init__(self, model: RankingModel, features: FeatureSet, transform: tft.TFTransformOutput, config: Ranking):
         super().__init__()
 
         def candidate(features: inputs.Batch) -> tf.Tensor:
@@ -136,7 +139,7 @@ class RankingServable(tf.Module):
         # Not the layers: each of them would be traced and saved with functions of its own.
         self._weights = model.variables
         query, item = (
-            inputs.signature(transform, names(transform)) for names in (inputs.query_names, inputs.candidate_names)
+            inputs.signature(transform, names) for names in (features.query_names(), features.candidate_names())
         )
         vectors = tf.TensorSpec([None, None, config.embedding_dim + 1], tf.float32)
         self.candidate = tf.function(candidate, input_signature=[item], autograph=False)
@@ -153,7 +156,7 @@ def validate(model: RankingModel, eval_batches: tf.data.Dataset) -> dict[str, fl
         features, labels = inputs.split_labels(batch)
         found = model.predict_scores(features, model.candidate_vectors(features)[:, tf.newaxis])
         for metric in (rmse, mae):
-            metric.update_state(labels[f.RATING.name], found.rating[:, 0])
+            metric.update_state(labels[f.RATING], found.rating[:, 0])
         for metric in (auc, accuracy):
             metric.update_state(labels[f.PREFERENCE], tf.sigmoid(found.preference[:, 0]))
 
@@ -166,11 +169,12 @@ def validate(model: RankingModel, eval_batches: tf.data.Dataset) -> dict[str, fl
 def run(job: training.Job) -> None:
     """Trains, validates and exports."""
     config = Ranking.model_validate_json(job.settings)
+    features = FeatureSet.model_validate_json(job.features)
     with training.strategy(config).scope():
         tf.keras.utils.set_random_seed(config.seed)
         transform = tft.TFTransformOutput(job.transform_graph)
         rows = training.training_rows(job.train_files, transform)
-        model = RankingModel(config, transform, rows)
+        model = RankingModel(config, features, transform, rows)
         run_dir, model_dir = map(training.kept_by_chief, (job.run_dir, job.model_dir))
 
     batch_size = training.fitting_batch_size(config, rows.rows)
@@ -180,4 +184,4 @@ def run(job: training.Job) -> None:
     result = validate(model, inputs.dataset(job.eval_files, transform, _EVAL_BATCH))
     training.progress.info("validation: %s", ", ".join(f"{name} {value:.4f}" for name, value in result.items()))
     training.write_validation(result | fitted, run_dir)
-    tf.saved_model.save(RankingServable(model, transform, config), model_dir)
+    tf.saved_model.save(RankingServable(model, features, transform, config), model_dir)

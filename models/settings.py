@@ -21,7 +21,6 @@ class Transform(Settings):
     """Parameters of the features."""
 
     oov_buckets: int = Field(1, ge=1)
-    min_word_count: int = Field(2, ge=1)  # Title words seen in fewer train interactions are out of vocabulary.
     timestamp_buckets: int = Field(1000, ge=2)
     preference_threshold: float = 4.0  # A rating from here on means that the user likes the item.
 

@@ -18,7 +18,7 @@ import tensorflow_transform as tft
 
 from models import inputs
 from models.errors import UserError
-from models.features import declared as f
+from models.features import names as f
 from models.files import VALIDATION_FILE
 from models.optimizer import RowwiseAdamW
 from models.settings import Training
@@ -33,6 +33,7 @@ class Job(NamedTuple):
     """What a model is trained on, and where it goes. Files are patterns."""
 
     settings: str  # The model's section of the configuration, as JSON.
+    features: str  # The FeatureSet, as JSON.
     transform_graph: str
     train_files: list[str]  # Transformed examples.
     eval_files: list[str]
@@ -75,9 +76,9 @@ def is_chief(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> bool:
 
 def training_rows(files: Collection[str], transform: tft.TFTransformOutput) -> TrainingRows:
     """Summarises the training examples in one pass."""
-    names = (f.ITEM_ID.name, f.RATING.name, f.PREFERENCE)
+    names = (f.ITEM_ID, f.RATING, f.PREFERENCE)
     spec = {name: transform.transformed_feature_spec()[name] for name in names}
-    counts = np.zeros(inputs.bucket_counts(transform)[f.ITEM_ID.name], np.int64)
+    counts = np.zeros(inputs.bucket_counts(transform)[f.ITEM_ID], np.int64)
     totals, low, high = np.zeros(2), np.inf, -np.inf
     for items, ratings, preferences in map(itemgetter(*names), inputs.column_batches(files, spec)):
         counts += np.bincount(items, minlength=len(counts))

@@ -23,7 +23,8 @@ from components.recommender_builder.component import RecommenderBuilder
 from components.recommender_trainer.component import RecommenderTrainer
 from components.strict_example_validator.component import StrictExampleValidator
 from components.transform.component import Transform
-from models.features.declared import Kind, available
+from models.features.feature_set import FeatureSet
+from models.features.names import HISTORY_ITEM_ID
 from models.features.schema import build_schema
 from pipeline.config import Config
 from pipeline.fingerprints import code_fingerprint
@@ -47,7 +48,7 @@ def create_pipeline(
     config: Config,
     parameters: Parameters,
     data_fingerprint: str,
-    user_fields: Collection[str],
+    features: FeatureSet,
     origin: str,
     live_as_of: str,
     lost_versions: str,
@@ -63,7 +64,7 @@ def create_pipeline(
       config: the run's configuration.
       parameters: what differs from run to run.
       data_fingerprint: digest of the source files; "" where they are not known yet.
-      user_fields: the optional features of users that the data has.
+      features: of the data.
       origin: `fingerprints.model_origin`; "" where the data is not known yet.
       live_as_of: as LiveModel's `as_of`.
       lost_versions: as the Pusher's; "" where nothing is kept of earlier runs' pushes.
@@ -76,7 +77,8 @@ def create_pipeline(
     Raises:
       UserError: a threshold on a figure that does not exist.
     """
-    check_thresholds(config.evaluation)
+    check_thresholds(config.evaluation, features)
+    feature_set = features.model_dump_json()
     tables = config.data.layout().model_dump_json()
 
     def source(component: type) -> str:
@@ -96,13 +98,13 @@ def create_pipeline(
         directory=parameters.data,
         fingerprint=source(ItemGen),
     ).with_id(Step.ITEM_GEN)
-    features = available(user_fields)
+    raw = features.of_interactions()
     # Without the histories' items, which are those of other rows: they would take as long as all the rest.
-    looked_at = [feature.name for feature in features if feature.kind is not Kind.HISTORY_IDS]
+    looked_at = [name for name in raw if name != HISTORY_ITEM_ID]
     statistics = StatisticsGen(
         examples=interactions.outputs["examples"], stats_options=tfdv.StatsOptions(feature_allowlist=looked_at)
     ).with_id(Step.STATISTICS_GEN)
-    schema_text = text_format.MessageToString(build_schema(features))
+    schema_text = text_format.MessageToString(build_schema(raw))
     schema = CuratedSchema(text=schema_text).with_id(Step.SCHEMA_GEN)
     validator = StrictExampleValidator(
         statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
@@ -110,6 +112,7 @@ def create_pipeline(
     transform = Transform(
         examples=interactions.outputs["examples"],
         schema=schema.outputs["schema"],
+        features=feature_set,
         settings=config.transform.model_dump_json(),
         fingerprint=code_fingerprint(Transform.__module__),
     ).with_id(Step.TRANSFORM)
@@ -117,6 +120,7 @@ def create_pipeline(
     def trainer(step: Step, module: str, settings: str, epochs: IntParameter) -> RecommenderTrainer:
         component = RecommenderTrainer(
             module=module,
+            features=feature_set,
             settings=settings,
             epochs=epochs,
             examples=transform.outputs["transformed_examples"],
@@ -140,6 +144,7 @@ def create_pipeline(
         transform_graph=transform.outputs["transform_graph"],
         retrieval_model=retrieval.outputs["model"],
         ranking_model=ranking.outputs["model"],
+        features=feature_set,
         index=config.index.model_dump_json(),
         history_length=config.split.history_length,
         origin=origin,
@@ -157,6 +162,7 @@ def create_pipeline(
         retrieval_model=retrieval.outputs["model"],
         ranking_model=ranking.outputs["model"],
         retrieval_run=retrieval.outputs["model_run"],
+        features=feature_set,
         limits=config.evaluation.model_dump_json(),
         threshold_changes=parameters.thresholds,
         preference_threshold=config.transform.preference_threshold,

@@ -21,10 +21,12 @@ from benchmarks.quality.baselines import TutorialModel
 from benchmarks.targets import Target, print_targets
 from models import inputs, training
 from models.catalogue import Catalogue, load_catalogue
-from models.features import declared as f
+from models.features import names as f
+from models.features.feature_set import FeatureSet
 from models.retrieval import RetrievalModel, RetrievalServable, validate, validation_batches
 from models.settings import Retrieval
 from pipeline.config import Config
+from pipeline.data import checks
 from pipeline.local import runner
 from pipeline.outputs import latest_artifact_uri
 from pipeline.steps import Step
@@ -36,14 +38,15 @@ _RATIO = Target("ours ÷ TFRS tutorial, examples a second", True, 20.0)
 class _Rows(NamedTuple):
     """Where what Transform made is, as paths and patterns."""
 
+    features: FeatureSet
     graph: str
-    catalogue: list[str]
+    items: list[str]
     train: list[str]
     eval: list[str]
 
     def load(self) -> tuple[tft.TFTransformOutput, Catalogue]:
         transform = tft.TFTransformOutput(self.graph)
-        return transform, load_catalogue(self.catalogue, transform)
+        return transform, load_catalogue(self.items, self.features, transform)
 
 
 def run(config: Config, epochs: int, steps: int, output: str, json_file: str | None, console: Console) -> None:
@@ -69,7 +72,7 @@ def run(config: Config, epochs: int, steps: int, output: str, json_file: str | N
         )
     )
     train, eval_ = ([os.path.join(examples, f"Split-{split}", "*")] for split in ("train", "eval"))
-    rows = _Rows(graph, [os.path.join(items_uri, "Split-items", "*")], train, eval_)
+    rows = _Rows(checks.features(untrained), graph, [os.path.join(items_uri, "Split-items", "*")], train, eval_)
     console.print("Our loop …")
     ours = _alone(_ours, config.retrieval.model_copy(update={"epochs": epochs}), rows)
     console.print("The tutorial's loop …")
@@ -97,30 +100,30 @@ def _ours(section: Retrieval, rows: _Rows) -> tuple[int, float]:
     tf.keras.utils.set_random_seed(section.seed)
     transform, catalogue = rows.load()
     summary = training.training_rows(rows.train, transform)
-    model = RetrievalModel(section, transform, catalogue, summary)
+    model = RetrievalModel(section, rows.features, transform, catalogue, summary)
     batch_size = training.fitting_batch_size(section, summary.rows)
     with tempfile.TemporaryDirectory() as logs:
         batches = inputs.dataset(rows.train, transform, batch_size, shuffle_seed=section.seed)
         seconds = training.fit(model, batches, section, summary.rows, logs)["epoch_seconds"][1:]
-    servable = RetrievalServable(model, transform, section.temperature)
+    servable = RetrievalServable(model, rows.features, transform, section.temperature)
     eval_batches = validation_batches(rows.eval, transform, len(catalogue))
     for _ in range(2):  # The second time is the one that counts, as with the epochs and the tutorial's steps.
         started = time.monotonic()
-        validate(servable, catalogue, eval_batches, transform)
+        validate(servable, catalogue, eval_batches, rows.features)
         metrics = time.monotonic() - started
     return len(seconds) * (summary.rows // batch_size * batch_size), sum(seconds) + len(seconds) * metrics
 
 
 def _tutorial(steps: int, rows: _Rows) -> tuple[int, float]:
     """Examples and seconds of the loop of "basic retrieval": ids only, and FactorizedTopK in every step."""
-    indices = {name: tf.io.FixedLenFeature([], tf.int64) for name in (f.USER_ID.name, f.ITEM_ID.name)}
+    indices = {name: tf.io.FixedLenFeature([], tf.int64) for name in (f.USER_ID, f.ITEM_ID)}
     transform, catalogue = rows.load()
     columns = inputs.read_columns(rows.train, indices)
     buckets = inputs.bucket_counts(transform)
-    items = catalogue.features[f.ITEM_ID.name]
-    model = TutorialModel(buckets[f.USER_ID.name], buckets[f.ITEM_ID.name], items)
-    batch = min(_TUTORIAL_BATCH, len(columns[f.USER_ID.name]))
-    pairs = {"user": columns[f.USER_ID.name], "item": columns[f.ITEM_ID.name]}
+    items = catalogue.features[f.ITEM_ID]
+    model = TutorialModel(buckets[f.USER_ID], buckets[f.ITEM_ID], items)
+    batch = min(_TUTORIAL_BATCH, len(columns[f.USER_ID]))
+    pairs = {"user": columns[f.USER_ID], "item": columns[f.ITEM_ID]}
     batches = tf.data.Dataset.from_tensor_slices(pairs).shuffle(100_000).batch(batch, drop_remainder=True)
     batches = batches.repeat().take(steps + 1).cache()
     model.fit(batches.take(1), verbose=0)

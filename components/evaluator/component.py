@@ -19,6 +19,7 @@ class RecommenderEvaluator(BeamComponent):
       retrieval_model: the retrieval Trainer's, which the servable has to agree with.
       ranking_model: the ranking Trainer's, likewise.
       retrieval_run: the retrieval Trainer's, for its validation over unfiltered lists.
+      features: the FeatureSet of the data, as JSON.
       limits: the `Evaluation` section, as JSON.
       threshold_changes: a JSON mapping that is merged over the section's thresholds, as a configuration's are.
       preference_threshold: the rating from which on an item counts as relevant to two-stage quality.
@@ -41,4 +42,10 @@ class RecommenderEvaluator(BeamComponent):
         "evaluation": standard_artifacts.ModelEvaluation,
         "blessing": standard_artifacts.ModelBlessing,
     }
-    PARAMETERS = {"limits": str, "threshold_changes": str, "preference_threshold": float, "fingerprint": str}
+    PARAMETERS = {
+        "features": str,
+        "limits": str,
+        "threshold_changes": str,
+        "preference_threshold": float,
+        "fingerprint": str,
+    }

@@ -26,6 +26,7 @@ from components.files import BUILD_FILE, EVALUATION_FILE, ITEMS_SPLIT
 from components.live_model.executor import live_model_dir
 from models.catalogue import load_catalogue
 from models.errors import UserError
+from models.features.feature_set import FeatureSet
 from models.files import VALIDATION_FILE
 from models.training import progress
 
@@ -34,12 +35,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     """Runs TFMA over the servable's signatures; writes TFMA's results, `evaluation.json` and the blessing."""
 
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
-        limits = _limits(exec_properties["limits"], exec_properties["threshold_changes"])
+        features = FeatureSet.model_validate_json(exec_properties["features"])
+        limits = _limits(exec_properties["limits"], exec_properties["threshold_changes"], features)
         output = artifact_utils.get_single_uri(output_dict["evaluation"])
         model = artifact_utils.get_single_instance(input_dict["model"])
         transform = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
         items_uri = artifact_utils.get_split_uri(input_dict["items"], ITEMS_SPLIT)
-        catalogue = load_catalogue([os.path.join(items_uri, "*")], transform)
+        catalogue = load_catalogue([os.path.join(items_uri, "*")], features, transform)
 
         model_dirs = {"": path_utils.serving_model_path(model.uri)}
         live = live_model_dir(artifact_utils.get_single_uri(input_dict["live_model"]))
@@ -49,11 +51,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if live:
             model_dirs[o.LIVE] = live
         train_uri, eval_uri = (artifact_utils.get_split_uri(input_dict["examples"], name) for name in ("train", "eval"))
+        sliced = {
+            name: feature
+            for name, feature in features.sliced().items()
+            if feature.kind == "number" or transform.vocabulary_size_by_name(name) <= slices.MOST_VALUES
+        }
         predictions = Predictions(
-            model_dirs, train_uri, eval_uri, len(catalogue), exec_properties["preference_threshold"]
+            model_dirs, train_uri, eval_uri, len(catalogue), sliced, exec_properties["preference_threshold"]
         )
         eval_config = build_eval_config(len(catalogue), with_live=bool(live))
-        parity = _parity(input_dict, model_dirs[""], transform, limits)
+        parity = _parity(input_dict, model_dirs[""], features, transform, limits)
         transformed = artifact_utils.get_split_uri(input_dict["transformed_examples"], "eval")
         # The Beam job leaves a processor idle while it is built and while its workers load the servable.
         with ThreadPoolExecutor() as beside:
@@ -86,16 +93,18 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), model, not report["not_blessed_because"])
 
 
-def _parity(input_dict: dict, model_dir: str, transform: tft.TFTransformOutput, limits: Evaluation) -> Parity:
+def _parity(
+    input_dict: dict, model_dir: str, features: FeatureSet, transform: tft.TFTransformOutput, limits: Evaluation
+) -> Parity:
     retrieval, ranking = (
         tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
         for name in ("retrieval_model", "ranking_model")
     )
     eval_files = [os.path.join(artifact_utils.get_split_uri(input_dict["examples"], "eval"), "*")]
-    return Parity(load(model_dir), retrieval, ranking, transform, eval_files, limits.parity_rows)
+    return Parity(load(model_dir), retrieval, ranking, features, transform, eval_files, limits.parity_rows)
 
 
-def _limits(section: str, changes: str) -> Evaluation:
+def _limits(section: str, changes: str, features: FeatureSet) -> Evaluation:
     limits = Evaluation.model_validate_json(section)
     try:
         limits = limits.changed(json.loads(changes))
@@ -104,7 +113,7 @@ def _limits(section: str, changes: str) -> Evaluation:
             f"thresholds {changes}: {error}. Give a JSON mapping by name, as in "
             '{"rating_error": {"at_most": 0.9}, "lists_kept": null}'
         ) from error
-    check_thresholds(limits)
+    check_thresholds(limits, features)
     return limits
 
 

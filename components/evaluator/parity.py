@@ -11,7 +11,8 @@ import tensorflow_transform as tft
 from components.evaluator.queries import Queries, raw_bytes
 from models import inputs
 from models.catalogue import Catalogue, model_features
-from models.features import declared as f
+from models.features import names as f
+from models.features.feature_set import FeatureSet
 from models.features.preprocessing import row_key
 
 _READ_BATCH = 4096
@@ -24,6 +25,7 @@ class Parity:
     Args:
       model: the servable.
       retrieval, ranking: what the Trainers exported.
+      features: of the data set.
       transform: what Transform made.
       examples: patterns of raw eval examples.
       rows: how many of them to look at.
@@ -38,13 +40,13 @@ class Parity:
         model,
         retrieval,
         ranking,
+        features: FeatureSet,
         transform: tft.TFTransformOutput,
         examples: Collection[str],
         rows: int,
     ):
         self.model, self._retrieval, self._ranking, self._transform = model, retrieval, ranking, transform
-        self._names = inputs.query_names(transform)
-        self._optional = [feature.name for feature in f.FEATURES if feature.optional]
+        self._features, self._names = features, features.query_names()
         some = map(tf.train.Example.FromString, inputs.read_records(examples, _READ_BATCH))
         # The servable has no features for users without train rows, and neither has a request.
         self.examples = [example for example in some if not self._fields(example) or _history(example)][:rows]
@@ -61,7 +63,7 @@ class Parity:
             return None
         queries = Queries.of(self.examples)
         served = queries.ask(self.model, "rank", item_id=tf.constant(queries.items)[:, tf.newaxis])
-        keys = row_key(queries.inputs[f.USER_ID.name], queries.items, queries.inputs[f.TIMESTAMP.name]).numpy()
+        keys = row_key(queries.inputs[f.USER_ID], queries.items, queries.inputs[f.TIMESTAMP]).numpy()
         place = {key: number for number, key in enumerate(keys)}
         differences = np.full(len(keys), np.inf)  # Where a row is not found.
         for batch in inputs.dataset(transformed, self._transform, _READ_BATCH):
@@ -78,7 +80,7 @@ class Parity:
     def _scores(self, rows: inputs.Batch) -> tuple[np.ndarray, np.ndarray]:
         """[n] predicted ratings and final scores of the rows' own items, from the trained models."""
         query = {name: rows[name] for name in self._names}
-        item = {name: rows[name] for name in inputs.candidate_names(self._transform)}
+        item = {name: rows[name] for name in self._features.candidate_names()}
         retrieval = tf.reduce_sum(self._retrieval.query(query) * self._retrieval.candidate(item), axis=1)
         ratings, added = self._ranking.score(query, self._ranking.candidate(item)[:, tf.newaxis])
         return ratings.numpy()[:, 0], retrieval.numpy() + added.numpy()[:, 0]
@@ -110,14 +112,14 @@ class Parity:
     def _as_unknown_user(self, example: tf.train.Example) -> tf.train.Example:
         unknown_user = tf.train.Example()
         unknown_user.CopyFrom(example)
-        unknown_user.features.feature[f.USER_ID.name].bytes_list.value[0] = b""
+        unknown_user.features.feature[f.USER_ID].bytes_list.value[0] = b""
         for name in self._fields(example):
             del unknown_user.features.feature[name]
         return unknown_user
 
     def _fields(self, example: tf.train.Example) -> list[str]:
-        return [name for name in self._optional if name in example.features.feature]
+        return [name for name in self._features.users if name in example.features.feature]
 
 
 def _history(example: tf.train.Example) -> list[bytes]:
-    return raw_bytes(example, f.HISTORY_ITEM_ID.name)
+    return raw_bytes(example, f.HISTORY_ITEM_ID)

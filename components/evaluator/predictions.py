@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -20,12 +20,13 @@ from components.evaluator.queries import Queries
 from components.evaluator.ranks import Popularity, list_ranks
 from components.tables import shards
 from models import inputs
-from models.features import declared as f
+from models.features import names as f
+from models.features.kinds import Feature
 
 _BATCH = 512
 _CELLS = 2**21  # Limit of a batch's rows times the longest list of seen or relevant items in it: 16 MB a tensor.
-_SEEN = {name: tf.io.FixedLenFeature([], tf.string) for name in (f.USER_ID.name, f.ITEM_ID.name)}
-_ASKED = _SEEN | {f.TIMESTAMP.name: tf.io.FixedLenFeature([], tf.int64)}
+_SEEN = {name: tf.io.FixedLenFeature([], tf.string) for name in (f.USER_ID, f.ITEM_ID)}
+_ASKED = _SEEN | {f.TIMESTAMP: tf.io.FixedLenFeature([], tf.int64)}
 
 
 class _Shard(NamedTuple):
@@ -37,8 +38,8 @@ class _Shard(NamedTuple):
 
 def _count(path: str) -> Iterator[tuple[bytes, int]]:
     """A file of train examples to the items' counts, batch by batch, as Beam's work for an element costs as much."""
-    for batch in inputs.column_batches([path], {f.ITEM_ID.name: _SEEN[f.ITEM_ID.name]}):
-        for item, count in zip(*np.unique(batch[f.ITEM_ID.name], return_counts=True), strict=True):
+    for batch in inputs.column_batches([path], {f.ITEM_ID: _SEEN[f.ITEM_ID]}):
+        for item, count in zip(*np.unique(batch[f.ITEM_ID], return_counts=True), strict=True):
             yield item, int(count)
 
 
@@ -47,9 +48,9 @@ def _seen_by(path: str | None, users: Collection[bytes]) -> dict[bytes, frozense
     if not path:
         return {}
     columns = inputs.read_columns([path], _SEEN)
-    order = np.argsort(columns[f.USER_ID.name], kind="stable")
-    names, starts = np.unique(columns[f.USER_ID.name][order], return_index=True)
-    items = np.split(columns[f.ITEM_ID.name][order], starts[1:])
+    order = np.argsort(columns[f.USER_ID], kind="stable")
+    names, starts = np.unique(columns[f.USER_ID][order], return_index=True)
+    items = np.split(columns[f.ITEM_ID][order], starts[1:])
     return {name: frozenset(seen) for name, seen in zip(names, items, strict=True) if name in users}
 
 
@@ -63,10 +64,10 @@ class _Row(NamedTuple):
     slices: list[str]
 
 
-def _rows(shard: _Shard, popularity: Popularity) -> Iterator[_Row]:
+def _rows(shard: _Shard, popularity: Popularity, sliced: Mapping[str, Feature]) -> Iterator[_Row]:
     """A shard's eval examples, by the length of what their users have seen."""
     asked = inputs.read_columns([shard.eval], _ASKED)
-    users, items, times = (asked[name] for name in (f.USER_ID.name, f.ITEM_ID.name, f.TIMESTAMP.name))
+    users, items, times = (asked[name] for name in (f.USER_ID, f.ITEM_ID, f.TIMESTAMP))
     records = inputs.read_records([shard.eval])
     seen_by = _seen_by(shard.train, set(users))
     # By the length of what they have seen, as the longest in a batch decides what the batch costs.
@@ -81,7 +82,7 @@ def _rows(shard: _Shard, popularity: Popularity) -> Iterator[_Row]:
             # An item that was seen is filtered out, so that it cannot be found again.
             popular = unfiltered[place], np.inf if item in seen else filtered[place]
             example = tf.train.Example.FromString(records[number])
-            cut = slices.of_example(example, bool(seen), popularity.level(item))
+            cut = slices.of_example(example, bool(seen), popularity.level(item), sliced)
             yield _Row(records[number], seen, [] if place else [*dict.fromkeys(relevant)], popular, cut)
 
 
@@ -104,11 +105,13 @@ class Predict(beam.DoFn):
 
     Args:
       model_dirs: the servable's directory by the prefix of its outputs' names.
+      sliced: features to slice by.
       preference_threshold: the rating from which on an item is liked.
     """
 
-    def __init__(self, model_dirs: dict[str, str], preference_threshold: float):
+    def __init__(self, model_dirs: dict[str, str], sliced: Mapping[str, Feature], preference_threshold: float):
         self._model_dirs = model_dirs
+        self._sliced = sliced
         self._preference_threshold = preference_threshold
         self._handles = {prefix: shared.Shared() for prefix in model_dirs}
 
@@ -119,7 +122,7 @@ class Predict(beam.DoFn):
         }
 
     def process(self, shard: _Shard, popularity: Popularity) -> Iterator[dict[str, Any]]:
-        for rows in batches(_rows(shard, popularity)):
+        for rows in batches(_rows(shard, popularity, self._sliced)):
             yield self._measure(rows, popularity)
 
     def _measure(self, rows: list[_Row], popularity: Popularity) -> dict[str, Any]:
@@ -177,7 +180,7 @@ class Predictions(beam.PTransform):
       model_dirs: as for `Predict`.
       train_uri, eval_uri: InteractionGen's splits.
       catalogue_size: number of items.
-      preference_threshold: as for `Predict`.
+      sliced, preference_threshold: as for `Predict`.
     """
 
     def __init__(
@@ -186,10 +189,11 @@ class Predictions(beam.PTransform):
         train_uri: str,
         eval_uri: str,
         catalogue_size: int,
+        sliced: Mapping[str, Feature],
         preference_threshold: float,
     ):
         super().__init__()
-        self._predict = Predict(model_dirs, preference_threshold)
+        self._predict = Predict(model_dirs, sliced, preference_threshold)
         self._train_uri, self._eval_uri = train_uri, eval_uri
         self._catalogue_size = catalogue_size
 

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from models.features import declared as f
+from models.features import names as f
 
 _SPEC = {
-    f.USER_ID.name: tf.io.FixedLenFeature([], tf.string),
-    f.TIMESTAMP.name: tf.io.FixedLenFeature([], tf.int64),
-    f.HISTORY_ITEM_ID.name: tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64),
-    f.HISTORY_TIMESTAMP.name: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64),
-    f.ITEM_ID.name: tf.io.FixedLenFeature([], tf.string),
-    f.RATING.name: tf.io.FixedLenFeature([], tf.float32),
+    f.USER_ID: tf.io.FixedLenFeature([], tf.string),
+    f.TIMESTAMP: tf.io.FixedLenFeature([], tf.int64),
+    f.HISTORY_ITEM_ID: tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64),
+    f.HISTORY_TIMESTAMP: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64),
+    f.ITEM_ID: tf.io.FixedLenFeature([], tf.string),
+    f.RATING: tf.io.FixedLenFeature([], tf.float32),
 }
 
 
@@ -29,12 +29,12 @@ class Queries:
 
     def __init__(self, records: Sequence[bytes]):
         raw = tf.io.parse_example(records, _SPEC)
-        self.items = raw[f.ITEM_ID.name].numpy()
-        self.ratings = raw[f.RATING.name].numpy().astype(float)
+        self.items = raw[f.ITEM_ID].numpy()
+        self.ratings = raw[f.RATING].numpy().astype(float)
         self.inputs = {
             name: value.to_tensor() if isinstance(value, tf.RaggedTensor) else value
             for name, value in raw.items()
-            if name not in (f.ITEM_ID.name, f.RATING.name)
+            if name not in (f.ITEM_ID, f.RATING)
         }
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -12,36 +13,30 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.extractors import slice_key_extractor
 
 from components.evaluator import outputs as o
-from components.evaluator.queries import raw_bytes
 from components.evaluator.ranks import POPULARITY_LEVELS
-from models.features import declared as f
-from models.features.declared import Kind
+from models.features import names as f
+from models.features.kinds import Feature
 
 _STAGE = slice_key_extractor.SLICE_KEY_EXTRACTOR_STAGE_NAME  # TFMA's metrics come after a stage of this name.
 _SHORT_HISTORY = 10
 # All but those by the features to slice by.
 KNOWN = ["user=warm", "user=cold", "history=none", "history=short", "history=long"]
 KNOWN += [f"item={level}" for level in POPULARITY_LEVELS]
-_BAND = 10  # Width of the bands that numbers are sliced into.
+MOST_VALUES = 50  # Of a feature that queries are divided by.
 
 
-def of_example(example: tf.train.Example, warm: bool, popularity_level: str) -> list[str]:
+def of_example(
+    example: tf.train.Example, warm: bool, popularity_level: str, features: Mapping[str, Feature]
+) -> list[str]:
     """The slices of a query, as `feature=value`: its user, its history, its item, and the features to slice by."""
-    length = len(example.features.feature[f.HISTORY_TIMESTAMP.name].int64_list.value)
+    length = len(example.features.feature[f.HISTORY_TIMESTAMP].int64_list.value)
     history = "none" if not length else "short" if length < _SHORT_HISTORY else "long"
-    found = [f"user={'warm' if warm else 'cold'}", f"history={history}", f"item={popularity_level}"]
-    for feature in f.SLICED:
-        if feature.kind is Kind.NUMBER:
-            bands = [int(value // _BAND * _BAND) for value in example.features.feature[feature.name].float_list.value]
-            found += [f"{feature.name}={band}-{band + _BAND - 1}" for band in bands]
-        else:
-            found += [f"{feature.name}={value.decode()}" for value in raw_bytes(example, feature.name)]
-    return found
-
-
-def is_known(name: str) -> bool:
-    """Whether a query may be in a slice of this name; which values of a feature there are, the data decide."""
-    return name in KNOWN or name.partition("=")[0] in [feature.name for feature in f.SLICED]
+    names = [f"user={'warm' if warm else 'cold'}", f"history={history}", f"item={popularity_level}"]
+    for name, feature in features.items():
+        raw = example.features.feature[name]
+        values = getattr(raw, raw.WhichOneof("kind")).value if raw.WhichOneof("kind") else []
+        names += [f"{name}={value}" for value in feature.slices(values)]
+    return names
 
 
 def by_slice() -> tfma.extractors.Extractor:

@@ -6,7 +6,7 @@ from components.evaluator import slices
 from components.evaluator.figures import LIVE, OVERALL, POPULARITY, Figures, Measured, figure_names
 from components.evaluator.settings import Evaluation, Threshold
 from models.errors import UserError
-from models.features import declared as f
+from models.features.feature_set import FeatureSet
 
 # Figures of the whole model that are measured beside TFMA.
 INDEX_RECALL, PARITY = "recall_at_100", "train_serve_difference"
@@ -14,8 +14,9 @@ INDEX_RECALL, PARITY = "recall_at_100", "train_serve_difference"
 _OF = {POPULARITY: "popularity", LIVE: "the live model"}
 
 
-def check_thresholds(limits: Evaluation) -> None:
+def check_thresholds(limits: Evaluation, features: FeatureSet) -> None:
     """Raises UserError for a threshold on a figure or a slice that does not exist."""
+    sliced = features.sliced()
     for name, threshold in limits.active_thresholds().items():
         if threshold.against:
             known = figure_names(threshold.against)
@@ -26,10 +27,10 @@ def check_thresholds(limits: Evaluation) -> None:
             raise UserError(
                 f"evaluation.thresholds.{name}.metric: no figure {threshold.metric!r}{of}; there are {', '.join(known)}"
             )
-        if threshold.slice and not slices.is_known(threshold.slice):
+        if threshold.slice and threshold.slice not in slices.KNOWN and threshold.slice.partition("=")[0] not in sliced:
             raise UserError(
                 f"evaluation.thresholds.{name}.slice: no slice {threshold.slice!r}; there are "
-                f"{', '.join(slices.KNOWN)}, and FEATURE=VALUE for {', '.join(feature.name for feature in f.SLICED)}"
+                f"{', '.join(slices.KNOWN)}, and FEATURE=VALUE for {', '.join(sliced) or 'no feature'}"
             )
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from components.evaluator.queries import Queries
 from components.infra_validator.settings import InfraValidation
-from models.features import declared as f
+from models.features import names as f
 from serving.client import Client
 
 _UNKNOWN_USER = "no such user"
@@ -44,27 +44,27 @@ class Checks:
 
     def run(self) -> CheckReport:
         """Asks for known, unknown and users without an id, one at a time and many at once."""
-        known, count = self._known, len(self._known[f.USER_ID.name])
+        known, count = self._known, len(self._known[f.USER_ID])
         one = _rows(known, 1)
-        no_history = {f.HISTORY_ITEM_ID.name: [[]], f.HISTORY_TIMESTAMP.name: [[]]}
+        no_history = {f.HISTORY_ITEM_ID: [[]], f.HISTORY_TIMESTAMP: [[]]}
         for who, query, is_known in (
             ("known users", known, True),
             ("one known user", one, True),
             (f"a batch of {self._config.batch}", _rows(known, self._config.batch), True),
-            ("unknown users", known | {f.USER_ID.name: [_UNKNOWN_USER] * count}, False),
-            ("users without an id", known | {f.USER_ID.name: [""] * count}, False),
-            ("a user without id and history", one | no_history | {f.USER_ID.name: [""]}, False),
+            ("unknown users", known | {f.USER_ID: [_UNKNOWN_USER] * count}, False),
+            ("users without an id", known | {f.USER_ID: [""] * count}, False),
+            ("a user without id and history", one | no_history | {f.USER_ID: [""]}, False),
         ):
-            users, histories = query[f.USER_ID.name], query[f.HISTORY_ITEM_ID.name]
+            users, histories = query[f.USER_ID], query[f.HISTORY_ITEM_ID]
             self._check(f"recommend for {who}", "recommend", query, histories)
             self._check(f"retrieve for {who}", "retrieve", query, histories)
             remembered = histories if is_known else [[]] * len(users)
-            self._check(f"serving_default for {who}", "serving_default", {f.USER_ID.name: users}, remembered)
+            self._check(f"serving_default for {who}", "serving_default", {f.USER_ID: users}, remembered)
         return CheckReport(self._problems, self._latency())
 
     def _check(self, title: str, signature: str, query: dict[str, list], excluded: list[list[str]]) -> None:
         answer = self._client.call(signature, query)
-        rows = len(query[f.USER_ID.name])
+        rows = len(query[f.USER_ID])
         if {len(values) for values in answer.values()} != {rows}:
             self._problems.append(f"{title}: the answers do not have one row for each of {rows} queries")
             return

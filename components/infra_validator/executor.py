@@ -19,7 +19,7 @@ from components.infra_validator.checks import Checks
 from components.infra_validator.settings import InfraValidation
 from components.infra_validator.warm_up import write_warm_up
 from models import inputs
-from models.features import declared as f
+from models.features import names as f
 from serving.client import Client
 from serving.errors import NotStarted, ServingError
 from serving.process import running_server
@@ -89,12 +89,12 @@ def _examples(uri: str, count: int) -> list[tf.train.Example]:
     """The first eval examples, of different users, with a known one first where there is any."""
     by_user: dict[bytes, tf.train.Example] = {}
     for example in map(tf.train.Example.FromString, inputs.read_records([os.path.join(uri, "*")], _LOOKED_AT)):
-        by_user.setdefault(raw_bytes(example, f.USER_ID.name)[0], example)
+        by_user.setdefault(raw_bytes(example, f.USER_ID)[0], example)
         if len(by_user) == count:
             break
-    return sorted(by_user.values(), key=lambda example: not raw_bytes(example, f.HISTORY_ITEM_ID.name))
+    return sorted(by_user.values(), key=lambda example: not raw_bytes(example, f.HISTORY_ITEM_ID))
 
 
 def _items(uri: str) -> set[str]:
-    spec = {f.ITEM_ID.name: tf.io.FixedLenFeature([], tf.string)}
-    return {item.decode() for item in inputs.read_columns([os.path.join(uri, "*")], spec)[f.ITEM_ID.name]}
+    spec = {f.ITEM_ID: tf.io.FixedLenFeature([], tf.string)}
+    return {item.decode() for item in inputs.read_columns([os.path.join(uri, "*")], spec)[f.ITEM_ID]}

@@ -7,18 +7,18 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tfx.utils import io_utils, path_utils
 
 from components.evaluator.queries import Queries
-from models.features import declared as f
+from models.features import names as f
 
 
 def write_warm_up(model_dir: str, queries: Queries) -> None:
     """Writes a request for each signature into the model's `assets.extra/`."""
     items = tf.constant(queries.items)
     requests = {
-        "serving_default": {f.USER_ID.name: queries.inputs[f.USER_ID.name]},
+        "serving_default": {f.USER_ID: queries.inputs[f.USER_ID]},
         "recommend": queries.inputs,
         "retrieve": queries.inputs,
-        "rank": queries.inputs | {f.ITEM_ID.name: items[:, tf.newaxis]},
-        "similar": {f.ITEM_ID.name: items},
+        "rank": queries.inputs | {f.ITEM_ID: items[:, tf.newaxis]},
+        "similar": {f.ITEM_ID: items},
     }
     records = []
     for signature, tensors in requests.items():

@@ -13,8 +13,9 @@ from components.files import EVAL_SPLIT, TRAIN_SPLIT
 from components.interaction_gen import histories
 from components.interaction_gen.settings import Split
 from components.tables import shards
-from components.tables.reading import Item
 from components.tables.records import REJECTED, Rejected, shuffled_examples
+from models.features import names as n
+from models.features.feature_set import FeatureSet
 
 SPLITS = (TRAIN_SPLIT, EVAL_SPLIT)
 
@@ -34,7 +35,7 @@ class _Row(NamedTuple):
     """What an example is made of."""
 
     user_id: str
-    fields: dict[str, Any]
+    user_features: dict[str, Any]
     interaction: histories.Interaction
     history: list[histories.Interaction]
 
@@ -45,8 +46,17 @@ class ToExamples(beam.DoFn):
     Yields what the writer has to commit, and to outputs of these names the REJECTED rows and each shard's `summary`.
     """
 
-    def __init__(self, split: Split, files: Sequence[str], delimiter: str, number: int, writer: shards.Writer):
+    def __init__(
+        self,
+        split: Split,
+        features: FeatureSet,
+        files: Sequence[str],
+        delimiter: str,
+        number: int,
+        writer: shards.Writer,
+    ):
         """As InteractionGen has them; `number` is that of all shards."""
+        self._features = features.of_interactions()
         self._split = split
         self._files = files
         self._delimiter = delimiter
@@ -57,8 +67,8 @@ class ToExamples(beam.DoFn):
         self, element: tuple[int, dict[str, Any]], cut: int | None = None
     ) -> Iterator[tuple[str, str] | beam.pvalue.TaggedOutput]:
         shard, groups = element
-        items = {item.item_id: item for item in itertools.starmap(Item, shards.unpacked(groups["items"]))}
-        fields = dict(sorted(shards.unpacked(groups.get("users", ())), key=repr))
+        items = dict(shards.unpacked(groups["items"]))
+        users_features = dict(sorted(shards.unpacked(groups.get("users", ())), key=repr))
         by_user = collections.defaultdict(list)
         for event in itertools.starmap(Event, shards.unpacked(groups["rows"])):
             by_user[event.user_id].append(event)
@@ -67,15 +77,13 @@ class ToExamples(beam.DoFn):
         for user_id in sorted(by_user):
             known = []
             for event in by_user.pop(user_id):
-                item = items.get(event.item_id, Item(event.item_id, "", []))
                 row = histories.Interaction(
                     event.timestamp,
                     self._files[event.file],
                     event.line,
                     event.item_id,
                     event.rating,
-                    item.title,
-                    item.tags,
+                    items.get(event.item_id, {}),
                 )
                 if event.item_id in items:
                     known.append(row)
@@ -87,10 +95,10 @@ class ToExamples(beam.DoFn):
                 yield self._rejected(user_id, row, f"duplicate of line {first.line}{place}")
             eval_rows = histories.eval_mask(user_id, accepted, self._split, cut)
             for row, in_eval, history in histories.with_history(accepted, eval_rows, self._split):
-                rows[SPLITS[in_eval]].append(_Row(user_id, fields.get(user_id, {}), row, history))
+                rows[SPLITS[in_eval]].append(_Row(user_id, users_features.get(user_id, {}), row, history))
             users += bool(accepted)
         for split in filter(rows.get, SPLITS):
-            examples = shuffled_examples(rows[split], shard, _values)
+            examples = shuffled_examples(rows[split], shard, _values, self._features)
             yield self._writer.write(split, shards.file_name(shard, self._number), examples)
         counts = {split: len(rows[split]) for split in SPLITS}
         summary = {"users": users, "interactions": sum(counts.values())} | counts
@@ -103,13 +111,13 @@ class ToExamples(beam.DoFn):
 
 def _values(row: _Row) -> dict[str, Any]:
     interaction = row.interaction
-    return row.fields | {
-        "user_id": row.user_id,
-        "item_id": interaction.item_id,
-        "title": interaction.title,
-        "tags": interaction.tags,
-        "rating": interaction.rating,
-        "timestamp": interaction.timestamp,
-        "history_item_id": [other.item_id for other in row.history],
-        "history_timestamp": [other.timestamp for other in row.history],
+    return {
+        **row.user_features,
+        **interaction.item_features,
+        n.USER_ID: row.user_id,
+        n.ITEM_ID: interaction.item_id,
+        n.RATING: interaction.rating,
+        n.TIMESTAMP: interaction.timestamp,
+        n.HISTORY_ITEM_ID: [other.item_id for other in row.history],
+        n.HISTORY_TIMESTAMP: [other.timestamp for other in row.history],
     }

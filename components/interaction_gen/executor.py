@@ -20,6 +20,7 @@ from components.tables import reading, shards, spans
 from components.tables.records import REJECTED, FirstRows, ReadRow, ReadTable, Rejected, to_csv_line
 from components.tables.settings import Tables
 from models.errors import UserError
+from models.features import names as n
 
 _HOUR = 3600
 _MOST_LISTED = 100_000  # Rejected rows, which one worker holds and writes; all are counted.
@@ -43,11 +44,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         interactions = ReadTable(directory, data.interactions, reading.interaction)
         number = shards.shard_count(interactions.files)
+        with_users = data.users and (not data.users.optional or reading.table_files(directory, data.users))
+        features = data.features(with_users=bool(with_users))
         writer = shards.Writer(output_dict["examples"], SPLITS)
         with self._make_beam_pipeline() as pipeline:
             read = pipeline | "Interactions" >> interactions
             item_table = pipeline | "ItemTable" >> ReadTable(
-                directory, data.items, lambda values: reading.item(values, data.items)
+                directory, data.items, lambda values: reading.entity(values, data.items, n.ITEM_ID)
             )
             items = item_table.rows | "Items" >> FirstRows()
             rejected = [read[REJECTED], item_table[REJECTED]]
@@ -56,8 +59,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 "rows": rows | "Pack" >> beam.ParDo(shards.Pack(number)),
                 "items": (rows, items) | ItemsByShard(number),
             }
-            if data.users and (not data.users.optional or reading.table_files(directory, data.users)):
-                users = pipeline | "Users" >> ReadTable(directory, data.users, reading.user)
+            if with_users:
+                users = pipeline | "Users" >> ReadTable(
+                    directory, data.users, lambda values: reading.entity(values, data.users, n.USER_ID)
+                )
                 by_user = users.rows | "ByUser" >> beam.Map(lambda row: (row.parsed[0], row.parsed))
                 groups["users"] = by_user | "PackUsers" >> shards.PackByKey(number)
                 rejected.append(users[REJECTED])
@@ -68,7 +73,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 )
                 cut = hours | beam.combiners.ToList() | beam.Map(_cut, split.eval_share)
                 sides.append(beam.pvalue.AsSingleton(cut))
-            to_examples = ToExamples(split, interactions.files, data.interactions.delimiter, number, writer)
+            to_examples = ToExamples(split, features, interactions.files, data.interactions.delimiter, number, writer)
             examples = (
                 groups
                 | "GroupByShard" >> beam.CoGroupByKey()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from components.interaction_gen.settings import Split
 
@@ -18,8 +18,7 @@ class Interaction(NamedTuple):
     line: int
     item_id: str
     rating: float
-    title: str
-    tags: list[str]
+    item_features: dict[str, Any]
 
 
 def without_duplicates(rows: Iterable[Interaction]) -> tuple[list[Interaction], list[tuple[Interaction, Interaction]]]:

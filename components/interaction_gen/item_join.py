@@ -55,7 +55,7 @@ class _Ask(beam.DoFn):
 
 
 def _answer(_part: int, groups: dict[str, Iterable[bytes]]) -> Iterator[tuple[int, tuple]]:
-    items = {item[0]: item for item in shards.unpacked(groups["offered"])}
+    items = dict(shards.unpacked(groups["offered"]))
     for item_id, shard in set(shards.unpacked(groups["asked"])):
         if item_id in items:
-            yield shard, items[item_id]
+            yield shard, (item_id, items[item_id])

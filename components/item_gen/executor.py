@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -14,6 +14,8 @@ from components.files import ITEMS_SPLIT
 from components.tables import reading, shards, spans
 from components.tables.records import FirstRows, ReadTable, shuffled_examples
 from components.tables.settings import Tables
+from models.features import names as n
+from models.features.kinds import Feature
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -23,7 +25,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         data = Tables.model_validate_json(exec_properties["data"])
         span = read_summary(artifact_utils.get_single_uri(input_dict["summary"]))["span"]
         directory, _ = spans.resolve(exec_properties["directory"], span)
-        table = ReadTable(directory, data.items, lambda values: reading.item(values, data.items))
+        table = ReadTable(directory, data.items, lambda values: reading.entity(values, data.items, n.ITEM_ID))
+        features = data.features(with_users=False).of_items()
         number = shards.shard_count(table.files)
         writer = shards.Writer(output_dict["examples"], [ITEMS_SPLIT])
         with self._make_beam_pipeline() as pipeline:
@@ -33,11 +36,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 | FirstRows()
                 | "Pack" >> shards.PackByKey(number)
                 | "GroupByShard" >> beam.GroupByKey()
-                | "Examples" >> beam.MapTuple(lambda shard, packs: _write(writer, number, shard, packs))
+                | "Examples" >> beam.MapTuple(lambda shard, packs: _write(writer, features, number, shard, packs))
             )
             writer.commit(written)
 
 
-def _write(writer: shards.Writer, number: int, shard: int, packs: Iterable[bytes]) -> tuple[str, str]:
-    examples = shuffled_examples(sorted(shards.unpacked(packs)), shard, lambda item: reading.Item(*item)._asdict())
+def _write(
+    writer: shards.Writer, features: Mapping[str, Feature], number: int, shard: int, packs: Iterable[bytes]
+) -> tuple[str, str]:
+    examples = shuffled_examples(
+        sorted(shards.unpacked(packs)), shard, lambda item: {n.ITEM_ID: item[0], **item[1]}, features
+    )
     return writer.write(ITEMS_SPLIT, shards.file_name(shard, number), examples)

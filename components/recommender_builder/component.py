@@ -16,6 +16,7 @@ class RecommenderBuilder(Component):
       transform_graph: Transform's.
       retrieval_model: the retrieval Trainer's.
       ranking_model: the ranking Trainer's.
+      features: the FeatureSet of the data, as JSON.
       index: the `Index` section, as JSON.
       history_length: the most recent interactions that a query of a known user knows.
       origin: digest of data, configuration and code. Servables of the same origin are the same model.
@@ -31,4 +32,4 @@ class RecommenderBuilder(Component):
         "ranking_model": standard_artifacts.Model,
     }
     OUTPUTS = {"model": standard_artifacts.Model}
-    PARAMETERS = {"index": str, "history_length": int, "origin": str}
+    PARAMETERS = {"features": str, "index": str, "history_length": int, "origin": str}

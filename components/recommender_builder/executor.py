@@ -16,9 +16,10 @@ from components.files import BUILD_FILE, EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from components.recommender_builder.index import build_index, describe
 from components.recommender_builder.recommender import CandidateVectors, Recommender
 from components.recommender_builder.settings import Index
-from components.recommender_builder.users import load_users, optional_fields
+from components.recommender_builder.users import load_users
 from models import inputs
 from models.catalogue import load_catalogue
+from models.features.feature_set import FeatureSet
 
 _DESCRIBED_K = 100
 _QUERIES = 256
@@ -30,17 +31,17 @@ class Executor(base_executor.BaseExecutor):
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
         config = Index.model_validate_json(exec_properties["index"])
         transform = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
-        catalogue = load_catalogue(_files(input_dict["items"], ITEMS_SPLIT), transform)
-        user_fields = optional_fields(transform.raw_feature_spec())
-        users = load_users(_files(input_dict["examples"], TRAIN_SPLIT), user_fields)
+        features = FeatureSet.model_validate_json(exec_properties["features"])
+        catalogue = load_catalogue(_files(input_dict["items"], ITEMS_SPLIT), features, transform)
+        users = load_users(_files(input_dict["examples"], TRAIN_SPLIT), features.users)
         retrieval, ranking = (
             tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
             for name in ("retrieval_model", "ranking_model")
         )
-        vectors = CandidateVectors(catalogue, transform, retrieval, ranking)
+        vectors = CandidateVectors(catalogue, features, transform, retrieval, ranking)
         transformed = inputs.dataset(_files(input_dict["transformed_examples"], EVAL_SPLIT), transform, _QUERIES)
         sample = next(iter(transformed))
-        queries = retrieval.query({name: sample[name] for name in inputs.query_names(transform)}).numpy()
+        queries = retrieval.query({name: sample[name] for name in features.query_names()}).numpy()
         embeddings, directions = (table.numpy()[: len(catalogue)] for table in (vectors.retrieval, vectors.directions))
         index = build_index(config, embeddings, queries)
         similar_index = build_index(config, directions, directions[:: max(1, len(directions) // _QUERIES)])
@@ -49,6 +50,7 @@ class Executor(base_executor.BaseExecutor):
             exec_properties["history_length"],
             catalogue,
             users,
+            features,
             transform,
             retrieval,
             ranking,

@@ -10,7 +10,8 @@ from components.recommender_builder.settings import Index
 from components.recommender_builder.users import Users
 from models import inputs
 from models.catalogue import Catalogue, unknown_item
-from models.features import declared as f
+from models.features import names as f
+from models.features.feature_set import FeatureSet
 
 _NO_SCORE = tf.float32.min  # Of the empty entries that fill a short list: finite, and below every other.
 
@@ -34,6 +35,7 @@ class Recommender(tf.Module):
       history_length: the most recent interactions of a user that make a query.
       catalogue: the n candidates.
       users: the users known at the end of training.
+      features: of the data set.
       transform: what Transform made.
       retrieval: loaded `RetrievalServable`.
       ranking: loaded `RankingServable`.
@@ -48,6 +50,7 @@ class Recommender(tf.Module):
         history_length: int,
         catalogue: Catalogue,
         users: Users,
+        features: FeatureSet,
         transform: tft.TFTransformOutput,
         retrieval: tf.Module,
         ranking: tf.Module,
@@ -59,7 +62,7 @@ class Recommender(tf.Module):
         self._size = len(catalogue)
         self._config = config
         self._history_length = history_length
-        self._query_names = inputs.query_names(transform)
+        self._query_names = features.query_names()
         # What is inside TFT's Keras layer, whose export would trace and convert it once more.
         loader = SavedModelLoader(transform.transform_savedmodel_dir)
         self._transform, self._transform_resources = loader.apply_transform_model, vars(loader)
@@ -158,10 +161,10 @@ class Recommender(tf.Module):
         present = tf.where(items != "")
         shape = tf.shape(items, tf.int64)
         raw = {
-            f.USER_ID.name: user_id,
-            f.TIMESTAMP.name: tf.where(timestamp > 0, timestamp, now),
-            f.HISTORY_ITEM_ID.name: tf.SparseTensor(present, tf.gather_nd(items, present), shape),
-            f.HISTORY_TIMESTAMP.name: tf.SparseTensor(present, tf.gather_nd(times, present), shape),
+            f.USER_ID: user_id,
+            f.TIMESTAMP: tf.where(timestamp > 0, timestamp, now),
+            f.HISTORY_ITEM_ID: tf.SparseTensor(present, tf.gather_nd(items, present), shape),
+            f.HISTORY_TIMESTAMP: tf.SparseTensor(present, tf.gather_nd(times, present), shape),
         }
         users = self._user_rows(user_id)
         for name, table in self._fields.items():
@@ -210,10 +213,12 @@ class Recommender(tf.Module):
 class CandidateVectors(tf.Module):
     """What both models make of the candidates, [n + 1, D] each; the last row is an unknown item."""
 
-    def __init__(self, catalogue: Catalogue, transform: tft.TFTransformOutput, retrieval, ranking):
+    def __init__(
+        self, catalogue: Catalogue, features: FeatureSet, transform: tft.TFTransformOutput, retrieval, ranking
+    ):
         super().__init__()
         known = {name: tf.constant(values) for name, values in catalogue.features.items()}
-        unknown = unknown_item(transform)
+        unknown = unknown_item(features, transform)
         both = [tf.concat([model.candidate(known), model.candidate(unknown)], 0) for model in (retrieval, ranking)]
         directions = tf.math.l2_normalize(both[0][:, :-1], axis=1)  # Without the bias.
         self.retrieval, self.ranking, self.directions = map(_table, (*both, directions))

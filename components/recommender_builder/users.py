@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import tensorflow as tf
 
 from models import inputs
-from models.features import declared as f
-from models.features.declared import Kind, Side
+from models.features import names as f
+from models.features.kinds import Feature
 
 
 @dataclass(frozen=True)
@@ -32,45 +32,32 @@ class Users:
     fields: dict[str, np.ndarray]
 
 
-def load_users(files: Collection[str], user_fields: Collection[str]) -> Users:
+def load_users(files: Collection[str], features: Mapping[str, Feature]) -> Users:
     """Reads them from InteractionGen's train examples."""
-    columns = inputs.read_columns(files, _spec(user_fields))
-    ids, user = np.unique(columns[f.USER_ID.name], return_inverse=True)
-    order = np.lexsort((columns[f.ITEM_ID.name], -columns[f.TIMESTAMP.name], user))
+    columns = inputs.read_columns(files, _spec(features))
+    ids, user = np.unique(columns[f.USER_ID], return_inverse=True)
+    order = np.lexsort((columns[f.ITEM_ID], -columns[f.TIMESTAMP], user))
     counts = np.bincount(user, minlength=len(ids))
     last_row = np.full(len(ids), -1)
     last_row[user] = np.arange(len(user))
     fields = {}
-    for name in user_fields:
+    for name, feature in features.items():
         values = columns[name]
-        missing = np.array([np.nan if values.dtype.kind == "f" else b""], dtype=values.dtype)
+        missing = np.array([feature.missing], dtype=values.dtype)
         fields[name] = np.concatenate([values[last_row], missing])
     return Users(
         ids=ids,
         starts=np.concatenate([[0], np.cumsum(counts), [len(user)]]),
-        items=columns[f.ITEM_ID.name][order],
-        timestamps=columns[f.TIMESTAMP.name][order],
+        items=columns[f.ITEM_ID][order],
+        timestamps=columns[f.TIMESTAMP][order],
         fields=fields,
     )
 
 
-def optional_fields(raw_names: Collection[str]) -> list[str]:
-    """The optional query features among `raw_names`."""
-    return [
-        feature.name
-        for feature in f.features_on_side(f.FEATURES, Side.QUERY)
-        if feature.optional and feature.name in raw_names
-    ]
-
-
-def _spec(user_fields: Collection[str]) -> dict[str, tf.io.FixedLenFeature]:
-    spec = {
-        f.USER_ID.name: tf.io.FixedLenFeature([], tf.string),
-        f.ITEM_ID.name: tf.io.FixedLenFeature([], tf.string),
-        f.TIMESTAMP.name: tf.io.FixedLenFeature([], tf.int64),
+def _spec(features: Mapping[str, Feature]) -> dict[str, tf.io.FixedLenFeature]:
+    return {
+        f.USER_ID: tf.io.FixedLenFeature([], tf.string),
+        f.ITEM_ID: tf.io.FixedLenFeature([], tf.string),
+        f.TIMESTAMP: tf.io.FixedLenFeature([], tf.int64),
+        **{name: feature.scalar_spec() for name, feature in features.items()},
     }
-    for feature in f.FEATURES:
-        if feature.name in user_fields:
-            missing = (tf.float32, np.nan) if feature.kind is Kind.NUMBER else (tf.string, "")
-            spec[feature.name] = tf.io.FixedLenFeature([], *missing)
-    return spec

@@ -31,6 +31,7 @@ class Executor(base_executor.BaseExecutor):
 
         job = Job(
             settings=json.dumps(json.loads(exec_properties["settings"]) | {"epochs": epochs}),
+            features=exec_properties["features"],
             transform_graph=artifact_utils.get_single_uri(input_dict["transform_graph"]),
             train_files=files("examples", TRAIN_SPLIT),
             eval_files=files("examples", EVAL_SPLIT),
@@ -46,6 +47,7 @@ class RecommenderTrainer(Component):
 
     Args:
       module: the model's, whose `run` takes a `models.training.Job`.
+      features: the FeatureSet of the data, as JSON.
       settings: the model's section, as JSON.
       epochs: in place of those of the section.
       examples: Transform's materialised examples.
@@ -61,4 +63,4 @@ class RecommenderTrainer(Component):
         "items": standard_artifacts.Examples,
     }
     OUTPUTS = {"model": standard_artifacts.Model, "model_run": standard_artifacts.ModelRun}
-    PARAMETERS = {"module": str, "settings": str, "epochs": int, "fingerprint": str}
+    PARAMETERS = {"module": str, "features": str, "settings": str, "epochs": int, "fingerprint": str}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime
 import glob
-import math
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -12,9 +11,10 @@ from typing import Any, NamedTuple
 from components import storage
 from components.tables import blocks
 from components.tables.blocks import Block
-from components.tables.settings import Table
+from components.tables.settings import EntityTable, Table
 from models.errors import UserError
-from models.features import declared
+from models.features import names as n
+from models.features.kinds import Declared, Tags, parse_number
 
 SHOWN_REASONS = 3  # Of rows that cannot be read, in a message.
 _MAX_TIMESTAMP = 32_503_680_000  # The year 3000 in seconds: anything later is not in seconds.
@@ -29,12 +29,11 @@ class Interaction(NamedTuple):
     timestamp: int  # Unix seconds.
 
 
-class Item(NamedTuple):
-    """A checked row of the items' table."""
+class Entity(NamedTuple):
+    """A checked row of the items' or the users' table; a feature that is missing is not there."""
 
-    item_id: str
-    title: str
-    tags: list[str]
+    id: str
+    features: dict[str, Any]
 
 
 class Row(NamedTuple):
@@ -72,10 +71,10 @@ def _read_csv(block: Block, table: Table) -> Iterator[Row]:
     path = block.path
     numbered = blocks.split_lines(path, blocks.open_csv(block, table.encoding), table.delimiter, block.line)
     if block.header is None:
-        positions = dict(_columns(table))
+        positions = table.source_columns()
         width = None
     else:
-        positions = {ours: _header_position(path, block.header, name) for ours, name in _columns(table)}
+        positions = {ours: _header_position(path, block.header, name) for ours, name in table.source_columns().items()}
         width = len(block.header)
         if block.start == 0:
             next(numbered)
@@ -87,13 +86,14 @@ def _read_csv(block: Block, table: Table) -> Iterator[Row]:
         if len(fields) < needed or (width is not None and len(fields) != width):
             yield Row(path, line, None, f"{len(fields)} fields instead of {width or needed}", text)
             continue
-        yield Row(path, line, _values(table, {ours: fields[i] for ours, i in positions.items()}), None, text)
+        yield Row(path, line, _values({ours: fields[i] for ours, i in positions.items()}), None, text)
 
 
 def _read_parquet(block: Block, table: Table) -> Iterator[Row]:
     path, line = block.path, block.line
     file = blocks.open_parquet(path)
-    names = [str(name) for _, name in _columns(table)]
+    columns = table.source_columns()
+    names = [str(name) for name in columns.values()]
     for name in names:
         if name not in file.schema_arrow.names:
             raise UserError(f"{path} has no column {name!r}; it has {', '.join(file.schema_arrow.names)}")
@@ -102,11 +102,11 @@ def _read_parquet(block: Block, table: Table) -> Iterator[Row]:
         for record in batch.to_pylist():
             line += 1
             try:
-                values = {ours: _as_text(record[str(name)], table.separator) for ours, name in _columns(table)}
+                values = {ours: _as_text(record[str(name)], table.separator(ours)) for ours, name in columns.items()}
             except UnicodeDecodeError as error:
                 yield Row(path, line, None, f"not UTF-8: {error}", ",".join(map(str, record.values())))
                 continue
-            yield Row(path, line, _values(table, values), None, ",".join(values.values()))
+            yield Row(path, line, _values(values), None, ",".join(values.values()))
 
 
 def _as_text(value: object, separator: str) -> str:
@@ -121,21 +121,14 @@ def _as_text(value: object, separator: str) -> str:
     return separator.join(_as_text(one, separator) for one in value) if isinstance(value, list) else str(value)
 
 
-def _columns(table: Table) -> list[tuple[str, str | int]]:
-    return [*table.columns.items(), *((f"flag:{tag}", column) for tag, column in table.flags.items())]
-
-
 def _header_position(path: str, header: list[str], name: str | int) -> int:
     if str(name) not in header:
         raise UserError(f"{path}, line 1: no column {name!r}; the header has {', '.join(header)}")
     return header.index(str(name))
 
 
-def _values(table: Table, fields: dict[str, str]) -> dict[str, str]:
-    values = {name: fields[name].strip() for name in table.columns}
-    if table.flags:
-        values["tags"] = table.separator.join(g for g in table.flags if fields[f"flag:{g}"].strip() == "1")
-    return values
+def _values(fields: dict[str, str]) -> dict[str, str]:
+    return {name: text.strip() for name, text in fields.items()}
 
 
 def interaction(values: dict[str, str]) -> Interaction:
@@ -144,11 +137,11 @@ def interaction(values: dict[str, str]) -> Interaction:
     Raises:
       ValueError: with the reason, fit for the reject file.
     """
-    for name in declared.INTERACTION_FIELDS:
+    for name in (n.USER_ID, n.ITEM_ID, n.RATING, n.TIMESTAMP):
         if not values[name]:
             raise ValueError(f"missing {name}")
-    rating = _number(values, "rating")
-    timestamp = _number(values, "timestamp")
+    rating = _number(values, n.RATING)
+    timestamp = _number(values, n.TIMESTAMP)
     if timestamp != int(timestamp) or timestamp <= 0:
         raise ValueError(f"timestamp {values['timestamp']!r} is not a positive whole number of seconds")
     if timestamp > _MAX_TIMESTAMP:
@@ -158,30 +151,28 @@ def interaction(values: dict[str, str]) -> Interaction:
 
 def _number(values: dict[str, str], name: str) -> float:
     try:
-        number = float(values[name])
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ValueError(f"{name} {values[name]!r} is not a number")
-    return number
+        return parse_number(values[name])
+    except ValueError as error:
+        raise ValueError(f"{name} {error}") from None
 
 
-def item(values: dict[str, str], table: Table) -> Item:
-    """Checks a row of the items' table. Raises ValueError with the reason."""
-    if not values["item_id"]:
-        raise ValueError("missing item_id")
-    tags = [g.strip() for g in values.get("tags", "").split(table.separator)]
-    return Item(values["item_id"], values.get("title", ""), [g for g in tags if g and g not in table.empty])
+def entity(values: dict[str, str], table: EntityTable, id_name: str) -> Entity:
+    """Checks a row of the items' or the users' table.
 
-
-def user(values: dict[str, str]) -> tuple[str, dict[str, Any]]:
-    """A user row's id and optional features; a field that is empty or cannot be read counts as missing."""
-    fields = {name: value for name, value in values.items() if name != declared.USER_ID.name and value}
-    for feature in declared.features_on_side(
-        declared.available(fields), declared.Side.QUERY, kinds=[declared.Kind.NUMBER]
-    ):
+    A feature that cannot be read counts as missing. Raises ValueError where the id is missing, with the reason.
+    """
+    if not values[id_name]:
+        raise ValueError(f"missing {id_name}")
+    features = {n.TITLE: values[n.TITLE]} if n.TITLE in values else {}
+    for name, feature in table.features.items():
         try:
-            fields[feature.name] = _number(fields, feature.name)
+            features[name] = feature.parse(_text(name, feature, values))
         except ValueError:
-            del fields[feature.name]
-    return values["user_id"], fields
+            features[name] = None
+    return Entity(values[id_name], {name: value for name, value in features.items() if value is not None})
+
+
+def _text(name: str, feature: Declared, values: dict[str, str]) -> str:
+    if isinstance(feature, Tags) and feature.flags:
+        return feature.separator.join(tag for tag in feature.flags if values[f"{name}:{tag}"] == "1")
+    return values[name]

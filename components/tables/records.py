@@ -7,7 +7,7 @@ import io
 import itertools
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -18,16 +18,10 @@ from tfx_bsl.coders import example_coder
 from components.tables import blocks, reading
 from components.tables.settings import Table
 from models.errors import UserError
-from models.features.declared import FEATURES, Kind
+from models.features.kinds import Feature
 
 REJECTED = "rejected"
 _BATCH = 1000  # Examples encoded at once.
-_TYPES = {
-    Kind.NUMBER: pyarrow.float32(),
-    Kind.RATING: pyarrow.float32(),
-    Kind.TIMESTAMP: pyarrow.int64(),
-    Kind.HISTORY_TIMES: pyarrow.int64(),
-}  # Everything else is bytes.
 
 
 class Rejected(NamedTuple):
@@ -104,36 +98,39 @@ class FirstRows(beam.PTransform):
         return first | "Parsed" >> beam.MapTuple(lambda key, row: (key, row.parsed))
 
 
-def shuffled_examples(rows: Sequence[Any], shard: int, values: Callable[[Any], dict[str, Any]]) -> Iterator[bytes]:
+def shuffled_examples(
+    rows: Sequence[Any], shard: int, values: Callable[[Any], dict[str, Any]], features: Mapping[str, Feature]
+) -> Iterator[bytes]:
     """A shard's rows as serialized tf.Examples, in an order that only the shard decides.
 
     Args:
       rows: what the shard holds.
       shard: its number.
       values: makes what `to_examples` takes of a row.
+      features: by name.
     """
     rows = list(rows)
     random.Random(shard).shuffle(rows)
     for start in range(0, len(rows), _BATCH):
-        yield from to_examples([values(row) for row in rows[start : start + _BATCH]])
+        yield from to_examples([values(row) for row in rows[start : start + _BATCH]], features)
 
 
-def to_examples(rows: Sequence[dict[str, Any]]) -> list[bytes]:
-    """Serialized tf.Examples of declared features, encoded together, which is much faster than one by one.
+def to_examples(rows: Sequence[dict[str, Any]], features: Mapping[str, Feature]) -> list[bytes]:
+    """Serialized tf.Examples, encoded together, which is much faster than one by one.
 
     A scalar is a list of one; what is `None` or not there is a missing value.
     """
     columns = {}
-    for feature in FEATURES:
-        values = [row.get(feature.name) for row in rows]
+    for name, feature in features.items():
+        values = [row.get(name) for row in rows]
         lists = [value if isinstance(value, list) else [] if value is None else [value] for value in values]
         offsets = [*itertools.accumulate(map(len, lists), initial=0)]
         missing = [value is None for value in values]
         if all(missing):
             continue
-        columns[feature.name] = pyarrow.ListArray.from_arrays(
+        columns[name] = pyarrow.ListArray.from_arrays(
             pyarrow.array(offsets, pyarrow.int32(), mask=np.array([*missing, False])),
-            pyarrow.array(itertools.chain.from_iterable(lists), _TYPES.get(feature.kind, pyarrow.binary())),
+            pyarrow.array(itertools.chain.from_iterable(lists), getattr(pyarrow, feature.arrow_type)()),
         )
     return example_coder.RecordBatchToExamples(pyarrow.RecordBatch.from_pydict(columns))
 

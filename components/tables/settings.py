@@ -7,7 +7,9 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from models.features import declared
+from models.features import names as n
+from models.features.feature_set import FeatureSet
+from models.features.kinds import Declared, Tags, Text
 from models.settings import Settings
 
 
@@ -20,14 +22,19 @@ class Table(Settings):
     header: bool = True  # False: columns are named by their position, from 0.
     encoding: str = "utf-8"
     columns: dict[str, str | int]  # Our name -> name or position of the column.
-    flags: dict[str, str | int] = {}  # Tag -> column that holds 1 where the item has it.
-    separator: str = "|"  # Between the tags in one field.
-    empty: list[str] = []  # Tags that mean "none".
     optional: bool = False  # True: the table may be absent.
+
+    def source_columns(self) -> dict[str, str | int]:
+        """Our names of all columns that are read, and where they stand."""
+        return dict(self.columns)
+
+    def separator(self, name: str) -> str:
+        """Between the values of a column that holds lists."""
+        return "|"
 
     @model_validator(mode="after")
     def _columns_without_header_are_positions(self) -> Table:
-        for field, column in (self.columns | self.flags).items():
+        for field, column in self.source_columns().items():
             if self.format == "csv" and not self.header and not isinstance(column, int):
                 raise ValueError(
                     f"{field}: {column!r} is not a position: without a header, give columns by number, from 0"
@@ -35,21 +42,53 @@ class Table(Settings):
         return self
 
 
+class EntityTable(Table):
+    """A table of items or users: what it says of each, by kind."""
+
+    features: dict[str, Declared] = {}
+
+    def source_columns(self) -> dict[str, str | int]:
+        columns = dict(self.columns)
+        for name, feature in self.features.items():
+            if isinstance(feature, Tags) and feature.flags:
+                columns |= {f"{name}:{tag}": column for tag, column in feature.flags.items()}
+            else:
+                columns[name] = name if feature.column is None else feature.column
+        return columns
+
+    def separator(self, name: str) -> str:
+        feature = self.features.get(name)
+        return feature.separator if isinstance(feature, Tags) else super().separator(name)
+
+
 class Tables(Settings):
     """The layout of all tables."""
 
     interactions: Table
-    items: Table
-    users: Table | None = None
+    items: EntityTable
+    users: EntityTable | None = None
     max_rejected_share: float = Field(0.01, ge=0, le=1)
 
     @model_validator(mode="after")
     def _columns_are_fields(self) -> Tables:
-        _check_columns("interactions", self.interactions, declared.INTERACTION_FIELDS, declared.INTERACTION_FIELDS)
-        _check_columns("items", self.items, declared.ITEM_FIELDS, [declared.ITEM_ID.name])
+        needed = [n.USER_ID, n.ITEM_ID, n.RATING, n.TIMESTAMP]
+        _check_columns("interactions", self.interactions, needed, needed)
+        _check_columns("items", self.items, [n.ITEM_ID, n.TITLE], [n.ITEM_ID])
+        taken = {*needed, n.TITLE, n.HISTORY_ITEM_ID, n.HISTORY_TIMESTAMP}
+        _check_features("items", self.items, taken)
         if self.users:
-            _check_columns("users", self.users, declared.USER_FIELDS, [declared.USER_ID.name])
+            _check_columns("users", self.users, [n.USER_ID], [n.USER_ID])
+            _check_features("users", self.users, taken | self.items.features.keys())
+            for name, feature in self.users.features.items():
+                if feature.kind not in ("category", "number"):
+                    raise ValueError(f"users.features.{name}: a user has features of kind category or number")
         return self
+
+    def features(self, *, with_users: bool) -> FeatureSet:
+        """What the tables tell of items and, where their table is there, of users."""
+        titles = {n.TITLE: Text()} if n.TITLE in self.items.columns else {}
+        users = self.users.features if self.users and with_users else {}
+        return FeatureSet(items=titles | self.items.features, users=users)
 
     def by_name(self) -> dict[str, Table]:
         """The tables that there are."""
@@ -64,3 +103,9 @@ def _check_columns(name: str, table: Table, known: Collection[str], needed: Coll
     for field in table.columns:
         if field not in known:
             raise ValueError(f"{name}.columns has the unknown field {field!r}; known are {', '.join(known)}")
+
+
+def _check_features(name: str, table: EntityTable, taken: Collection[str]) -> None:
+    for feature in table.features:
+        if feature in taken or not feature.isidentifier():
+            raise ValueError(f"{name}.features.{feature}: give it another name, of letters, digits and _; it is taken")

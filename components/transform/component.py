@@ -15,6 +15,7 @@ class Transform(BeamComponent):
     Args:
       examples: InteractionGen's.
       schema: of the raw features.
+      features: the FeatureSet of the data, as JSON.
       settings: the section `transform`, as JSON.
       fingerprint: digest of the code.
     """
@@ -25,4 +26,4 @@ class Transform(BeamComponent):
         "transform_graph": standard_artifacts.TransformGraph,
         "transformed_examples": standard_artifacts.Examples,
     }
-    PARAMETERS = {"settings": str, "fingerprint": str}
+    PARAMETERS = {"features": str, "settings": str, "fingerprint": str}

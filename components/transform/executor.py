@@ -21,6 +21,7 @@ from components.files import TRAIN_SPLIT
 from components.tables import shards
 from components.transform.source import OrderedExamples
 from components.transform.transformed import TransformFile
+from models.features.feature_set import FeatureSet
 from models.features.preprocessing import preprocessing_fn
 from models.settings import Transform
 
@@ -33,6 +34,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
         settings = Transform.model_validate_json(exec_properties["settings"])
+        features = FeatureSet.model_validate_json(exec_properties["features"])
         schema_path = os.path.join(artifact_utils.get_single_uri(input_dict["schema"]), DEFAULT_FILE_NAME)
         schema = io_utils.parse_pbtxt_file(schema_path, schema_pb2.Schema())
         graph = artifact_utils.get_single_uri(output_dict["transform_graph"])
@@ -41,7 +43,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         self._beam_pipeline_args = [*workers, _ONE_WORKER]
         with self._make_beam_pipeline() as pipeline:
             analyze(
-                pipeline, artifact_utils.get_split_uri(input_dict["examples"], TRAIN_SPLIT), schema, settings, graph
+                pipeline,
+                artifact_utils.get_split_uri(input_dict["examples"], TRAIN_SPLIT),
+                schema,
+                features,
+                settings,
+                graph,
             )
         self._beam_pipeline_args = workers
         fileio.rmtree(os.path.join(graph, _SCRATCH))
@@ -56,17 +63,25 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             writer.commit(written)
 
 
-def analyze(pipeline: beam.Pipeline, uri: str, schema: schema_pb2.Schema, settings: Transform, graph: str) -> None:
+def analyze(
+    pipeline: beam.Pipeline,
+    uri: str,
+    schema: schema_pb2.Schema,
+    features: FeatureSet,
+    settings: Transform,
+    graph: str,
+) -> None:
     """Adds the analysis of a split to a Beam pipeline, which leaves in `graph` what `tft.TFTransformOutput` reads.
 
     Args:
       pipeline: Beam's.
       uri: of the split.
       schema: of its examples.
+      features: of the data set.
       settings: of the features.
       graph: the directory.
     """
-    preprocess = functools.partial(preprocessing_fn, settings=settings)
+    preprocess = functools.partial(preprocessing_fn, features=features.of_interactions(), settings=settings)
     source = OrderedExamples([os.path.join(uri, "*")], schema=schema)
     specs = source.TensorAdapter().OriginalTypeSpecs()
     source = source.Project(list(tft.get_analyze_input_columns(preprocess, specs)))

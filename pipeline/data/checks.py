@@ -8,7 +8,7 @@ import os
 from components import storage
 from components.tables import reading
 from models.errors import UserError
-from models.features.declared import USER_ID
+from models.features.feature_set import FeatureSet
 from pipeline.config import Config
 
 
@@ -51,12 +51,10 @@ def check(config: Config) -> None:
     raise UserError(f"{path} has interactions of only one {short}; at least two are needed")
 
 
-def user_fields(config: Config) -> list[str]:
-    """The optional user features that the data has."""
+def features(config: Config) -> FeatureSet:
+    """The features that the data has: those of users only where their table is there."""
     users = config.data.users
-    if users is None or not reading.table_files(config.data.directory, users):
-        return []
-    return [name for name in users.columns if name != USER_ID.name]
+    return config.data.features(with_users=bool(users and reading.table_files(config.data.directory, users)))
 
 
 def fingerprint(config: Config) -> str:

@@ -120,7 +120,7 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
             thresholds="{}",
         ),
         data_fingerprint=fingerprint,
-        user_fields=checks.user_fields(config),
+        features=checks.features(config),
         origin=origin,
         live_as_of=live_version(serving_dir, origin),
         lost_versions=outputs.lost_versions(connection, serving_dir, origin),

@@ -9,10 +9,10 @@ from typing import Any
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from models.features import declared as f
+from models.features import names as f
 
 _STATISTICS_FILE, _ANOMALIES_FILE = "FeatureStats.pb", "SchemaDiff.pb"
-_CHARTED = (f.RATING.name, f.TIMESTAMP.name)
+_CHARTED = (f.RATING, f.TIMESTAMP)
 
 
 def summarise(statistics_uri: str, anomalies_uri: str, split: str = "train") -> dict[str, Any]:

@@ -13,6 +13,8 @@ from components.evaluator.ranks import Popularity, list_ranks
 from components.evaluator.settings import Evaluation
 from components.evaluator.verdict import check_thresholds, refusals
 from models.errors import UserError
+from models.features.feature_set import FeatureSet
+from models.features.kinds import Category, Number, Tags
 
 NAN, INF = np.nan, np.inf
 
@@ -97,13 +99,13 @@ def test_list_figures_of_one_and_of_several_relevant_items():
 
 
 def test_slices_of_an_example():
+    features = {"tags": Tags(), "age": Number(), "gender": Category()}
     example = tf.train.Example()
     example.features.feature["tags"].bytes_list.value.extend([b"Drama", "Komödie".encode()])
     example.features.feature["age"].float_list.value.append(35.0)
     example.features.feature["gender"].bytes_list.value.append(b"F")
-    example.features.feature["zip_code"].bytes_list.value.append(b"55455")
     example.features.feature["history_timestamp"].int64_list.value.extend(range(9))
-    assert slices.of_example(example, True, "tail") == [
+    assert slices.of_example(example, True, "tail", features) == [
         "user=warm",
         "history=short",
         "item=tail",
@@ -113,8 +115,8 @@ def test_slices_of_an_example():
         "gender=F",
     ]
     example.features.feature["history_timestamp"].int64_list.value.append(9)
-    assert slices.of_example(example, False, "head")[:2] == ["user=cold", "history=long"]
-    assert slices.of_example(tf.train.Example(), False, "head")[1] == "history=none"
+    assert slices.of_example(example, False, "head", features)[:2] == ["user=cold", "history=long"]
+    assert slices.of_example(tf.train.Example(), False, "head", features)[1] == "history=none"
 
 
 # Eight queries in two batches, the last two of the tail. The live model is better there, and worse elsewhere.
@@ -314,8 +316,8 @@ def test_no_better_than_a_popularity_that_finds_nothing_is_refused(measured):
 )
 def test_a_threshold_on_what_does_not_exist_says_what_does(threshold, message):
     with pytest.raises(UserError, match=message):
-        check_thresholds(limits(typo=threshold | {"at_most": 1}))
+        check_thresholds(limits(typo=threshold | {"at_most": 1}), FeatureSet())
 
 
 def test_the_default_thresholds_are_on_figures_that_exist():
-    check_thresholds(Evaluation())
+    check_thresholds(Evaluation(), FeatureSet())

@@ -70,7 +70,7 @@ def test_examples_hold_the_joined_item_and_the_history(tmp_path):
     assert second["item_id"] == [b"2"]
     assert (second["history_item_id"], second["history_timestamp"]) == ([b"1"], [100])
     first = splits["train"][0]
-    assert (first["title"], first["tags"]) == ([b"One, The (1999)"], [b"Drama", b"War"])
+    assert (first["title"], first["genres"]) == ([b"One, The (1999)"], [b"Drama", b"War"])
     assert first["history_item_id"] == []
     held_out = splits["eval"][0]
     assert (held_out["history_item_id"], held_out["history_timestamp"]) == ([b"2", b"1"], [200, 100])
@@ -79,8 +79,8 @@ def test_examples_hold_the_joined_item_and_the_history(tmp_path):
 def test_users_features_join_their_rows(tmp_path):
     write(tmp_path, RATINGS)
     (tmp_path / "users.csv").write_text("id,age,gender\nb,40,\na,20,F\nz,1,M\n")
-    columns = "{user_id: id, age: age, gender: gender}"
-    splits = generate(tmp_path, **{"data.users": f"{{file: users.csv, columns: {columns}}}"})
+    users = "{file: users.csv, columns: {user_id: id}, features: {age: {kind: number}, gender: {kind: category}}}"
+    splits = generate(tmp_path, **{"data.users": users})
     rows = [row for split in splits.values() for row in split]
     found = {(*row["user_id"], *row["age"], *row.get("gender", [])) for row in rows}
     assert found == {(b"a", 20.0, b"F"), (b"b", 40.0)}

@@ -8,7 +8,7 @@ from components.interaction_gen.settings import Split
 
 
 def row(timestamp, item, line=None):
-    return histories.Interaction(timestamp, "f", timestamp if line is None else line, item, 3.0, "", [])
+    return histories.Interaction(timestamp, "f", timestamp if line is None else line, item, 3.0, {})
 
 
 ROWS = [row(t, f"m{t}") for t in range(1, 11)]

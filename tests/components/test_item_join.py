@@ -11,7 +11,7 @@ from components.tables import shards
 
 
 def item(item_id):
-    return item_id, (item_id, f"Title {item_id}", ["Drama"])
+    return item_id, (item_id, {"title": f"Title {item_id}", "genres": ["Drama"]})
 
 
 def rows(shard, *items):
@@ -27,7 +27,7 @@ def test_a_shard_gets_the_items_that_are_rated_in_it_once_each():
         found = collections.defaultdict(list)
         for shard, pack in packed:
             found[shard] += shards.unpacked([pack])
-        assert {shard: sorted(items) for shard, items in found.items()} == {
+        assert {shard: sorted(items, key=str) for shard, items in found.items()} == {
             shard: [item(item_id)[1] for item_id in item_ids] for shard, item_ids in expected.items()
         }
 

@@ -9,15 +9,18 @@ from tfx.types import artifact_utils, standard_artifacts
 
 from components.transform.executor import Executor
 from models import inputs
-from models.features import declared as f
+from models.features import names as f
 from models.features.preprocessing import row_key
 from models.features.schema import build_schema
 from models.settings import Transform
 from pipeline.beam_args import IN_PROCESS
+from pipeline.config import load_config
 from pipeline.data.generator import write_generated
 from pipeline.data.settings import Generated
 from pipeline.local.beam_workers import pool
 from tests.components.test_example_gens import artifact, generate
+
+FEATURES = load_config("demo").data.features(with_users=False)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +41,7 @@ def by_one(examples, tmp_path_factory):
 def transform(examples, output, beam_args):
     """Runs the component; returns its files' rows by the files' names, in order."""
     output.mkdir()
-    (output / "schema.pbtxt").write_text(text_format.MessageToString(build_schema(f.available([]))))
+    (output / "schema.pbtxt").write_text(text_format.MessageToString(build_schema(FEATURES.of_interactions())))
     (raw,) = artifact(standard_artifacts.Examples, examples)
     raw.split_names = artifact_utils.encode_split_names(["train", "eval"])
     (schema,) = artifact(standard_artifacts.Schema, output)
@@ -49,7 +52,7 @@ def transform(examples, output, beam_args):
     Executor(Executor.Context(beam_pipeline_args=list(beam_args), tmp_dir=str(output))).Do(
         {"examples": [raw], "schema": [schema]},
         outputs,
-        {"settings": Transform().model_dump_json()},
+        {"settings": Transform().model_dump_json(), "features": FEATURES.model_dump_json()},
     )
     assert artifact_utils.decode_split_names(outputs["transformed_examples"][0].split_names) == ["train", "eval"]
     return records(output / "examples")

@@ -8,7 +8,8 @@ import tensorflow_transform.beam as tft_beam
 from tfx_bsl.public import tfxio
 
 from components.tables.records import to_examples
-from models.features import declared
+from models.features.feature_set import FeatureSet
+from models.features.kinds import Number, Tags, Text
 from models.features.preprocessing import preprocessing_fn
 from models.features.schema import build_schema
 from models.settings import Transform
@@ -36,6 +37,16 @@ ROWS = [
 ]
 
 
+FEATURES = FeatureSet(items={"title": Text(min_count=1), "tags": Tags()}, users={"age": Number()})
+RAW = FEATURES.of_interactions()
+
+
+@pytest.fixture(scope="session")
+def features():
+    """Those of `raw_rows`."""
+    return FEATURES
+
+
 @pytest.fixture(scope="session")
 def raw_rows():
     return ROWS
@@ -45,19 +56,19 @@ def raw_rows():
 def transformed(tmp_path_factory):
     """Transform's graph and the file with its examples, made by TFT on Beam from `raw_rows`."""
     directory = tmp_path_factory.mktemp("transform")
-    schema = build_schema(declared.available(["age"]))
+    schema = build_schema(RAW)
     source = tfxio.TFExampleRecord(file_pattern=str(directory / "raw.gz"), schema=schema)
     with tf.io.TFRecordWriter(str(directory / "raw.gz"), "GZIP") as writer:
-        for example in to_examples(ROWS):
+        for example in to_examples(ROWS, RAW):
             writer.write(example)
-    settings = Transform(min_word_count=1, timestamp_buckets=2)
+    settings = Transform(timestamp_buckets=2)
     with (
         tft_beam.Context(temp_dir=str(directory / "tmp")),
         beam.Pipeline() as pipeline,
     ):
         raw = (pipeline | source.BeamSource(), source.TensorAdapterConfig())
         data, function = raw | tft_beam.AnalyzeAndTransformDataset(
-            lambda inputs: preprocessing_fn(inputs, settings), output_record_batches=True
+            lambda inputs: preprocessing_fn(inputs, RAW, settings), output_record_batches=True
         )
         coder = tfxio.RecordBatchToExamplesEncoder(function[1].schema)
         batches, _ = data

@@ -11,16 +11,18 @@ from components.recommender_builder.settings import Index
 from components.recommender_builder.users import Users
 from models import inputs, layers, losses
 from models.catalogue import Catalogue
+from models.features import names
 from models.ranking import RankingModel, RankingServable
 from models.retrieval import RetrievalModel, RetrievalServable, validate
 from models.settings import Ranking, Retrieval
 from models.training import TrainingRows
+from tests.models.conftest import FEATURES
 
 
-def test_mean_of_list_leaves_the_padding_out():
-    table = layers.embedding(4, 3, "t")
-    result = layers.mean_of_list(table, tf.constant([[1, 2, -1], [-1, -1, -1], [3, -1, -1]])).numpy()
-    rows = table.embeddings.numpy()
+def test_the_mean_of_a_list_leaves_the_padding_out():
+    layer = layers.ListEmbedding(4, 3, "t")
+    result = layer(tf.constant([[1, 2, -1], [-1, -1, -1], [3, -1, -1]])).numpy()
+    rows = layer.weights[0].numpy()
     np.testing.assert_allclose(result, [(rows[1] + rows[2]) / 2, [0, 0, 0], rows[3]], rtol=1e-6)
 
 
@@ -83,9 +85,9 @@ def batch(transformed):
 
 @pytest.fixture(scope="module")
 def catalogue(batch):
-    transform, rows = batch
+    _transform, rows = batch
     keep = [list(rows["item_key"].numpy()).index(item) for item in (b"1", b"2", b"3")]
-    features = {name: rows[name].numpy()[keep] for name in inputs.candidate_names(transform)}
+    features = {name: rows[name].numpy()[keep] for name in FEATURES.candidate_names()}
     return Catalogue(ids=np.array([b"1", b"2", b"3"]), titles=np.array([b"", b"", b""]), features=features)
 
 
@@ -97,7 +99,7 @@ def retrieval_model(batch, catalogue, **values):
     transform, rows = batch
     config = Retrieval(embedding_dim=4, history_dropout=0, user_dropout=0, item_dropout=0, **values)
     counts = np.bincount(rows["item_id"].numpy(), minlength=inputs.bucket_counts(transform)["item_id"])
-    return RetrievalModel(config, transform, catalogue, training_rows(counts)), counts
+    return RetrievalModel(config, FEATURES, transform, catalogue, training_rows(counts)), counts
 
 
 @pytest.mark.parametrize("correction", [True, False])
@@ -146,14 +148,14 @@ def test_uniform_negatives_enter_the_sampling_probability_as_a_mixture(batch, ca
     assert np.isfinite(float(model.compute_loss(batch[1], training=True)))
 
 
-def test_a_hidden_row_is_the_query_of_a_stranger(batch, catalogue):
+def test_a_hidden_row_is_the_query_of_an_unknown_user(batch, catalogue):
     transform, rows = batch
     model, _ = retrieval_model(batch, catalogue, query_dropout=1 - 1e-7)
     got = model.query_tower(rows, training=True).numpy()
     unknown_user = rows | {
         "user_id": tf.fill(tf.shape(rows["user_id"]), tf.constant(inputs.oov_index(transform, "user_id"), tf.int64)),
         "age": tf.zeros_like(rows["age"]),
-        "history_item_id": tf.fill(tf.shape(rows["history_item_id"]), tf.constant(inputs.PADDING, tf.int64)),
+        "history_item_id": tf.fill(tf.shape(rows["history_item_id"]), tf.constant(names.PADDING, tf.int64)),
     }
     np.testing.assert_allclose(got, model.query_tower(unknown_user), rtol=1e-6)
     assert np.abs(got - model.query_tower(rows).numpy()).max() > 1e-3
@@ -165,15 +167,20 @@ def recommender_that_finds(batch, catalogue):
     transform, _ = batch
     model, _ = retrieval_model(batch, catalogue)
     ranker, config = ranking_model(batch)
-    retrieval, ranking = RetrievalServable(model, transform, 1.0), RankingServable(ranker, transform, config)
+    retrieval, ranking = (
+        RetrievalServable(model, FEATURES, transform, 1.0),
+        RankingServable(ranker, FEATURES, transform, config),
+    )
     ages = {"age": np.array([20.0, np.nan], np.float32)}
     users = Users(np.array([b"a"]), np.array([0, 1, 1]), np.array([b"2"]), np.array([1_000]), ages)
-    vectors = CandidateVectors(catalogue, transform, retrieval, ranking)
+    vectors = CandidateVectors(catalogue, FEATURES, transform, retrieval, ranking)
 
     def make(*rows):
         index = tf.Module()
         index.search = lambda queries, k: tf.constant([rows])
-        return Recommender(Index(), 100, catalogue, users, transform, retrieval, ranking, vectors, index, index)
+        return Recommender(
+            Index(), 100, catalogue, users, FEATURES, transform, retrieval, ranking, vectors, index, index
+        )
 
     return make
 
@@ -202,8 +209,8 @@ def test_the_servable_sorts_what_its_index_finds_and_knows_what_is_no_candidate(
 def test_saved_towers_answer_as_before(batch, catalogue, tmp_path):
     transform, rows = batch
     model, _ = retrieval_model(batch, catalogue)
-    servable = RetrievalServable(model, transform, temperature=0.5)
-    query = {name: rows[name] for name in inputs.query_names(transform)}
+    servable = RetrievalServable(model, FEATURES, transform, temperature=0.5)
+    query = {name: rows[name] for name in FEATURES.query_names()}
     tf.saved_model.save(servable, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
     np.testing.assert_allclose(loaded.query(query), model.query_tower(rows) / 0.5, rtol=1e-5, atol=1e-6)
@@ -214,8 +221,8 @@ def test_saved_towers_answer_as_before(batch, catalogue, tmp_path):
 def test_validation_counts_hits_by_item_id(batch, catalogue):
     transform, rows = batch
     model, _ = retrieval_model(batch, catalogue)
-    servable = RetrievalServable(model, transform, 1.0)
-    got = validate(servable, catalogue, [rows], transform)
+    servable = RetrievalServable(model, FEATURES, transform, 1.0)
+    got = validate(servable, catalogue, [rows], FEATURES)
     constants = {name: tf.constant(values) for name, values in catalogue.features.items()}
     scores = model.query_tower(rows).numpy() @ model.candidate_tower(constants).numpy().T
     best = catalogue.ids[scores.argmax(1)]
@@ -227,18 +234,18 @@ def ranking_model(batch, **values):
     transform, rows = batch
     config = Ranking(embedding_dim=4, layers=[8], dropout=0, **values)
     counts = np.bincount(rows["item_id"].numpy(), minlength=inputs.bucket_counts(transform)["item_id"])
-    return RankingModel(config, transform, training_rows(counts)), config
+    return RankingModel(config, FEATURES, transform, training_rows(counts)), config
 
 
 def test_ranking_loss_is_the_weighted_sum_of_its_three(batch):
-    transform, rows = batch
+    _transform, rows = batch
     model, _ = ranking_model(
         batch, negatives=3, rating_loss_weight=1.0, preference_loss_weight=0.5, choice_loss_weight=0.3
     )
     vectors = model.candidate_vectors(rows).numpy()
     count = len(vectors)
     others = (np.arange(count)[:, None] + np.arange(4)) % count
-    found = model.score({name: rows[name] for name in inputs.query_names(transform)}, tf.constant(vectors[others]))
+    found = model.score({name: rows[name] for name in FEATURES.query_names()}, tf.constant(vectors[others]))
     squared = (found.rating[:, 0] - rows["rating"]).numpy() ** 2
     liked = 1 / (1 + np.exp(-found.preference[:, 0].numpy()))
     likely = np.where(rows["preference"].numpy() == 1, liked, 1 - liked)
@@ -253,9 +260,9 @@ def test_ranking_loss_is_the_weighted_sum_of_its_three(batch):
 def test_ranking_scores_a_list_as_it_scores_each_candidate(batch, tmp_path):
     transform, rows = batch
     model, config = ranking_model(batch)
-    servable = RankingServable(model, transform, config)
-    query = {name: rows[name] for name in inputs.query_names(transform)}
-    vectors = servable.candidate({name: rows[name] for name in inputs.candidate_names(transform)})
+    servable = RankingServable(model, FEATURES, transform, config)
+    query = {name: rows[name] for name in FEATURES.query_names()}
+    vectors = servable.candidate({name: rows[name] for name in FEATURES.candidate_names()})
     lists = tf.tile(vectors[tf.newaxis], [len(vectors), 1, 1])
     ratings, preferences = servable.score(query, lists)
     for i in range(len(vectors)):

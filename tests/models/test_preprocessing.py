@@ -5,7 +5,7 @@ import pytest
 
 from models import inputs
 from models.catalogue import model_features
-from models.features.declared import UNKNOWN_GAP
+from models.features.names import UNKNOWN_GAP
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from models import inputs
+from tests.models.conftest import FEATURES
 
 
 def train(kind, strategy, transformed, output, workers=1):
@@ -34,7 +35,7 @@ def train(kind, strategy, transformed, output, workers=1):
         assert process.returncode == 0, errors[-3000:]
     losses = json.loads((output / "run" / "validation.json").read_text())["losses"]
     (batch,) = inputs.dataset([rows], transform, 10)
-    features = {name: batch[name] for name in inputs.candidate_names(transform)}
+    features = {name: batch[name] for name in FEATURES.candidate_names()}
     exported = tf.saved_model.load(str(output / "model"))
     return losses, exported.candidate(features)
 

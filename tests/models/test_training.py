@@ -12,6 +12,7 @@ from models.errors import UserError
 from models.ranking import RankingModel
 from models.retrieval import RetrievalModel
 from models.settings import Ranking, Retrieval, Training
+from tests.models.conftest import FEATURES
 
 
 def test_training_rows_are_counted_and_summarised(transformed):
@@ -34,13 +35,13 @@ def test_training_learns_the_rows(transformed, tmp_path, kind):
     rows = training.training_rows([file], transform)
     if kind == "ranking":
         config = Ranking(epochs=60, batch_size=4, weight_decay=0, dropout=0, choice_loss_weight=0, learning_rate=0.02)
-        model = RankingModel(config, transform, rows)
+        model = RankingModel(config, FEATURES, transform, rows)
     else:
         (batch,) = inputs.dataset([file], transform, 10)
-        features = {name: batch[name].numpy() for name in inputs.candidate_names(transform)}
+        features = {name: batch[name].numpy() for name in FEATURES.candidate_names()}
         catalogue = Catalogue(batch["item_key"].numpy(), batch["item_key"].numpy(), features)
         config = Retrieval(epochs=60, batch_size=4, weight_decay=0, user_dropout=0, uniform_negatives=2)
-        model = RetrievalModel(config, transform, catalogue, rows)
+        model = RetrievalModel(config, FEATURES, transform, catalogue, rows)
     batches = inputs.dataset([file], transform, 4, shuffle_seed=1)
     (batch,) = batches
     before = float(model.compute_loss(batch))
@@ -78,4 +79,4 @@ def test_a_training_that_diverges_is_stopped(transformed, tmp_path):
     config = Ranking(epochs=5, batch_size=4, weight_decay=0, learning_rate=1e30)
     batches = inputs.dataset([file], transform, 4, shuffle_seed=1)
     with pytest.raises(UserError, match=r"the loss is (nan|inf) after epoch \d: lower learning_rate"):
-        training.fit(RankingModel(config, transform, rows), batches, config, rows.rows, str(tmp_path))
+        training.fit(RankingModel(config, FEATURES, transform, rows), batches, config, rows.rows, str(tmp_path))

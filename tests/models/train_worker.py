@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from models import ranking, retrieval, training
 from models.settings import Ranking, Retrieval
+from tests.models.conftest import FEATURES
 
 
 def main(kind: str, strategy: str, graph: str, rows: str, raw_rows: str, output: str) -> None:
@@ -26,6 +27,7 @@ def main(kind: str, strategy: str, graph: str, rows: str, raw_rows: str, output:
     run(
         training.Job(
             settings=config.model_dump_json(),
+            features=FEATURES.model_dump_json(),
             transform_graph=graph,
             train_files=[rows],
             eval_files=[rows],

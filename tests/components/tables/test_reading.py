@@ -8,7 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from components.tables import blocks, reading
-from components.tables.settings import Table
+from components.tables.settings import EntityTable, Table
 from models.errors import UserError
 from pipeline.config import load_config
 
@@ -47,7 +47,7 @@ def test_byte_order_mark_before_the_header_is_not_part_of_it(tmp_path):
 
 def test_movielens_1m_separates_by_two_colons(tmp_path):
     (row,) = read(tmp_path, "1::Amélie: the film::Comedy|Drama\n", load_config("movielens-dat").data.items, "latin-1")
-    assert row.values == {"item_id": "1", "title": "Amélie: the film", "tags": "Comedy|Drama"}
+    assert row.values == {"item_id": "1", "title": "Amélie: the film", "genres": "Comedy|Drama"}
 
 
 def test_movielens_100k_has_a_flag_for_each_genre(tmp_path):
@@ -56,7 +56,8 @@ def test_movielens_100k_has_a_flag_for_each_genre(tmp_path):
     line = "|".join(["7", "Léon (1994)", "1-1-1994", "", "http://", *flags]) + "\n"
     table = load_config("movielens-100k").data.items
     (row,) = read(tmp_path, line, table, "latin-1")
-    assert reading.item(row.values, table) == ("7", "Léon (1994)", ["Action", "Comedy"])
+    features = {"title": "Léon (1994)", "genres": ["Action", "Comedy"]}
+    assert reading.entity(row.values, table, "item_id") == ("7", features)
 
 
 @pytest.fixture
@@ -75,23 +76,30 @@ def test_parquet_takes_lists_and_timestamps(tmp_path, in_new_york, zone):
     path = tmp_path / "events.parquet"
     columns = {"who": [7], "what": ["a"], "stars": [4.0], "at": [moment], "kinds": [["x", "y"]]}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
-    mapping = {"user_id": "who", "item_id": "what", "rating": "stars", "timestamp": "at", "tags": "kinds"}
-    table = Table(file="", format="parquet", columns=mapping)
+    mapping = {"user_id": "who", "item_id": "what", "rating": "stars", "timestamp": "at"}
+    features = {"tags": {"kind": "tags", "column": "kinds"}}
+    table = EntityTable(file="", format="parquet", columns=mapping, features=features)
     (row,) = reading.read_rows(str(path), table)
     assert reading.interaction(row.values) == ("7", "a", 4.0, 1_000_000_000)
-    assert reading.item(row.values, table)[2] == ["x", "y"]
+    assert reading.entity(row.values, table, "item_id").features == {"tags": ["x", "y"]}
 
 
-def test_parquet_takes_bytes_flags_and_lists_with_the_separator_of_the_table(tmp_path):
+def test_parquet_takes_bytes_flags_and_lists_with_the_separator_of_the_feature(tmp_path):
     path = tmp_path / "items.parquet"
     columns = {"sku": [b"a", b"\xff"], "kinds": [["x", "y|z"], []], "sale": [True, False]}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
-    table = Table(file="", format="parquet", columns={"item_id": "sku", "tags": "kinds"}, separator=",")
-    good, bad = reading.read_rows(str(path), table)
-    assert reading.item(good.values, table) == ("a", "", ["x", "y|z"])
+
+    def table(**feature):
+        features = {"tags": {"kind": "tags"} | feature}
+        return EntityTable(file="", format="parquet", columns={"item_id": "sku"}, features=features)
+
+    listed = table(column="kinds", separator=",")
+    good, bad = reading.read_rows(str(path), listed)
+    assert reading.entity(good.values, listed, "item_id") == ("a", {"tags": ["x", "y|z"]})
     assert bad.error.startswith("not UTF-8")
-    flagged = table.model_copy(update={"columns": {"item_id": "sku"}, "flags": {"Sale": "sale"}})
-    assert reading.item(next(reading.read_rows(str(path), flagged)).values, flagged)[2] == ["Sale"]
+    flagged = table(flags={"Sale": "sale"})
+    values = next(reading.read_rows(str(path), flagged)).values
+    assert reading.entity(values, flagged, "item_id").features == {"tags": ["Sale"]}
 
 
 @pytest.mark.parametrize("size", [1, 30, 60])
@@ -143,7 +151,10 @@ def test_a_stray_quote_names_its_line(tmp_path):
 
 
 def test_a_users_number_that_cannot_be_read_is_missing():
-    read = [reading.user({"user_id": "7", "age": age, "gender": ""}) for age in ("35", "", "old", "nan")]
+    features = {"age": {"kind": "number"}, "gender": {"kind": "category"}}
+    table = EntityTable(file="", columns={"user_id": "id"}, features=features)
+    rows = [{"user_id": "7", "age": age, "gender": ""} for age in ("35", "", "old", "nan")]
+    read = [reading.entity(row, table, "user_id") for row in rows]
     assert read == [("7", {"age": 35.0}), *[("7", {})] * 3]
 
 
@@ -171,5 +182,5 @@ def test_a_good_row_is_parsed():
 
 def test_genres_that_mean_none_are_dropped():
     table = load_config("movielens-csv").data.items
-    values = {"item_id": "1", "title": "X", "tags": "(no genres listed)"}
-    assert reading.item(values, table) == ("1", "X", [])
+    values = {"item_id": "1", "title": "X", "genres": "(no genres listed)"}
+    assert reading.entity(values, table, "item_id") == ("1", {"title": "X", "genres": []})
