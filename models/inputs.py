@@ -118,6 +118,6 @@ def signature(transform: tft.TFTransformOutput, names: Collection[str]) -> dict[
 
 
 def split_labels(batch: Batch) -> tuple[Batch, Batch]:
-    """A batch's features and its labels."""
-    labels = {name: batch[name] for name in _LABELS}
+    """A batch's features and its labels, which data without ratings has none of."""
+    labels = {name: batch[name] for name in _LABELS if name in batch}
     return {name: value for name, value in batch.items() if name not in _LABELS}, labels

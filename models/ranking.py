@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -19,9 +19,9 @@ _EVAL_BATCH = 4096
 class Predictions(NamedTuple):
     """What the model says of B queries and M candidates each: [B, M] tensors."""
 
-    rating: tf.Tensor
-    preference: tf.Tensor  # Logit of P(liked | query, candidate).
     choice: tf.Tensor  # Log of P(candidate | query), up to a constant of the query.
+    rating: Any  # None where the data has no ratings.
+    preference: Any  # Logit of P(liked | query, candidate); None, too, where it has none.
 
 
 class RankingModel(training.TrainedModel):
@@ -30,7 +30,8 @@ class RankingModel(training.TrainedModel):
     The rating is its mean in training, plus biases of user and item, plus the inner product of their embeddings
     (biased matrix factorisation; Koren, Bell and Volinsky 2009), plus what layers add from the products of the item
     with user and history. Choice is learnt by softmax over the row's item and those of other rows, corrected for the
-    sampling bias as in retrieval: the ranker's own view of what retrieval estimates.
+    sampling bias as in retrieval: the ranker's own view of what retrieval estimates. Of data without ratings the choice
+    is all that is learnt.
 
     Args:
       config: the configuration's section.
@@ -46,7 +47,7 @@ class RankingModel(training.TrainedModel):
         buckets, dim = inputs.bucket_counts(transform), config.embedding_dim
         decay = config.history_decay_seconds
         self._config = config
-        self._rating_range = rows.rating_range
+        self._ratings = rows.ratings
         self._frequency = tf.constant(np.maximum(rows.item_counts, 1) / max(rows.rows, 1), tf.float32)
         self._user = layers.EntityEmbedding(f.USER_ID, features.users, transform, dim + 1, config.user_dropout)
         self._item = layers.EntityEmbedding(f.ITEM_ID, features.items, transform, dim + 1, config.item_dropout)
@@ -54,12 +55,13 @@ class RankingModel(training.TrainedModel):
         self._attention = layers.TargetAttention(buckets[f.ITEM_ID], dim, decay, config.dropout)
         # One draw for all candidates of a row: they are compared with each other, and drawing for each takes long.
         self._dropout = tf.keras.layers.Dropout(config.dropout, noise_shape=[None, 1, None])
-        self._layers = layers.hidden_layers(4 * dim, config.layers, 3, "layers")
-        self._rating_bias = self.add_weight("rating_bias", [], initializer=_constant(rows.mean_rating))
-        probability = np.clip(rows.mean_preference, 0.01, 0.99)
-        logit = np.log(probability / (1 - probability))
-        self._preference_bias = self.add_weight("preference_bias", [], initializer=_constant(logit))
-        self._preference_scale = self.add_weight("preference_scale", [], initializer=_constant(1.0))
+        self._layers = layers.hidden_layers(4 * dim, config.layers, 3 if rows.ratings else 1, "layers")
+        if rows.ratings:
+            self._rating_bias = self.add_weight("rating_bias", [], initializer=_constant(rows.ratings.mean))
+            probability = np.clip(rows.ratings.mean_preference, 0.01, 0.99)
+            logit = np.log(probability / (1 - probability))
+            self._preference_bias = self.add_weight("preference_bias", [], initializer=_constant(logit))
+            self._preference_scale = self.add_weight("preference_scale", [], initializer=_constant(1.0))
 
     def candidate_vectors(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
         """Candidate features [M] to vectors [M, D + 1]; the last component is the item's bias."""
@@ -75,17 +77,19 @@ class RankingModel(training.TrainedModel):
         agreement = user * item
         products = tf.concat([agreement, history * item, attended * item, item], axis=2)
         deep = self._layers(self._dropout(products, training=training))
+        choice = tf.reduce_sum((history + attended) * item, axis=2) + deep[:, :, -1]
+        if not self._ratings:
+            return Predictions(choice, None, None)
         effect = tf.squeeze(user_bias + item_bias, 2) + tf.reduce_sum(agreement, axis=2)
-        return Predictions(
-            rating=self._rating_bias + effect + deep[:, :, 0],
-            preference=self._preference_bias + self._preference_scale * (effect + deep[:, :, 1]),
-            choice=tf.reduce_sum((history + attended) * item, axis=2) + deep[:, :, 2],
-        )
+        preference = self._preference_bias + self._preference_scale * (effect + deep[:, :, 1])
+        return Predictions(choice, self._rating_bias + effect + deep[:, :, 0], preference)
 
     def predict_scores(self, query: inputs.Batch, candidates: tf.Tensor) -> Predictions:
         """As `score`, with the ratings kept within the range of the training rows."""
         found = self.score(query, candidates)
-        return found._replace(rating=tf.clip_by_value(found.rating, *self._rating_range))
+        if not self._ratings:
+            return found
+        return found._replace(rating=tf.clip_by_value(found.rating, self._ratings.low, self._ratings.high))
 
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
         features, labels = inputs.split_labels(batch)
@@ -95,15 +99,13 @@ class RankingModel(training.TrainedModel):
         others = tf.range(tf.shape(own)[0])[:, tf.newaxis] + tf.range(self._config.negatives + 1)
         others %= tf.shape(candidates)[0]
         found = self.score(features, tf.gather(candidates, others), training=training)
-        rating_loss = tf.math.squared_difference(found.rating[:, 0], labels[f.RATING])
-        preference_loss = tf.nn.sigmoid_cross_entropy_with_logits(labels[f.PREFERENCE], found.preference[:, 0])
-        choice_loss = self._choice_loss(found.choice, tf.gather(ids, others))
         config = self._config
-        return tf.reduce_mean(
-            config.rating_loss_weight * rating_loss
-            + config.preference_loss_weight * preference_loss
-            + config.choice_loss_weight * choice_loss
-        )
+        loss = config.choice_loss_weight * self._choice_loss(found.choice, tf.gather(ids, others))
+        if self._ratings:
+            rating_loss = tf.math.squared_difference(found.rating[:, 0], labels[f.RATING])
+            preference_loss = tf.nn.sigmoid_cross_entropy_with_logits(labels[f.PREFERENCE], found.preference[:, 0])
+            loss += config.rating_loss_weight * rating_loss + config.preference_loss_weight * preference_loss
+        return tf.reduce_mean(loss)
 
     def _choice_loss(self, logits: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
         """[B] softmax cross-entropies of column 0 of [B, M], without further columns of the same item."""
@@ -127,14 +129,18 @@ class RankingServable(tf.Module):
         def candidate(features: inputs.Batch) -> tf.Tensor:
             return model.candidate_vectors(features)
 
-        def score(query: inputs.Batch, candidates: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            """Ratings [B, M], and what to add to the retrieval scores [B, M] to order by.
+        def score(query: inputs.Batch, candidates: tf.Tensor) -> dict[str, tf.Tensor]:
+            """`added` to the retrieval scores to order by and, where there are ratings, `predicted_rating`: [B, M].
 
-            That is a weighted sum of log P(liked | query, candidate) and the ranker's own log P(candidate | query).
+            What is added is a weighted sum of log P(liked | query, candidate), where there are ratings, and the
+            ranker's own log P(candidate | query).
             """
             found = model.predict_scores(query, candidates)
+            added = config.choice_score_weight * found.choice
+            if found.rating is None:
+                return {"added": added}
             liked = tf.math.log_sigmoid(found.preference)
-            return found.rating, config.preference_score_weight * liked + config.choice_score_weight * found.choice
+            return {"added": config.preference_score_weight * liked + added, "predicted_rating": found.rating}
 
         # Not the layers: each of them would be traced and saved with functions of its own.
         self._weights = model.variables
@@ -181,7 +187,8 @@ def run(job: training.Job) -> None:
     train = inputs.dataset(job.train_files, transform, batch_size, shuffle_seed=config.seed)
     fitted = training.fit(model, train, config, rows.rows, run_dir)
 
-    result = validate(model, inputs.dataset(job.eval_files, transform, _EVAL_BATCH))
-    training.progress.info("validation: %s", ", ".join(f"{name} {value:.4f}" for name, value in result.items()))
+    result = validate(model, inputs.dataset(job.eval_files, transform, _EVAL_BATCH)) if rows.ratings else {}
+    if result:
+        training.progress.info("validation: %s", ", ".join(f"{name} {value:.4f}" for name, value in result.items()))
     training.write_validation(result | fitted, run_dir)
     tf.saved_model.save(RankingServable(model, features, transform, config), model_dir)

@@ -8,7 +8,6 @@ import os
 import tempfile
 import time
 from collections.abc import Collection
-from operator import itemgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,14 +41,21 @@ class Job(NamedTuple):
     model_dir: str
 
 
+class Ratings(NamedTuple):
+    """What the ratings of the training rows are like."""
+
+    low: float
+    high: float
+    mean: float
+    mean_preference: float
+
+
 class TrainingRows(NamedTuple):
     """What the training rows are like."""
 
     rows: int
     item_counts: np.ndarray  # int64 [buckets]: rows of each item index.
-    rating_range: tuple[float, float]
-    mean_rating: float
-    mean_preference: float
+    ratings: Ratings | None  # None where the data has none.
 
 
 def strategy(config: Training) -> tf.distribute.Strategy:
@@ -76,16 +82,18 @@ def is_chief(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> bool:
 
 def training_rows(files: Collection[str], transform: tft.TFTransformOutput) -> TrainingRows:
     """Summarises the training examples in one pass."""
-    names = (f.ITEM_ID, f.RATING, f.PREFERENCE)
-    spec = {name: transform.transformed_feature_spec()[name] for name in names}
+    all_spec = transform.transformed_feature_spec()
+    names = [name for name in (f.ITEM_ID, f.RATING, f.PREFERENCE) if name in all_spec]
     counts = np.zeros(inputs.bucket_counts(transform)[f.ITEM_ID], np.int64)
     totals, low, high = np.zeros(2), np.inf, -np.inf
-    for items, ratings, preferences in map(itemgetter(*names), inputs.column_batches(files, spec)):
-        counts += np.bincount(items, minlength=len(counts))
-        totals += [ratings.sum(dtype=float), preferences.sum(dtype=float)]
-        low, high = min(low, float(ratings.min())), max(high, float(ratings.max()))
+    for batch in inputs.column_batches(files, {name: all_spec[name] for name in names}):
+        counts += np.bincount(batch[f.ITEM_ID], minlength=len(counts))
+        if f.RATING in names:
+            ratings, preferences = batch[f.RATING], batch[f.PREFERENCE]
+            totals += [ratings.sum(dtype=float), preferences.sum(dtype=float)]
+            low, high = min(low, float(ratings.min())), max(high, float(ratings.max()))
     rows = int(counts.sum())
-    return TrainingRows(rows, counts, (low, high), *(totals / rows).tolist())
+    return TrainingRows(rows, counts, Ratings(low, high, *(totals / rows).tolist()) if f.RATING in names else None)
 
 
 def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: int, log_dir: str) -> dict[str, Any]:

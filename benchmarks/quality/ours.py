@@ -31,7 +31,7 @@ def run(config: Config, seed: int, output: str, console: Console) -> dict[str, f
     two_stage = metrics["two_stage"]
     figures = {
         **metrics["retrieval"],
-        "rmse": metrics["ranking"]["rmse"],
+        "rmse": metrics["ranking"].get("rmse"),
         "two_stage_ndcg_at_10_before": two_stage["ndcg_at_10_before"],
         "two_stage_ndcg_at_10_after": two_stage["ndcg_at_10_after"],
         "train_seconds": sum(_train_seconds(output, name) for name in TRAINERS),

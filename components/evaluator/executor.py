@@ -18,7 +18,7 @@ from components.evaluator import outputs as o
 from components.evaluator import slices
 from components.evaluator.figures import LIVE, POPULARITY, Measured, build_eval_config
 from components.evaluator.parity import Parity
-from components.evaluator.predictions import Predictions, load, signature_inputs
+from components.evaluator.predictions import Predictions, load, signature_names
 from components.evaluator.samples import sample_users
 from components.evaluator.settings import Evaluation
 from components.evaluator.verdict import INDEX_RECALL, PARITY, check_thresholds, refusals
@@ -45,8 +45,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
         model_dirs = {"": path_utils.serving_model_path(model.uri)}
         live = live_model_dir(artifact_utils.get_single_uri(input_dict["live_model"]))
-        if live and signature_inputs(live) != signature_inputs(model_dirs[""]):
-            progress.info("the live version %s takes other inputs: it is not compared with", os.path.basename(live))
+        if live and signature_names(live) != signature_names(model_dirs[""]):
+            progress.info(
+                "the live version %s has other inputs or outputs: it is not compared with", os.path.basename(live)
+            )
             live = None
         if live:
             model_dirs[o.LIVE] = live
@@ -59,7 +61,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         predictions = Predictions(
             model_dirs, train_uri, eval_uri, len(catalogue), sliced, exec_properties["preference_threshold"]
         )
-        eval_config = build_eval_config(len(catalogue), with_live=bool(live))
+        eval_config = build_eval_config(len(catalogue), with_live=bool(live), rated=features.rated)
         parity = _parity(input_dict, model_dirs[""], features, transform, limits)
         transformed = artifact_utils.get_split_uri(input_dict["transformed_examples"], "eval")
         # The Beam job leaves a processor idle while it is built and while its workers load the servable.
@@ -78,7 +80,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     )
                 )
             checks = {name: check.result() for name, check in checks.items()}
-        measured = Measured(tfma.load_eval_result(output), with_live=bool(live))
+        measured = Measured(tfma.load_eval_result(output), with_live=bool(live), rated=features.rated)
 
         index = json.loads(io_utils.read_string_file(os.path.join(model_dirs[""], BUILD_FILE)))["index"]
         run_uri = artifact_utils.get_single_uri(input_dict["retrieval_run"])

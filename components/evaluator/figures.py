@@ -44,14 +44,21 @@ _OF_POPULARITY = {name: (o.POPULARITY, metric) for name, metric in _LIST_FIGURES
 }
 
 
-def figure_names(reference: str | None = None) -> list[str]:
+OF_RATINGS = frozenset(_OF_MODEL["ranking"])  # Figures that data without ratings does not have.
+
+
+def figure_names(reference: str | None, rated: bool) -> list[str]:
     """Names of the figures of a model, or of what it is compared with."""
     if reference == POPULARITY:
         return list(_OF_POPULARITY)
-    return [name for figures in _OF_MODEL.values() for name in figures]
+    return [name for figures in _of_model(rated).values() for name in figures]
 
 
-def build_eval_config(catalogue_size: int, with_live: bool) -> tfma.EvalConfig:
+def _of_model(rated: bool) -> dict[str, dict[str, tuple[str, str]]]:
+    return {section: figures if rated or section != "ranking" else {} for section, figures in _OF_MODEL.items()}
+
+
+def build_eval_config(catalogue_size: int, with_live: bool, rated: bool) -> tfma.EvalConfig:
     """Metrics of every output of `predictions.Predict`, those of the live model included where there is one."""
     prefixes = ["", o.LIVE] if with_live else [""]
 
@@ -62,11 +69,13 @@ def build_eval_config(catalogue_size: int, with_live: bool) -> tfma.EvalConfig:
     specs = [
         metrics_of(o.LISTS, lists),
         {"output_names": [o.POPULARITY, o.POPULARITY_UNFILTERED], "metrics": [lists]},
-        metrics_of([o.RATING], _ours("RatingErrors")),
-        metrics_of([o.PREFERENCE], _ours("Auc", name="auc"), _ours("Accuracy", name="binary_accuracy")),
         metrics_of([o.RECOMMENDED], _ours("CatalogueCoverage", catalogue_size=catalogue_size)),
         *(metrics_of([name], _ours("MeanOfQueries", name=name)) for name in (o.AVERAGE_POPULARITY, o.SEEN_SHARE)),
     ]
+    if rated:
+        specs.append(metrics_of([o.RATING], _ours("RatingErrors")))
+        of_preference = _ours("Auc", name="auc"), _ours("Accuracy", name="binary_accuracy")
+        specs.append(metrics_of([o.PREFERENCE], *of_preference))
     return json_format.ParseDict({"model_specs": [{}], "metrics_specs": specs}, tfma.EvalConfig())
 
 
@@ -80,9 +89,11 @@ class Measured:
     Args:
       result: TFMA's.
       with_live: whether the live model was measured too.
+      rated: whether the data has ratings.
     """
 
-    def __init__(self, result: tfma.EvalResult, with_live: bool):
+    def __init__(self, result: tfma.EvalResult, with_live: bool, rated: bool):
+        self.rated = rated
         self._values = {
             "=".join(slice_key[0]) if slice_key else OVERALL: _values(by_output)
             for slice_key, by_output in result.slicing_metrics
@@ -102,7 +113,7 @@ class Measured:
         found = self._values.get(slice_, {})
         return {
             section: {name: found.get((prefix + output, metric)) for name, (output, metric) in names.items()}
-            for section, names in _OF_MODEL.items()
+            for section, names in _of_model(self.rated).items()
         }
 
     def figures(self, slice_: str = OVERALL, reference: str | None = None) -> Figures:

@@ -52,7 +52,7 @@ class Parity:
         self.examples = [example for example in some if not self._fields(example) or _history(example)][:rows]
 
     def score_difference(self, transformed: Collection[str]) -> float | None:
-        """Largest relative difference of predicted rating and score between training and serving; None without a row.
+        """Largest relative difference of what `rank` gives between training and serving; None without a row.
 
         Training's side is Transform's materialised output of the same rows, given to the trained models.
 
@@ -71,19 +71,18 @@ class Parity:
             if found:
                 rows = {name: tf.gather(values, found) for name, values in batch.items()}
                 order = [place[key] for key in rows[f.ROW_KEY].numpy()]
-                pairs = zip(
-                    self._scores(rows), (served["predicted_rating"][order, 0], served["score"][order, 0]), strict=True
-                )
+                pairs = [(trained, served[name][order, 0]) for name, trained in self._scores(rows).items()]
                 differences[order] = np.max([np.abs(a - b) / (1 + np.abs(a)) for a, b in pairs], axis=0)
         return float(min(differences.max(), np.finfo(np.float32).max))
 
-    def _scores(self, rows: inputs.Batch) -> tuple[np.ndarray, np.ndarray]:
-        """[n] predicted ratings and final scores of the rows' own items, from the trained models."""
+    def _scores(self, rows: inputs.Batch) -> dict[str, np.ndarray]:
+        """What `rank` gives for the rows' own items, [n] each, from the trained models."""
         query = {name: rows[name] for name in self._names}
         item = {name: rows[name] for name in self._features.candidate_names()}
         retrieval = tf.reduce_sum(self._retrieval.query(query) * self._retrieval.candidate(item), axis=1)
-        ratings, added = self._ranking.score(query, self._ranking.candidate(item)[:, tf.newaxis])
-        return ratings.numpy()[:, 0], retrieval.numpy() + added.numpy()[:, 0]
+        ranked = self._ranking.score(query, self._ranking.candidate(item)[:, tf.newaxis])
+        scores = {"score": retrieval + ranked.pop("added")[:, 0]} | {name: one[:, 0] for name, one in ranked.items()}
+        return {name: values.numpy() for name, values in scores.items()}
 
     def index_recall(self, catalogue: Catalogue) -> float | None:
         """Recall of the exact best 100 items by `retrieve`, over unknown users with the histories of eval rows.

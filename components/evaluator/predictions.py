@@ -127,14 +127,18 @@ class Predict(beam.DoFn):
 
     def _measure(self, rows: list[_Row], popularity: Popularity) -> dict[str, Any]:
         queries = Queries([row.record for row in rows])
-        liked = queries.ratings.astype(np.float32) >= np.float32(self._preference_threshold)  # As Transform compares.
+        ratings = queries.ratings
+        liked = np.ones(len(rows), bool)  # Without ratings whatever a user had counts as liked.
+        if ratings is not None:
+            liked = ratings.astype(np.float32) >= np.float32(self._preference_threshold)  # As Transform compares.
         popular = np.array([row.popular for row in rows])
         predictions = {o.POPULARITY_UNFILTERED: popular[:, :1], o.POPULARITY: popular[:, 1:]}
         labels = {}
         for prefix, model in self._models.items():
             answers = self._of_model(model, queries, rows, liked, popularity)
             predictions |= {prefix + name: values for name, values in answers.items()}
-            labels |= {prefix + o.RATING: queries.ratings, prefix + o.PREFERENCE: liked.astype(float)}
+            if ratings is not None:
+                labels |= {prefix + o.RATING: ratings, prefix + o.PREFERENCE: liked.astype(float)}
         return {
             tfma.PREDICTIONS_KEY: predictions,
             tfma.LABELS_KEY: {name: labels.get(name, np.zeros(len(rows))) for name in predictions},
@@ -144,7 +148,6 @@ class Predict(beam.DoFn):
     def _of_model(self, model, queries: Queries, rows: list[_Row], liked: np.ndarray, popularity: Popularity):
         retrieved = queries.ask(model, "retrieve")
         recommended = queries.ask(model, "recommend")
-        ranked = queries.ask(model, "rank", item_id=tf.constant(queries.items)[:, tf.newaxis])
         true = queries.items[:, np.newaxis]
         before = list_ranks(retrieved["item_id"], retrieved["score"], true)
         after = list_ranks(recommended["item_id"], recommended["score"], true)
@@ -156,14 +159,11 @@ class Predict(beam.DoFn):
                 ranks = list_ranks(retrieved["item_id"][one], retrieved["score"][one], wanted)
                 per_user[one, : len(row.items)] = ranks
         lists = [[item for item in row if item] for row in recommended["item_id"]]
-        return {
+        figures = {
             o.RETRIEVAL: before,
             o.PER_USER: per_user,
             o.BEFORE: np.where(liked[:, np.newaxis], before, np.nan),
             o.AFTER: np.where(liked[:, np.newaxis], after, np.nan),
-            o.RATING: ranked["predicted_rating"][:, 0].astype(float),
-            # A probability that falls below one half where the predicted rating falls below the threshold.
-            o.PREFERENCE: 1 / (1 + np.exp(self._preference_threshold - ranked["predicted_rating"][:, 0])),
             o.RECOMMENDED: recommended["item_id"],
             o.AVERAGE_POPULARITY: np.array([popularity.mean_count(items) for items in lists]),
             o.SEEN_SHARE: np.array(
@@ -171,6 +171,13 @@ class Predict(beam.DoFn):
             )
             / recommended["item_id"].shape[1],
         }
+        if queries.ratings is not None:
+            ranked = queries.ask(model, "rank", item_id=tf.constant(queries.items)[:, tf.newaxis])
+            predicted = ranked["predicted_rating"][:, 0].astype(float)
+            figures[o.RATING] = predicted
+            # A probability that falls below one half where the predicted rating falls below the threshold.
+            figures[o.PREFERENCE] = 1 / (1 + np.exp(self._preference_threshold - predicted))
+        return figures
 
 
 class Predictions(beam.PTransform):
@@ -211,12 +218,13 @@ class Predictions(beam.PTransform):
         return pbegin | "Shards" >> beam.Create(pairs) | beam.ParDo(self._predict, beam.pvalue.AsSingleton(popularity))
 
 
-def signature_inputs(model_dir: str) -> dict[str, set[str]]:
-    """Names of the inputs of each signature of a SavedModel, which is not loaded."""
+def signature_names(model_dir: str) -> dict[str, tuple[set[str], set[str]]]:
+    """Names of the inputs and outputs of each signature of a SavedModel, which is not loaded."""
     model = saved_model_pb2.SavedModel()
     with tf.io.gfile.GFile(os.path.join(model_dir, tf.saved_model.SAVED_MODEL_FILENAME_PB), "rb") as file:
         model.ParseFromString(file.read())
-    return {name: set(signature.inputs) for name, signature in model.meta_graphs[0].signature_def.items()}
+    signatures = model.meta_graphs[0].signature_def.items()
+    return {name: (set(signature.inputs), set(signature.outputs)) for name, signature in signatures}
 
 
 def load(model_dir: str):

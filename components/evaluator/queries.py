@@ -15,7 +15,7 @@ _SPEC = {
     f.HISTORY_ITEM_ID: tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64),
     f.HISTORY_TIMESTAMP: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64),
     f.ITEM_ID: tf.io.FixedLenFeature([], tf.string),
-    f.RATING: tf.io.FixedLenFeature([], tf.float32),
+    f.RATING: tf.io.FixedLenFeature([], tf.float32, np.nan),
 }
 
 
@@ -24,13 +24,14 @@ class Queries:
 
     Attributes:
       items: [n] ids of the true items.
-      ratings: [n] float.
+      ratings: [n] float; None where the data has none.
     """
 
     def __init__(self, records: Sequence[bytes]):
         raw = tf.io.parse_example(records, _SPEC)
         self.items = raw[f.ITEM_ID].numpy()
-        self.ratings = raw[f.RATING].numpy().astype(float)
+        ratings = raw[f.RATING].numpy().astype(float)
+        self.ratings = None if np.isnan(ratings).any() else ratings
         self.inputs = {
             name: value.to_tensor() if isinstance(value, tf.RaggedTensor) else value
             for name, value in raw.items()

@@ -35,7 +35,7 @@ class Threshold(Settings):
         return value <= bound if self.at_least is None else value >= bound
 
 
-_THRESHOLDS: dict[str, dict[str, Any]] = {
+DEFAULT_THRESHOLDS: dict[str, dict[str, Any]] = {
     "rating_error": {"metric": "rmse_over_constant", "at_most": 1.0},
     "better_than_popularity": {
         "metric": "filtered_top_100_categorical_accuracy",
@@ -79,8 +79,8 @@ def _merged(thresholds: dict[str, dict[str, Any]], changes: dict[str, Any]) -> d
 class Evaluation(Settings):
     """What a model has to reach to be blessed.
 
-    Thresholds are given by name. Those of `_THRESHOLDS` are there from the start: a configuration changes a key of
-    one, adds others, or takes one out by giving null.
+    Thresholds are given by name. Those of `DEFAULT_THRESHOLDS` are there from the start: a configuration changes a key
+    of one, adds others, or takes one out by giving null. Those on ratings apply only where the data has ratings.
     """
 
     thresholds: dict[str, Threshold | None] = {}
@@ -90,7 +90,7 @@ class Evaluation(Settings):
     @field_validator("thresholds", mode="before")
     @classmethod
     def _with_defaults(cls, given: Any) -> Any:
-        return _merged(_THRESHOLDS, given) if isinstance(given, dict) else given
+        return _merged(DEFAULT_THRESHOLDS, given) if isinstance(given, dict) else given
 
     def changed(self, thresholds: dict[str, Any]) -> Evaluation:
         """With changes on top, by name and key as in a configuration. Raises ValidationError."""

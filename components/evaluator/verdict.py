@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from components.evaluator import slices
-from components.evaluator.figures import LIVE, OVERALL, POPULARITY, Figures, Measured, figure_names
-from components.evaluator.settings import Evaluation, Threshold
+from components.evaluator.figures import LIVE, OF_RATINGS, OVERALL, POPULARITY, Figures, Measured, figure_names
+from components.evaluator.settings import DEFAULT_THRESHOLDS, Evaluation, Threshold
 from models.errors import UserError
 from models.features.feature_set import FeatureSet
 
@@ -18,10 +18,11 @@ def check_thresholds(limits: Evaluation, features: FeatureSet) -> None:
     """Raises UserError for a threshold on a figure or a slice that does not exist."""
     sliced = features.sliced()
     for name, threshold in limits.active_thresholds().items():
-        if threshold.against:
-            known = figure_names(threshold.against)
-        else:
-            known = figure_names() if threshold.slice else [*figure_names(), INDEX_RECALL, PARITY]
+        if not features.rated and name in DEFAULT_THRESHOLDS and threshold.metric in OF_RATINGS:
+            continue
+        known = figure_names(threshold.against, features.rated)
+        if not threshold.against and not threshold.slice:
+            known += [INDEX_RECALL, PARITY]
         if threshold.metric not in known:
             of = f" of {_OF[threshold.against]}" if threshold.against else ""
             raise UserError(
@@ -51,6 +52,8 @@ def refusals(measured: Measured, checks: Figures, limits: Evaluation) -> list[st
     for name, threshold in limits.active_thresholds().items():
         slice_ = threshold.slice or OVERALL
         if threshold.against == LIVE and LIVE not in measured.references:
+            continue
+        if threshold.metric in OF_RATINGS and not measured.rated:
             continue
         if threshold.slice and measured.queries(slice_) < limits.min_slice_queries:
             continue

@@ -28,7 +28,7 @@ class Event(NamedTuple):
     file: int
     line: int
     item_id: str
-    rating: float
+    rating: float | None
 
 
 class _Row(NamedTuple):
@@ -105,7 +105,8 @@ class ToExamples(beam.DoFn):
         yield beam.pvalue.TaggedOutput("summary", summary)
 
     def _rejected(self, user_id: str, row: histories.Interaction, reason: str) -> beam.pvalue.TaggedOutput:
-        text = self._delimiter.join(map(str, (user_id, row.item_id, row.rating, row.timestamp)))
+        fields = (user_id, row.item_id, row.rating, row.timestamp)
+        text = self._delimiter.join(str(field) for field in fields if field is not None)
         return beam.pvalue.TaggedOutput(REJECTED, Rejected(row.file, row.line, reason, text))
 
 

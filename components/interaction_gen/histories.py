@@ -17,7 +17,7 @@ class Interaction(NamedTuple):
     file: str
     line: int
     item_id: str
-    rating: float
+    rating: float | None
     item_features: dict[str, Any]
 
 

@@ -103,7 +103,7 @@ class Recommender(tf.Module):
         features = self._features(user_id, timestamp, history_item_id, history_timestamp)
         query = self._retrieval.query(features)
         candidates, scores = self._candidates(query, user_id, history_item_id)
-        _, ranked = self._rank(features, candidates, scores)
+        ranked = scores + self._ranking.score(features, tf.gather(self._vectors.ranking, candidates))["added"]
         ranked = tf.where(candidates == self._size, _NO_SCORE, ranked)
         best = tf.math.top_k(ranked, tf.minimum(self._config.recommendations, tf.shape(ranked)[1]))
         items = tf.gather(candidates, best.indices, batch_dims=1)
@@ -120,11 +120,12 @@ class Recommender(tf.Module):
         return {"item_id": tf.gather(self._ids, candidates), "score": scores}
 
     def rank(self, user_id, timestamp, history_item_id, history_timestamp, item_id) -> dict[str, tf.Tensor]:
-        """The second stage for given items, in the order given: [B, M] predicted_rating, score."""
+        """The second stage for given items, in the order given: [B, M] score, and predicted_rating if there are any."""
         features = self._features(user_id, timestamp, history_item_id, history_timestamp)
         items = self._rows(item_id)
-        ratings, scores = self._rank(features, items, self._retrieval_scores(self._retrieval.query(features), items))
-        return {"predicted_rating": ratings, "score": scores}
+        retrieval_scores = self._retrieval_scores(self._retrieval.query(features), items)
+        ranked = self._ranking.score(features, tf.gather(self._vectors.ranking, items))
+        return {"score": retrieval_scores + ranked.pop("added"), **ranked}
 
     def similar(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Items with the nearest embeddings, by cosine: [B, K] item_id, title, score."""
@@ -203,11 +204,6 @@ class Recommender(tf.Module):
 
     def _retrieval_scores(self, query: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         return tf.einsum("bd,bmd->bm", query, tf.gather(self._vectors.retrieval, items))
-
-    def _rank(self, features, items, retrieval_scores) -> tuple[tf.Tensor, tf.Tensor]:
-        """Predicted ratings, and retrieval scores plus what the ranker adds to them."""
-        ratings, added = self._ranking.score(features, tf.gather(self._vectors.ranking, items))
-        return ratings, retrieval_scores + added
 
 
 class CandidateVectors(tf.Module):

@@ -25,7 +25,7 @@ class Interaction(NamedTuple):
 
     user_id: str
     item_id: str
-    rating: float
+    rating: float | None  # None where the data has no ratings.
     timestamp: int  # Unix seconds.
 
 
@@ -137,10 +137,10 @@ def interaction(values: dict[str, str]) -> Interaction:
     Raises:
       ValueError: with the reason, fit for the reject file.
     """
-    for name in (n.USER_ID, n.ITEM_ID, n.RATING, n.TIMESTAMP):
-        if not values[name]:
+    for name, text in values.items():
+        if not text:
             raise ValueError(f"missing {name}")
-    rating = _number(values, n.RATING)
+    rating = _number(values, n.RATING) if n.RATING in values else None
     timestamp = _number(values, n.TIMESTAMP)
     if timestamp != int(timestamp) or timestamp <= 0:
         raise ValueError(f"timestamp {values['timestamp']!r} is not a positive whole number of seconds")

@@ -71,10 +71,10 @@ class Tables(Settings):
 
     @model_validator(mode="after")
     def _columns_are_fields(self) -> Tables:
-        needed = [n.USER_ID, n.ITEM_ID, n.RATING, n.TIMESTAMP]
-        _check_columns("interactions", self.interactions, needed, needed)
+        needed = [n.USER_ID, n.ITEM_ID, n.TIMESTAMP]
+        _check_columns("interactions", self.interactions, [*needed, n.RATING], needed)
         _check_columns("items", self.items, [n.ITEM_ID, n.TITLE], [n.ITEM_ID])
-        taken = {*needed, n.TITLE, n.HISTORY_ITEM_ID, n.HISTORY_TIMESTAMP}
+        taken = {*needed, n.RATING, n.TITLE, n.HISTORY_ITEM_ID, n.HISTORY_TIMESTAMP}
         _check_features("items", self.items, taken)
         if self.users:
             _check_columns("users", self.users, [n.USER_ID], [n.USER_ID])
@@ -88,7 +88,8 @@ class Tables(Settings):
         """What the tables tell of items and, where their table is there, of users."""
         titles = {n.TITLE: Text()} if n.TITLE in self.items.columns else {}
         users = self.users.features if self.users and with_users else {}
-        return FeatureSet(items=titles | self.items.features, users=users)
+        rated = n.RATING in self.interactions.columns
+        return FeatureSet(items=titles | self.items.features, users=users, rated=rated)
 
     def by_name(self) -> dict[str, Table]:
         """The tables that there are."""

@@ -13,10 +13,12 @@ class FeatureSet(Settings):
     Attributes:
       items: features of items by name, the title among them.
       users: features of users by name.
+      rated: whether interactions have ratings.
     """
 
     items: dict[str, Declared] = {}
     users: dict[str, Declared] = {}
+    rated: bool = True
 
     def of_interactions(self) -> dict[str, Feature]:
         """The raw features of an interaction's example."""
@@ -26,7 +28,7 @@ class FeatureSet(Settings):
             n.HISTORY_ITEM_ID: HistoryIds(),
             n.HISTORY_TIMESTAMP: HistoryTimes(),
         }
-        return query | self.users | self.of_items() | {n.RATING: Rating()}
+        return query | self.users | self.of_items() | ({n.RATING: Rating()} if self.rated else {})
 
     def of_items(self) -> dict[str, Feature]:
         """The raw features of an item's example."""

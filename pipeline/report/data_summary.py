@@ -16,7 +16,7 @@ _CHARTED = (f.RATING, f.TIMESTAMP)
 
 
 def summarise(statistics_uri: str, anomalies_uri: str, split: str = "train") -> dict[str, Any]:
-    """A split's features with their statistics, histograms of rating and time, and anomalies by feature."""
+    """A split's features with their statistics, histograms of ratings and times, and anomalies by feature."""
     statistics = tfdv.load_stats_binary(os.path.join(statistics_uri, f"Split-{split}", _STATISTICS_FILE))
     (dataset,) = statistics.datasets
     anomalies = _anomalies(os.path.join(anomalies_uri, f"Split-{split}", _ANOMALIES_FILE))
@@ -24,7 +24,7 @@ def summarise(statistics_uri: str, anomalies_uri: str, split: str = "train") -> 
     return {
         "rows": dataset.num_examples,
         "features": {name: _feature(feature) for name, feature in sorted(by_name.items())},
-        "histograms": {name: _histogram(by_name[name]) for name in _CHARTED},
+        "histograms": {name: _histogram(by_name[name]) for name in _CHARTED if name in by_name},
         "anomalies": {name: info.description for name, info in anomalies.anomaly_info.items()},
     }
 

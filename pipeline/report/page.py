@@ -42,6 +42,7 @@ def _day(seconds: float) -> str:
 
 def _charts(report: dict[str, Any]) -> dict[str, Any]:
     metrics, index = report["metrics"], report["metrics"]["index"]
+    histograms = report["data"]["histograms"]
     by_feature: dict[str, dict[str, dict]] = {}
     for slice_, figures in metrics["slices"].items():
         feature, value = slice_.split("=", 1)
@@ -68,8 +69,8 @@ def _charts(report: dict[str, Any]) -> dict[str, Any]:
             },
             "recall of the index against its speed",
         ),
-        "ratings": charts.histogram(report["data"]["histograms"]["rating"], "ratings"),
-        "times": charts.histogram(report["data"]["histograms"]["timestamp"], "interactions over time", of_time=True),
+        "ratings": charts.histogram(histograms["rating"], "ratings") if "rating" in histograms else "",
+        "times": charts.histogram(histograms["timestamp"], "interactions over time", of_time=True),
         "seconds": charts.bars(list(seconds), {"seconds": list(seconds.values())}, "seconds by component")
         if seconds
         else "",

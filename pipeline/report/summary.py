@@ -65,6 +65,8 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
     references = list(metrics["baselines"])
     table = Table("figure", "this model", *references, title="Evaluation", title_justify="left")
     for section, name in _SUMMARY:
+        if name not in metrics[section]:
+            continue
         others = (_number(metrics["baselines"][reference].get(name)) for reference in references)
         table.add_row(TITLES.get(name, name), _number(metrics[section][name]), *others)
     console.print(table)

@@ -128,12 +128,12 @@ PREDICTED = np.array([4.5, 3, 3.9, 3, 4, 2, 3, 3])
 LIKED = RATINGS >= 4
 
 
-def test_signatures_tell_their_inputs_without_being_loaded(tmp_path):
+def test_signatures_tell_their_names_without_being_loaded(tmp_path):
     module = tf.Module()
     names = [tf.TensorSpec([None], tf.string, name=name) for name in ("user_id", "movie_id")]
     module.rank = tf.function(lambda *inputs: {"score": tf.zeros(tf.shape(inputs[0]))}, input_signature=names)
     tf.saved_model.save(module, str(tmp_path), signatures={"rank": module.rank})
-    assert predictions.signature_inputs(str(tmp_path))["rank"] == {"user_id", "movie_id"}
+    assert predictions.signature_names(str(tmp_path))["rank"] == ({"user_id", "movie_id"}, {"score"})
 
 
 CUTS = [["item=head"]] * 6 + [["item=tail", "tags=Drama"]] * 2
@@ -171,7 +171,7 @@ def extracts(with_live, rows):
 
 
 def measure(output, with_live):
-    config = build_eval_config(catalogue_size=10, with_live=with_live)
+    config = build_eval_config(catalogue_size=10, with_live=with_live, rated=True)
     with beam.Pipeline() as pipeline:
         (
             pipeline
@@ -180,7 +180,7 @@ def measure(output, with_live):
                 eval_config=config, extractors=[slices.by_slice()], output_path=str(output)
             )
         )
-    return Measured(tfma.load_eval_result(str(output)), with_live)
+    return Measured(tfma.load_eval_result(str(output)), with_live, rated=True)
 
 
 @pytest.fixture(scope="module")
@@ -321,3 +321,17 @@ def test_a_threshold_on_what_does_not_exist_says_what_does(threshold, message):
 
 def test_the_default_thresholds_are_on_figures_that_exist():
     check_thresholds(Evaluation(), FeatureSet())
+
+
+def test_thresholds_on_ratings_are_for_data_that_has_them(measured):
+    unrated = FeatureSet(rated=False)
+    check_thresholds(Evaluation(), unrated)
+    with pytest.raises(UserError, match=r"thresholds.mine.metric: no figure 'rmse'; there are filtered_top_1_"):
+        check_thresholds(limits(mine={"metric": "rmse", "at_most": 1}), unrated)
+    error = limits(error={"metric": "rmse", "at_most": 0})
+    assert len(refusals(measured, CHECKS, error)) == 1
+    measured.rated = False
+    try:
+        assert refusals(measured, CHECKS, error) == []
+    finally:
+        measured.rated = True

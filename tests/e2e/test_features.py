@@ -9,6 +9,7 @@ import tensorflow_transform as tft
 import yaml
 from tfx.utils import io_utils, path_utils
 
+from components.evaluator.predictions import signature_names
 from pipeline.outputs import latest_artifact_uri
 from pipeline.steps import Step
 from tests.e2e.conftest import recommender
@@ -121,3 +122,24 @@ def test_changing_one_of_a_user_changes_the_query(output):
     for name, value in {"city": [1], "since": [1.5]}.items():
         changed = model.query(query | {name: tf.constant(value, query[name].dtype)}).numpy()
         assert not np.allclose(before, changed), name
+
+
+def test_data_without_ratings_has_no_rating_head_and_no_figure_of_one(tmp_path):
+    write_shop(tmp_path)
+    columns = {"user_id": "customer", "item_id": "sku", "timestamp": "time"}
+    data = {
+        "interactions": {"file": "events.csv", "columns": columns},
+        "items": {"file": "products.csv", "columns": {"item_id": "sku"}},
+    }
+    (tmp_path / "shop.yaml").write_text(yaml.safe_dump({"data": data}))
+    output = tmp_path / "run"
+    done = recommender("run", "--config", tmp_path / "shop.yaml", "--output", output)
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    report = json.loads((output / "report.json").read_text())
+    assert report["metrics"]["ranking"] == {}
+    assert not [reason for reason in report["not_blessed_because"] if "rating" in reason or "rmse" in reason]
+    assert report["metrics"]["parity"]["train_serve_difference"] < 1e-5
+    assert report["metrics"]["two_stage"]["ndcg_at_10_after"] > 0
+    model = path_utils.serving_model_path(latest_artifact_uri(str(output), Step.RECOMMENDER_BUILDER, "model"))
+    assert signature_names(model)["rank"][1] == {"score"}
+    assert "rating" not in recommender("report", "--output", output).stdout

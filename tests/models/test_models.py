@@ -15,7 +15,7 @@ from models.features import names
 from models.ranking import RankingModel, RankingServable
 from models.retrieval import RetrievalModel, RetrievalServable, validate
 from models.settings import Ranking, Retrieval
-from models.training import TrainingRows
+from models.training import Ratings, TrainingRows
 from tests.models.conftest import FEATURES
 
 
@@ -92,7 +92,7 @@ def catalogue(batch):
 
 
 def training_rows(counts):
-    return TrainingRows(int(counts.sum()), counts, (2.0, 5.0), 3.5, 0.5)
+    return TrainingRows(int(counts.sum()), counts, Ratings(2.0, 5.0, 3.5, 0.5))
 
 
 def retrieval_model(batch, catalogue, **values):
@@ -264,12 +264,31 @@ def test_ranking_scores_a_list_as_it_scores_each_candidate(batch, tmp_path):
     query = {name: rows[name] for name in FEATURES.query_names()}
     vectors = servable.candidate({name: rows[name] for name in FEATURES.candidate_names()})
     lists = tf.tile(vectors[tf.newaxis], [len(vectors), 1, 1])
-    ratings, preferences = servable.score(query, lists)
+    whole = servable.score(query, lists)
+    ratings = whole["predicted_rating"]
     for i in range(len(vectors)):
-        rating, preference = servable.score(query, lists[:, i : i + 1])
-        np.testing.assert_allclose(ratings[:, i], rating[:, 0], rtol=1e-5)
-        np.testing.assert_allclose(preferences[:, i], preference[:, 0], rtol=1e-4, atol=1e-6)
+        one = servable.score(query, lists[:, i : i + 1])
+        np.testing.assert_allclose(ratings[:, i], one["predicted_rating"][:, 0], rtol=1e-5)
+        np.testing.assert_allclose(whole["added"][:, i], one["added"][:, 0], rtol=1e-4, atol=1e-6)
     tf.saved_model.save(servable, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
-    np.testing.assert_allclose(loaded.score(query, lists)[0], ratings, rtol=1e-5)
+    np.testing.assert_allclose(loaded.score(query, lists)["predicted_rating"], ratings, rtol=1e-5)
     assert np.all((ratings.numpy() >= 2) & (ratings.numpy() <= 5))
+
+
+def test_without_ratings_the_choice_is_all_that_is_learnt(batch, tmp_path):
+    transform, rows = batch
+    unrated = {name: values for name, values in rows.items() if name not in ("rating", "preference")}
+    counts = np.bincount(rows["item_id"].numpy(), minlength=inputs.bucket_counts(transform)["item_id"])
+    config = Ranking(embedding_dim=4, layers=[8], dropout=0, negatives=3, choice_loss_weight=0.5)
+    model = RankingModel(config, FEATURES, transform, TrainingRows(int(counts.sum()), counts, None))
+    own = model.candidate_vectors(unrated)
+    others = (np.arange(4)[:, None] + np.arange(4)) % 4
+    choice = model.score(unrated, tf.gather(own, others)).choice
+    loss = model._choice_loss(choice, tf.gather(rows["item_id"], others))
+    np.testing.assert_allclose(model.compute_loss(unrated), 0.5 * np.mean(loss), rtol=1e-5)
+    tf.saved_model.save(RankingServable(model, FEATURES, transform, config), str(tmp_path))
+    query = {name: rows[name] for name in FEATURES.query_names()}
+    loaded = tf.saved_model.load(str(tmp_path))
+    found = loaded.score(query, own[tf.newaxis] + tf.zeros([4, 1, 1]))
+    assert list(found) == ["added"] and found["added"].shape == (4, 4)

@@ -20,8 +20,7 @@ def test_training_rows_are_counted_and_summarised(transformed):
     found = training.training_rows([file], transform)
     assert found.rows == 4
     assert found.item_counts[[0, 3]].tolist() == [2, 0] and found.item_counts.sum() == 4
-    assert found.rating_range == (2.0, 5.0)
-    assert (found.mean_rating, found.mean_preference) == (3.5, 0.5)
+    assert found.ratings == (2.0, 5.0, 3.5, 0.5)
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(10, 10), (1000, 64)])
