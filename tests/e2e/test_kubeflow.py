@@ -1,12 +1,16 @@
 """The compiled pipeline, executed step by step in an object store, to a pushed model that a server answers from."""
 
+import contextlib
 import csv
 import os
+import threading
 
 import fsspec
 import pytest
 import requests
+from moto.server import DomainDispatcherApplication, create_backend_app
 from rich.console import Console
+from werkzeug.serving import make_server
 
 from kubeflow.compile import Locations, compile_pipeline, to_yaml
 from pipeline.config import load_config
@@ -16,12 +20,18 @@ from serving.process import running_server
 from serving.sync import mirror
 from tests.kubeflow.backend import Backend, StepFailed
 
-SIZE = "data.generated={users: 200, items: 300, interactions: 10000}"
-SMALL = ["retrieval.batch_size=256", "retrieval.epochs=3", "ranking.epochs=2"]
+USERS = 60
+SIZE = f"data.generated={{users: {USERS}, items: 150, interactions: 2500}}"
+SMALL = ["retrieval.batch_size=256", "infra_validator.batch=100"]
 ENVIRONMENT = [
     "kubeflow.secrets={recommender-store: [AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]}",
     "kubeflow.config_maps={recommender-store: [AWS_ENDPOINT_URL, AWS_DEFAULT_REGION]}",
 ]
+EPOCHS = {"retrieval_epochs": 2, "ranking_epochs": 1}  # Fewer than compiled.
+# So little data makes no good model: how good one has to be is not what is tested here.
+NO_QUALITY = '{"better_than_popularity": null, "rating_error": null, "rmse": null}'
+# They import everything themselves: one that has Beam and writes most files, one that has Keras, and the last one.
+FRESH = ("InteractionGen", "Trainer-retrieval", "Pusher")
 
 
 @pytest.fixture(scope="module")
@@ -50,21 +60,72 @@ def compiled(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(compiled, spans, store, tmp_path_factory):
-    """A run of all steps, whose Trainer was killed half-way and run again."""
-    run = Backend(
+def started(compiled, spans, store, tmp_path_factory):
+    """A run that has not run any step."""
+    return Backend(
         compiled,
         f"{store}/runs/1",
         tmp_path_factory.mktemp("pods"),
+        FRESH,
         data=f"{spans}/{{span}}",
         push_destination=f"{store}/models/recommender",
+        thresholds=NO_QUALITY,
+        **EPOCHS,
     )
-    run.run(until="Trainer-retrieval")
-    output_file = run.kill("Trainer-retrieval", when="epoch 1 of 3")
-    assert not output_file.exists(), "KFP would take the step for finished"
-    run.run()
-    print("seconds by step:", run.seconds)
-    return run
+
+
+class Stuck:
+    """A store that takes one object under a prefix, is silent when a second one comes, and never takes that."""
+
+    def __init__(self, prefix: str):
+        self._prefix, self._taken = prefix, 0
+        self._store = DomainDispatcherApplication(create_backend_app)
+        self._lock, self._end = threading.Lock(), threading.Event()
+        self.reached = threading.Event()
+
+    def __call__(self, environ, start_response):
+        if environ["REQUEST_METHOD"] in ("PUT", "POST") and environ["PATH_INFO"].startswith(self._prefix):
+            with self._lock:
+                self._taken += 1
+                held = self._taken > 1
+            if held:
+                self.reached.set()
+                self._end.wait()
+                start_response("503 Service Unavailable", [])
+                return []
+        return self._store(environ, start_response)
+
+    @contextlib.contextmanager
+    def serving(self):
+        """Yields its address."""
+        server = make_server("127.0.0.1", 0, self, threaded=True)
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.port}"
+        finally:
+            self._end.set()
+            server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def left_by_killed(started, store):
+    """What a first try of InteractionGen left that was killed between two files: its objects, and its output file."""
+    outputs = f"{store}/runs/1/InteractionGen/".removeprefix("s3:/")
+    stuck = Stuck(outputs)
+    with stuck.serving() as address, pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ENDPOINT_URL", address)
+        output_file = started.kill("InteractionGen", when=stuck.reached)
+    objects = fsspec.filesystem("s3", use_listings_cache=False).find(outputs.lstrip("/"))
+    return objects, output_file.exists()
+
+
+@pytest.fixture(scope="module")
+def finished(started, left_by_killed):
+    """A run of all steps, of which the first was killed half-way and run again."""
+    started.run()
+    print("seconds by step:", started.seconds)
+    return started
 
 
 @pytest.fixture
@@ -72,12 +133,21 @@ def other_run(compiled, finished, spans, store, tmp_path):
     """Makes a run with other parameters that has the first one's outputs for what it does not run itself."""
 
     def make(**parameters):
-        given = {"data": f"{spans}/10", "push_destination": f"{store}/models/other"} | parameters
+        given = {"data": f"{spans}/10", "push_destination": f"{store}/models/other"} | EPOCHS | parameters
         run = Backend(compiled, f"{store}/runs/{tmp_path.name}", tmp_path, **given)
         run.outputs = dict(finished.outputs)
         return run
 
     return make
+
+
+def test_a_step_that_was_killed_is_not_finished_and_leaves_nothing_behind_once_it_is(left_by_killed, finished, store):
+    (left,), has_output_file = left_by_killed
+    assert not has_output_file, "KFP would take the step for finished"
+    s3 = fsspec.filesystem("s3", use_listings_cache=False)
+    assert not s3.exists(left)
+    names = [path.rpartition("/")[2] for path in s3.find(f"{store}/runs/1/InteractionGen/examples")]
+    assert sorted(names) == sorted(2 * [f"data_tfrecord-{shard:05d}-of-00008.gz" for shard in range(8)])
 
 
 def test_a_blessed_model_is_pushed_and_served(finished, data, store, tmp_path):
@@ -106,7 +176,8 @@ def test_the_archive_holds_the_model_of_the_artifact(finished, store, tmp_path):
 def test_the_figures_are_those_of_a_local_run(finished, data, tmp_path, monkeypatch):
     # What TensorFlow has by itself, as in a step of its own node: sums depend on how many threads share them.
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", str(os.cpu_count()))
-    config = load_config("movielens-csv", SMALL, data__directory=str(data))
+    epochs = [f"{name.replace('_', '.')}={number}" for name, number in EPOCHS.items()]
+    config = load_config("movielens-csv", SMALL + epochs, data__directory=str(data))
     local = runner.run(config, str(tmp_path), Console(quiet=True), beam_workers=1)  # As a step has.
     executed = finished.json("Evaluator", "evaluation", "evaluation.json")["metrics"]
     for section in ("retrieval", "ranking", "two_stage", "recommended"):
@@ -116,19 +187,26 @@ def test_the_figures_are_those_of_a_local_run(finished, data, tmp_path, monkeypa
 
 
 def test_the_latest_span_was_read_and_its_rejected_rows_are_with_the_summary(finished):
-    assert finished.json("InteractionGen", "summary", "summary.json")["users"] == 200
+    assert finished.json("InteractionGen", "summary", "summary.json")["users"] == USERS
     assert finished.exists("InteractionGen", "summary", "10.csv")
 
 
-def test_run_time_parameters_reach_their_steps(finished, other_run):
-    assert len(finished.json("Trainer-retrieval", "model_run", "validation.json")["losses"]) == 3
-    other = other_run(retrieval_epochs=1, thresholds='{"better_than_popularity": {"at_least": 50}}')
-    for name in ("Evaluator", "InfraValidator", "Pusher", "Trainer-retrieval"):
+def test_the_epochs_of_the_run_reach_the_trainers(finished):
+    losses = {
+        task: len(finished.json(task, "model_run", "validation.json")["losses"])
+        for task in ("Trainer-retrieval", "Trainer-ranking")
+    }
+    assert losses == {"Trainer-retrieval": 2, "Trainer-ranking": 1}
+
+
+def test_a_model_that_misses_a_threshold_of_the_run_is_not_pushed(finished, other_run, store):
+    other = other_run(thresholds='{"better_than_popularity": {"at_least": 50}, "rating_error": null, "rmse": null}')
+    for name in ("Evaluator", "InfraValidator", "Pusher"):
         other.step(name)
-    assert len(other.json("Trainer-retrieval", "model_run", "validation.json")["losses"]) == 1
     (reason,) = other.json("Evaluator", "evaluation", "evaluation.json")["not_blessed_because"]
     assert reason.startswith("better_than_popularity") and "50 times" in reason
     assert other.outputs["Pusher"]["pushed_model"]["metadata"]["pushed"] == 0
+    assert not fsspec.filesystem("s3", use_listings_cache=False).exists(f"{store}/models/other")
 
 
 @pytest.mark.parametrize(

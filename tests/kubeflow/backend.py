@@ -8,16 +8,22 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import runpy
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Collection
+from concurrent import futures
+from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from components import storage
+from pipeline.local import processes
 
 
 class StepFailed(Exception):
@@ -28,20 +34,38 @@ class StepFailed(Exception):
         self.task, self.status, self.log = task, status, log
 
 
+class _Pod(NamedTuple):
+    """What a step's process is started with, and the file of what it prints."""
+
+    command: list[str]
+    environment: dict[str, str]
+    home: Path
+    log: Path
+
+    def fork(self, name: str) -> BaseProcess:
+        """Starts the process from one that has made the imports."""
+        return processes.start(name, runpy.run_path, str(_POD), {"pod": tuple(self)})
+
+
 class Backend:
     """One run of a pipeline.
+
+    A step is forked from a process that has made the imports of TFX, which take longer than most steps do on small
+    data. Those in `fresh` are started with the compiled command, as in a container.
 
     Args:
       spec: the file with the compiled pipeline, whose Secrets and ConfigMaps have what this process's environment has.
       root: the pipeline root.
       scratch: a directory for the pods.
+      fresh: tasks whose processes import everything themselves.
       parameters: the run's parameters; others have their defaults.
     """
 
-    def __init__(self, spec: Path, root: str, scratch: Path, **parameters: Any):
+    def __init__(self, spec: Path, root: str, scratch: Path, fresh: Collection[str] = (), **parameters: Any):
         self._spec, self._platform = yaml.safe_load_all(spec.read_text())
         self._root = root
         self._scratch = scratch
+        self._fresh = fresh
         declared = self._spec["root"]["inputDefinitions"]["parameters"]
         unknown = parameters.keys() - declared.keys()
         assert not unknown, f"no such parameters: {unknown}"
@@ -60,52 +84,44 @@ class Backend:
         self.outputs: dict[str, dict[str, dict[str, Any]]] = {}
         self.seconds: dict[str, float] = {}
 
-    @property
-    def order(self) -> list[str]:
-        """Tasks, each after those that it depends on."""
-        tasks, order = self._spec["root"]["dag"]["tasks"], []
-
-        def visit(name: str) -> None:
-            inputs = tasks[name].get("inputs", {}).get("artifacts", {}).values()
-            before = {one["taskOutputArtifact"]["producerTask"] for one in inputs}
-            for other in sorted(before | set(tasks[name].get("dependentTasks", []))):
-                visit(other)
-            if name not in order:
-                order.append(name)
-
-        for name in sorted(tasks):
-            visit(name)
-        return order
-
-    def run(self, until: str | None = None) -> None:
-        """Runs the tasks that have not run yet, up to `until` but without it."""
-        for name in self.order:
-            if name == until:
-                return
-            if name not in self.outputs:
-                self.step(name)
+    def run(self) -> None:
+        """Runs the tasks that have not run yet, each as soon as its inputs are there. Raises StepFailed."""
+        waiting = {name: self._upstream(name) for name in self._tasks if name not in self.outputs}
+        running: dict[futures.Future, str] = {}
+        with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+            while waiting or running:
+                for name in [name for name, upstream in waiting.items() if upstream <= self.outputs.keys()]:
+                    del waiting[name]
+                    running[pool.submit(self.step, name)] = name
+                done, _ = futures.wait(running, return_when=futures.FIRST_COMPLETED)
+                for future in done:
+                    del running[future]
+                    future.result()
 
     def step(self, name: str) -> None:
         """Runs one task. Raises StepFailed."""
-        executor_input, command = self._prepare(name)
+        executor_input, pod = self._prepare(name)
         started = time.monotonic()
-        with self._start(name, command) as process:
-            log, _ = process.communicate(timeout=600)
+        if name in self._fresh:
+            with pod.log.open("w") as log:
+                status = subprocess.run(
+                    pod.command, cwd=pod.home, env=pod.environment, stdout=log, stderr=subprocess.STDOUT
+                ).returncode
+        else:
+            status = processes.exit_code(pod.fork(name))
         self.seconds[name] = round(time.monotonic() - started, 1)
-        (self._scratch / f"{name}.log").write_text(log)
-        if process.returncode:
-            raise StepFailed(name, process.returncode, log)
+        if status:
+            raise StepFailed(name, status, pod.log.read_text())
         self._collect(name, executor_input)
 
-    def kill(self, name: str, when: str) -> Path:
-        """Starts a task and kills it as it prints `when`; returns where its output file would be."""
-        executor_input, command = self._prepare(name)
-        with self._start(name, command) as process:
-            for line in process.stdout:
-                if when in line:
-                    break
-            os.killpg(process.pid, signal.SIGKILL)
-        assert process.returncode == -signal.SIGKILL
+    def kill(self, name: str, when: threading.Event) -> Path:
+        """Starts a task and kills it once `when` is set; returns where its output file would be."""
+        executor_input, pod = self._prepare(name)
+        process = pod.fork(name)
+        while not when.wait(0.05):
+            assert process.is_alive(), pod.log.read_text()
+        process.kill()
+        assert processes.exit_code(process) == -signal.SIGKILL
         return Path(executor_input["outputs"]["outputFile"])
 
     def json(self, task: str, key: str, file: str) -> Any:
@@ -117,8 +133,19 @@ class Backend:
         """Whether an artifact has a file."""
         return bool(storage.glob(f"{self.outputs[task][key]['uri']}/{file}"))
 
-    def _prepare(self, name: str) -> tuple[dict[str, Any], list[str]]:
-        task = self._spec["root"]["dag"]["tasks"][name]
+    @property
+    def _tasks(self) -> dict[str, Any]:
+        return self._spec["root"]["dag"]["tasks"]
+
+    def _upstream(self, name: str) -> set[str]:
+        """Tasks that have to end before one can start."""
+        inputs = self._tasks[name].get("inputs", {}).get("artifacts", {}).values()
+        makers = {one["taskOutputArtifact"]["producerTask"] for one in inputs}
+        return makers | set(self._tasks[name].get("dependentTasks", []))
+
+    def _prepare(self, name: str) -> tuple[dict[str, Any], _Pod]:
+        """KFP's ExecutorInput for a task, and the pod that gets it."""
+        task = self._tasks[name]
         component = self._spec["components"][task["componentRef"]["name"]]
         container = self._spec["deploymentSpec"]["executors"][component["executorLabel"]]["container"]
         inputs = task.get("inputs", {})
@@ -149,7 +176,9 @@ class Backend:
         }
         text = json.dumps(executor_input)
         command = [*container["command"], *(argument.replace("{{$}}", text) for argument in container["args"])]
-        return executor_input, command
+        home = self._scratch / name
+        home.mkdir(exist_ok=True)
+        return executor_input, _Pod(command, self._environment(component["executorLabel"], home), home, home / "log")
 
     def _parameter(self, given: dict[str, Any]) -> Any:
         if "runtimeValue" in given:
@@ -163,24 +192,14 @@ class Backend:
         artifact = {"name": f"{producerTask}-{outputArtifactKey}", "uri": made["uri"], "metadata": metadata}
         return artifact if kind is None else artifact | {"type": kind}
 
-    def _start(self, name: str, command: list[str]) -> subprocess.Popen:
-        """As in the container: nothing in the environment but what the image has, and what the platform adds."""
-        home = self._scratch / name
-        home.mkdir(exist_ok=True)
+    def _environment(self, executor_label: str, home: Path) -> dict[str, str]:
+        """As in the container: nothing but what the image has, and what the platform adds."""
         environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home)}
-        executor = self._spec["components"][self._spec["root"]["dag"]["tasks"][name]["componentRef"]["name"]]
-        given = self._platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][executor["executorLabel"]]
+        environment["PYTHONPATH"] = str(_ROOT)  # The sources beside this file, whichever are installed.
+        given = self._platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][executor_label]
         for source in (*given["secretAsEnv"], *given["configMapAsEnv"]):
             environment |= {one["envVar"]: os.environ[one["envVar"]] for one in source["keyToEnv"]}
-        return subprocess.Popen(
-            command,
-            cwd=home,
-            env=environment,
-            text=True,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+        return environment
 
     def _collect(self, name: str, executor_input: dict[str, Any]) -> None:
         """What the launcher reads from the output file, merged over what it had provided."""
@@ -191,4 +210,6 @@ class Backend:
         }
 
 
+_ROOT = Path(__file__).parent.parent.parent
+_POD = Path(__file__).with_name("pod.py")
 _LOGS = {"schemaTitle": "system.Artifact", "schemaVersion": "0.0.1"}

@@ -2,11 +2,14 @@
 
 import asyncio
 import socket
+import sys
 import threading
+from typing import NamedTuple
 
 import pytest
 from aiohttp import web
 
+from pipeline import cli
 from tests.e2e.conftest import recommender
 from tests.kubeflow.regenerate import GOLDEN
 
@@ -61,11 +64,39 @@ def api():
     loop.call_soon_threadsafe(loop.stop)
 
 
-def failed(status, *arguments, **kwargs):
-    done = recommender("kubeflow", *arguments, **kwargs)
-    assert done.returncode == status, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr
-    return done.stderr.strip().splitlines()[-1]
+class Done(NamedTuple):
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def command(capsys, monkeypatch, tmp_path):
+    """Runs a `recommender kubeflow` command in this process, which imports KFP once, in an empty directory."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["recommender", "kubeflow", *arguments])
+        status = 0
+        try:
+            cli.main()
+        except SystemExit as exit:
+            status = exit.code
+        return Done(status, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def failed(command):
+    """Runs a command that ends with a status; returns its last line."""
+
+    def run(status, *arguments):
+        done = command(*arguments)
+        assert done.returncode == status, done.stdout + done.stderr
+        return done.stderr.strip().splitlines()[-1]
+
+    return run
 
 
 def test_submit_sends_the_pipeline_with_typed_parameters(api):
@@ -94,9 +125,9 @@ def test_submit_sends_the_pipeline_with_typed_parameters(api):
     assert "kubernetes" in run["pipeline_spec"]["platform_spec"]["platforms"]
 
 
-def test_schedule_sends_when(api):
+def test_schedule_sends_when(api, command):
     address, asked = api
-    done = recommender("kubeflow", "schedule", *PLACES, f"--host={address}", "--cron=0 3 * * *")
+    done = command("schedule", *PLACES, f"--host={address}", "--cron=0 3 * * *")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "Recurring run s-1"
     assert "Still enabled: s-0." in done.stderr and "s-00" not in done.stderr
@@ -106,28 +137,29 @@ def test_schedule_sends_when(api):
     assert (recurring["mode"], recurring["max_concurrency"], recurring["no_catchup"]) == ("ENABLE", 1, True)
 
 
-def test_unschedule_disables(api):
+def test_unschedule_disables(api, command):
     address, asked = api
-    assert recommender("kubeflow", "unschedule", "s-0", f"--host={address}").returncode == 0
+    assert command("unschedule", "s-0", f"--host={address}").returncode == 0
     assert asked[-1][:2] == ("POST", "/apis/v2beta1/recurringruns/s-0:disable")
 
 
-def test_status_of_a_run_that_failed(api):
-    done = recommender("kubeflow", "status", "r-1", f"--host={api[0]}")
+def test_status_of_a_run_that_failed(api, command):
+    done = command("status", "r-1", f"--host={api[0]}")
     assert done.returncode == 1
     assert done.stdout.splitlines() == ["FAILED       Evaluator", "FAILED"]
 
 
-def test_an_unknown_namespace(api):
+def test_an_unknown_namespace(api, failed):
     line = failed(1, "submit", *PLACES, f"--host={api[0]}", "--namespace=nobody")
     assert 'refuses (404): namespaces "nobody" not found' in line and "give --namespace" in line
 
 
-def test_no_host():
+def test_no_host(failed, monkeypatch):
+    monkeypatch.delenv("KFP_HOST", raising=False)
     assert "give --host URL, or set KFP_HOST" in failed(2, "status", "r-1")
 
 
-def test_a_host_that_does_not_answer():
+def test_a_host_that_does_not_answer(failed):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         line = failed(1, "submit", *PLACES, f"--host=http://127.0.0.1:{free.getsockname()[1]}")
@@ -147,12 +179,12 @@ def test_a_host_that_does_not_answer():
         (["compile", "--set=kubeflow.gpus=-1"], "kubeflow.gpus: Input should be greater than or equal to 0"),
     ],
 )
-def test_wrong_input(arguments, message, tmp_path):
-    assert message in failed(2, *arguments, cwd=tmp_path)
+def test_wrong_input(failed, arguments, message):
+    assert message in failed(2, *arguments)
 
 
-def test_what_compile_leaves_open_has_to_be_given_with_the_run(api, tmp_path):
-    done = recommender("kubeflow", "compile", "--data=s3://shop", cwd=tmp_path)
+def test_what_compile_leaves_open_has_to_be_given_with_the_run(api, command, failed):
+    done = command("compile", "--data=s3://shop")
     assert done.returncode == 0, done.stderr
-    line = failed(2, "submit", f"--host={api[0]}", cwd=tmp_path)
+    line = failed(2, "submit", f"--host={api[0]}")
     assert "no default for push_destination: give --param push_destination=" in line

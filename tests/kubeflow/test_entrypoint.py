@@ -1,9 +1,10 @@
 """What open-source KFP hands to a step, in the forms that are reported to break TFX's own entry point."""
 
 import json
+import os
 import subprocess
 import sys
-import textwrap
+from typing import NamedTuple
 
 import pytest
 from google.protobuf import json_format
@@ -14,6 +15,7 @@ from tfx.types import standard_artifacts
 from components.artifacts import DataSummary
 from kubeflow.entrypoint import normalise
 from models.errors import UserError
+from tests.e2e.conftest import ROOT
 
 TYPES = {
     "inputs": {"examples": "tfx.types.standard_artifacts.Examples"},
@@ -81,37 +83,90 @@ def test_a_pipeline_root_that_only_kfp_can_read_is_refused():
         normalise(given, TYPES)
 
 
-def step(tmp_path, body):
-    """Runs the entry point in a process, with an executor of one method."""
-    (tmp_path / "a_step.py").write_text(
-        "import ctypes, atexit\n"
-        "from tfx.dsl.components.base import base_executor\n"
-        "from models.errors import UserError\n\n\n"
-        "class Executor(base_executor.BaseExecutor):\n"
-        "    def Do(self, inputs, outputs, properties):\n" + textwrap.indent(textwrap.dedent(body), " " * 8)
-    )
-    output_file = tmp_path / "out" / "output_metadata.json"
-    given = {"inputs": {}, "outputs": {"artifacts": {}, "outputFile": str(output_file)}}
-    command = [sys.executable, "-m", "kubeflow.entrypoint", "--executor_class_path=a_step.Executor"]
-    command += ["--json_serialized_invocation_args", json.dumps(given), "--json_serialized_inputs_spec_args", "{}"]
-    command += ["--artifact_types", '{"inputs": {}, "outputs": {}}']
-    return subprocess.run(command, cwd=tmp_path, text=True, capture_output=True), output_file
+CRASH = "atexit.register(ctypes.string_at, 0)"  # Reads address 0 as the interpreter ends.
+BODIES = {
+    "crashes_at_exit": f"{CRASH}; print('worked')",
+    "meets_wrong_input": "raise UserError('ratings.csv is empty [while running Read]')",
+    "fails": "raise KeyError('lost')",
+}
+STEPS = """
+import atexit, ctypes
+from tfx.dsl.components.base import base_executor
+from models.errors import UserError
+""" + "".join(
+    f"""
+class {name}(base_executor.BaseExecutor):
+    def Do(self, inputs, outputs, properties):
+        {body}
+"""
+    for name, body in BODIES.items()
+)
+# Makes the imports once, and forks a process for each step: its arguments run the entry point as `python -m` does.
+FORKS = """
+import json, os, runpy, sys
+import tfx.orchestration.kubeflow.v2.container.kubeflow_v2_run_executor
+
+statuses = {}
+for name, arguments in json.loads(sys.argv[1]).items():
+    child = os.fork()
+    if not child:
+        for descriptor, kind in ((1, "out"), (2, "err")):
+            os.dup2(os.open(f"{name}.{kind}", os.O_CREAT | os.O_WRONLY), descriptor)
+        sys.argv = ["entrypoint", *arguments]
+        runpy.run_module("kubeflow.entrypoint", run_name="__main__", alter_sys=True)
+        sys.exit(0)
+    statuses[name] = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+print(json.dumps(statuses))
+"""
 
 
-def test_a_crash_in_a_destructor_at_exit_does_not_fail_a_step_that_has_succeeded(tmp_path):
-    crash = "atexit.register(ctypes.string_at, 0)"  # Reads address 0 as the interpreter ends.
-    alone = subprocess.run([sys.executable, "-c", f"import atexit, ctypes; {crash}"])
-    assert alone.returncode < 0
-    done, output_file = step(tmp_path, f"{crash}\nprint('worked')\n")
+class Ended(NamedTuple):
+    status: int
+    printed: str
+    errors: str
+    has_output_file: bool
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory):
+    """How the entry point ended with each executor."""
+    directory = tmp_path_factory.mktemp("steps")
+    (directory / "a_step.py").write_text(STEPS)
+    output_files = {name: directory / name / "output_metadata.json" for name in BODIES}
+    commands = {}
+    for name, output_file in output_files.items():
+        given = {"inputs": {}, "outputs": {"artifacts": {}, "outputFile": str(output_file)}}
+        commands[name] = [f"--executor_class_path=a_step.{name}", "--artifact_types", '{"inputs": {}, "outputs": {}}']
+        commands[name] += ["--json_serialized_invocation_args", json.dumps(given)]
+        commands[name] += ["--json_serialized_inputs_spec_args", "{}"]
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{directory}"}
+    command = [sys.executable, "-c", "import kubeflow\n" + FORKS, json.dumps(commands)]
+    done = subprocess.run(command, cwd=directory, env=environment, text=True, capture_output=True)
     assert done.returncode == 0, done.stderr
-    assert "worked" in done.stdout and output_file.exists()
+    return {
+        name: Ended(
+            status,
+            (directory / f"{name}.out").read_text(),
+            (directory / f"{name}.err").read_text(),
+            output_files[name].exists(),
+        )
+        for name, status in json.loads(done.stdout.splitlines()[-1]).items()
+    }
 
 
-def test_foreseen_wrong_input_is_one_line(tmp_path):
-    done, output_file = step(tmp_path, "raise UserError('ratings.csv is empty [while running Read]')\n")
-    assert done.returncode == 2
-    assert done.stderr.strip().splitlines()[-1] == "error: ratings.csv is empty"
-    assert "Traceback" not in done.stderr and not output_file.exists()
+def test_a_crash_in_a_destructor_at_exit_does_not_fail_a_step_that_has_succeeded(ended):
+    alone = subprocess.run([sys.executable, "-c", f"import atexit, ctypes; {CRASH}"])
+    assert alone.returncode < 0
+    step = ended["crashes_at_exit"]
+    assert step.status == 0, step.errors
+    assert "worked" in step.printed and step.has_output_file
+
+
+def test_foreseen_wrong_input_is_one_line(ended):
+    step = ended["meets_wrong_input"]
+    assert step.status == 2
+    assert step.errors.strip().splitlines()[-1] == "error: ratings.csv is empty"
+    assert "Traceback" not in step.errors and not step.has_output_file
 
 
 def test_an_image_without_the_package_says_so():
@@ -120,7 +175,7 @@ def test_an_image_without_the_package_says_so():
     assert "No module named kubeflow" in done.stderr.replace("'", "")
 
 
-def test_any_other_error_fails_the_step_with_its_traceback(tmp_path):
-    done, output_file = step(tmp_path, "raise KeyError('lost')\n")
-    assert done.returncode == 1
-    assert "KeyError: 'lost'" in done.stderr and not output_file.exists()
+def test_any_other_error_fails_the_step_with_its_traceback(ended):
+    step = ended["fails"]
+    assert step.status == 1
+    assert "KeyError: 'lost'" in step.errors and not step.has_output_file

@@ -58,8 +58,19 @@ def installed(tmp_path_factory):
             path = f"{directory}/tools/bin:{os.environ['PATH']}"
             done = subprocess.run(command, shell=True, cwd=build, env=os.environ | {"PATH": path}, capture_output=True)
             assert done.returncode == 0, (command, done.stderr.decode()[-3000:])
+    _lend_bytecode(environment)
     yield environment
     shutil.rmtree(directory)
+
+
+def _lend_bytecode(environment: Path) -> None:
+    """Links what Python has compiled of this interpreter's packages: it takes what is of the very same source files."""
+    for path, directories, _ in os.walk(sys.prefix):
+        if "__pycache__" in directories:
+            target = environment / os.path.relpath(path, sys.prefix)
+            if target.is_dir() and not (target / "__pycache__").exists():
+                (target / "__pycache__").symlink_to(Path(path, "__pycache__").resolve())
+            directories.remove("__pycache__")
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -72,6 +83,7 @@ def _copy(source: Path, target: Path) -> None:
 def run(environment, *command):
     """Runs with what the image's environment would have, and nothing of this checkout's."""
     values = {"PATH": f"{environment}/bin:/usr/bin:/bin", "HOME": str(environment), "TF_USE_LEGACY_KERAS": "1"}
+    values["PYTHONDONTWRITEBYTECODE"] = "1"
     return subprocess.run(command, cwd=environment, env=values, text=True, capture_output=True)
 
 

@@ -1,0 +1,143 @@
+"""The questions to a served candidate: a right server passes, and one that is wrong in one way is told which."""
+
+import http.server
+import json
+import math
+import threading
+
+import pytest
+import tensorflow as tf
+
+from components.infra_validator.checks import Checks
+from components.infra_validator.settings import InfraValidation
+from components.tables.records import to_examples
+from serving.client import Client
+
+ITEMS = ["1", "2", "3", "4", "5", "6"]
+SEEN = {"ann": ["1", "2"], "bob": ["3"], "cat": ITEMS[:5], "dan": []}
+LENGTH = 3
+
+
+def right(user, history, signature):
+    """The first items that the user has not seen, and that the history does not have."""
+    seen = {*history, *(SEEN.get(user, []) if signature == "serving_default" else [])}
+    ids = [item for item in ITEMS if item not in seen][:LENGTH]
+    padding = LENGTH - len(ids)
+    return [*ids, *[""] * padding], [*(3.0 - rank for rank in range(len(ids))), *[-3e38] * padding]
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    """TensorFlow Serving's REST protocol; `server.answer` makes the lists."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        signature, users = request["signature_name"], request["inputs"]["user_id"]
+        histories = request["inputs"].get("history_item_id", [[]] * len(users))
+        lists = self.server.answer(signature, users, histories)
+        body = json.dumps({"outputs": dict(zip(("item_id", "score"), zip(*lists, strict=True), strict=True))}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Says nothing."""
+
+
+@pytest.fixture(scope="module")
+def server():
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def problems(server):
+    """What is found where the list of one user under one signature is wrong."""
+
+    def check(signature=None, user=None, wrong=None, max_milliseconds=60_000.0, drop=0):
+        def answer(asked, users, histories):
+            lists = [right(*query, asked) for query in zip(users, histories, strict=True)]
+            if asked == signature:
+                lists = [wrong(*found) if one == user else found for one, found in zip(users, lists, strict=True)]
+                lists = lists[: max(1, len(lists) - drop)]
+            return lists
+
+        server.answer = answer
+        config = InfraValidation(batch=6, max_milliseconds=max_milliseconds)
+        with Client("127.0.0.1", server.server_address[1], use_grpc=False) as client:
+            return Checks(client, config, examples(), set(ITEMS)).run().problems
+
+    return check
+
+
+def examples():
+    rows = [
+        {
+            "user_id": user,
+            "item_id": "6",
+            "rating": 4.0,
+            "timestamp": 1_500_000_000,
+            "history_item_id": history,
+            "history_timestamp": [1_400_000_000] * len(history),
+        }
+        for user, history in SEEN.items()
+    ]
+    return [tf.train.Example.FromString(serialized) for serialized in to_examples(rows)]
+
+
+def test_right_answers_have_no_problems_though_some_lists_run_short(problems):
+    assert problems() == []
+
+
+GAP_OR_TWICE = "a list with a gap, or with an item twice"
+NO_SCORE = "a score is missing or not finite"
+WRONG = {
+    "a gap": (lambda ids, scores: ([ids[0], "", ids[1]], scores), GAP_OR_TWICE),
+    "an item twice": (lambda ids, scores: ([ids[0], ids[0], ids[1]], scores), GAP_OR_TWICE),
+    "not a number": (lambda ids, scores: (ids, [scores[0], math.nan, scores[2]]), NO_SCORE),
+    "infinite": (lambda ids, scores: (ids, [math.inf, *scores[1:]]), NO_SCORE),
+    "a score too few": (lambda ids, scores: (ids, scores[:-1]), NO_SCORE),
+    "not in order": (lambda ids, scores: (ids, scores[::-1]), "scores that are not in falling order"),
+    "foreign": (lambda ids, scores: ([*ids[:-1], "99"], scores), "item '99' is not in the catalogue"),
+    "seen": (lambda ids, scores: (["3", *ids[1:]], scores), "item '3' was seen, and is recommended"),
+}
+
+
+@pytest.mark.parametrize("signature", ["recommend", "retrieve", "serving_default"])
+@pytest.mark.parametrize(("wrong", "text"), WRONG.values(), ids=WRONG)
+def test_one_wrong_list_of_many_is_found_and_says_where(problems, signature, wrong, text):
+    assert problems(signature, "bob", wrong) == [
+        f"{signature} for known users: {text}",
+        f"{signature} for a batch of 6: {text}",
+    ]
+
+
+@pytest.mark.parametrize("signature", ["recommend", "retrieve", "serving_default"])
+def test_lists_of_users_that_the_model_does_not_know_are_looked_at_too(problems, signature):
+    found = problems(signature, "no such user", lambda ids, scores: (["99", *ids[1:]], scores))
+    assert found == [f"{signature} for unknown users: item '99' is not in the catalogue"]
+
+
+@pytest.mark.parametrize("signature", ["recommend", "retrieve", "serving_default"])
+def test_a_user_without_id_and_history_has_to_get_a_list(problems, signature):
+    found = problems(signature, "", lambda ids, scores: ([""] * LENGTH, [-3e38] * LENGTH))
+    assert f"{signature} for a user without id and history: an empty list" in found
+
+
+@pytest.mark.parametrize("signature", ["recommend", "retrieve", "serving_default"])
+def test_every_query_has_to_be_answered(problems, signature):
+    found = problems(signature, drop=1)
+    assert f"{signature} for known users: not one answer for each of 4 queries" in found
+    assert f"{signature} for a batch of 6: not one answer for each of 6 queries" in found
+
+
+def test_an_answer_that_takes_too_long_is_a_problem(problems):
+    (problem,) = problems(max_milliseconds=1e-6)
+    assert problem.startswith("a request for one user takes ")
+    assert problem.endswith("more than the 1e-06 of infra_validator.max_milliseconds")

@@ -1,0 +1,64 @@
+"""The DAG as it is declared: names, order, and what stops what."""
+
+import pytest
+
+from pipeline import steps
+from pipeline.config import load_config
+from pipeline.dag import Parameters, create_pipeline
+from pipeline.steps import Step
+
+
+@pytest.fixture(scope="module")
+def components():
+    """The components that `create_pipeline` makes."""
+    config = load_config("movielens-csv")
+    return create_pipeline(
+        config=config,
+        parameters=Parameters("/data", "latest", "/models", "", retrieval_epochs=1, ranking_epochs=1, thresholds="{}"),
+        data_fingerprint="",
+        user_fields=[],
+        origin="",
+        live_as_of="",
+        lost_versions="",
+        pipeline_name="recommender",
+        pipeline_root="/runs",
+        beam_pipeline_args=[],
+    ).components
+
+
+def test_the_steps_are_the_components_in_an_order_in_which_they_can_run(components):
+    by_id = {component.id: component for component in components}
+    names = [step.value for step in Step]
+    assert sorted(by_id) == sorted(names)
+    for number, name in enumerate(names):
+        assert {node.id for node in by_id[name].upstream_nodes} <= set(names[:number]), name
+
+
+@pytest.mark.parametrize("group", ["TRAINERS", "ON_BEAM", "PARALLEL", "NEVER_CACHED", "LARGE"])
+def test_a_group_of_steps_names_each_once(group):
+    members = getattr(steps, group)
+    assert len(set(members)) == len(members) > 0
+    assert set(members) <= set(Step)
+
+
+def test_the_groups_are_all_that_steps_declares():
+    declared = {name for name, value in vars(steps).items() if name.isupper() and isinstance(value, tuple)}
+    assert declared == {"TRAINERS", "ON_BEAM", "PARALLEL", "NEVER_CACHED", "LARGE"}
+
+
+def test_those_on_beam_are_the_components_that_take_beams_arguments(components):
+    on_beam = [component.id for component in components if hasattr(component, "with_beam_pipeline_args")]
+    assert sorted(on_beam) == sorted(step.value for step in steps.ON_BEAM)
+    assert set(steps.PARALLEL) <= set(steps.ON_BEAM)
+
+
+def test_no_trainer_starts_before_the_validator_has_passed_the_data(components):
+    by_id = {component.id: component for component in components}
+    for trainer in steps.TRAINERS:
+        assert by_id[Step.EXAMPLE_VALIDATOR] in by_id[trainer].upstream_nodes
+
+
+def test_nothing_is_pushed_without_both_blessings(components):
+    by_id = {component.id: component for component in components}
+    upstream = {node.id for node in by_id[Step.PUSHER].upstream_nodes}
+    assert upstream == {Step.EVALUATOR.value, Step.INFRA_VALIDATOR.value}
