@@ -1,4 +1,4 @@
-.PHONY: setup demo test lint coverage lock golden serving-check
+.PHONY: setup demo test test-fast lint coverage lock golden serving-check
 
 setup:
 	@scripts/setup.sh
@@ -6,8 +6,14 @@ setup:
 demo: setup  ## The main job on built-in data, then answers over REST and gRPC.
 	@.venv/bin/recommender demo
 
-test: setup lint  ## All tests, two files at a time.
-	@.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder tests
+PYTEST = .venv/bin/python -m pytest -q --dist loadfile --no-loadscope-reorder
+
+# More files at a time than two processors: some tests wait for servers and for other processes.
+test: setup lint  ## All tests, in about eight minutes on two processors.
+	@$(PYTEST) -n 3 tests
+
+test-fast: setup  ## Those that run neither the pipeline nor a cluster of processes, in two minutes.
+	@$(PYTEST) -n 2 -m "not slow" tests
 
 lint: setup  ## Style, types, and which folder may import which.
 	@.venv/bin/ruff check --quiet .
@@ -16,7 +22,7 @@ lint: setup  ## Style, types, and which folder may import which.
 	@.venv/bin/lint-imports --no-logo --no-cache
 
 coverage: setup  ## All tests, and which lines they run.
-	@.venv/bin/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered tests
+	@$(PYTEST) -n 3 --cov --cov-report=term:skip-covered tests
 
 serving-check: setup  ## The demo's model in the versions inside google/tf-serving-scann.
 	@scripts/check_serving_image.sh

@@ -50,7 +50,7 @@ class _Declared:
 
 
 class Component(_Declared, base_component.BaseComponent):
-    """A component that is declared as `_Declared` says."""
+    """A component made from its class attributes; see `_Declared`."""
 
     _EXECUTOR_SPEC = executor_spec.ExecutorClassSpec
 

@@ -22,8 +22,8 @@ from models.errors import UserError
 from pipeline import steps
 from pipeline.config import Config, Kubeflow, Resources
 from pipeline.dag import Parameters, create_pipeline
+from pipeline.outputs import PIPELINE_NAME
 
-_PIPELINE_NAME = "recommender"
 _TYPES_FLAG = "--artifact_types"
 _INPUTS_FLAG = "--json_serialized_inputs_spec_args"
 _COMMAND = ["python", "-m", "kubeflow.entrypoint"]
@@ -57,7 +57,7 @@ def compile_pipeline(config: Config, locations: Locations) -> list[Spec]:
         origin="",
         live_as_of="",
         lost_versions="",
-        pipeline_name=_PIPELINE_NAME,
+        pipeline_name=PIPELINE_NAME,
         pipeline_root="",  # KFP has its own, by default and by run.
         beam_pipeline_args=[],
     )

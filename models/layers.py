@@ -52,6 +52,13 @@ def hide(indices: tf.Tensor, oov_index: int, probability: float) -> tf.Tensor:
     return tf.where(hidden, tf.cast(oov_index, indices.dtype), indices)
 
 
+def _layer(name: str, feature: Feature, buckets: dict[str, int], dim: int) -> tf.keras.layers.Layer:
+    """From a model feature, [B] or [B, L], to [B, D]."""
+    if feature.embedded_as == "number":
+        return NumberEmbedding(dim, name)
+    return (ListEmbedding if feature.embedded_as == "list" else embedding)(buckets[name], dim, name)
+
+
 class EntityEmbedding(tf.keras.layers.Layer):
     """Sum of the embeddings of the id and the features of users or items: [B] and [B, L] model features to [B, D].
 
@@ -75,7 +82,7 @@ class EntityEmbedding(tf.keras.layers.Layer):
         buckets = inputs.bucket_counts(transform)
         self._id_name = id_name
         self._id = embedding(buckets[id_name], dim, id_name)
-        self._features = {name: feature.embedding(name, buckets, dim) for name, feature in features.items()}
+        self._features = {name: _layer(name, feature, buckets, dim) for name, feature in features.items()}
         self._oov_index = inputs.oov_index(transform, id_name)
         self._id_dropout = id_dropout
 
@@ -111,9 +118,9 @@ class HistoryEmbedding(tf.keras.layers.Layer):
     """A history as a mix of weighted sums of its items' embeddings: [B, H] to [B, D].
 
     One sum for each decay time tau, in which an entry that lies t seconds from the query weighs exp(-t / tau), and one
-    in which all weigh the same. Each is divided by the square root of one plus its total weight, so that long histories
-    speak louder without drowning the rest. The mix is learnt for each dimension. An entry whose time is unknown counts
-    in the last sum only.
+    in which all weigh the same. Each is divided by the square root of one plus its total weight, so that longer
+    histories weigh more, but not in proportion. The mix is learnt for each dimension. An entry whose time is unknown
+    counts in the last sum only.
     """
 
     def __init__(self, buckets: int, dim: int, decay_seconds: Sequence[float], dropout: float):

@@ -20,7 +20,6 @@ class Settings(BaseModel):
 class Transform(Settings):
     """Parameters of the features."""
 
-    oov_buckets: int = Field(1, ge=1)
     timestamp_buckets: int = Field(1000, ge=2)
     preference_threshold: float = 4.0  # A rating from here on means that the user likes the item.
 

@@ -23,7 +23,7 @@ from models.optimizer import RowwiseAdamW
 from models.settings import Training
 
 # Weights that must not decay to zero.
-_UNDECAYED = ["rating_bias", "preference_bias", "preference_scale", "mix"]
+_UNDECAYED = ["(^|/)(rating_bias|preference_bias|preference_scale|mix|time_mix):0$"]
 
 progress = logging.getLogger("recommender.progress")
 

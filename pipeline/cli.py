@@ -32,8 +32,11 @@ class _Commands(click.Group):
         return entry_point.load() if entry_point else super().get_command(ctx, cmd_name)
 
     def _entry_points(self) -> dict[str, metadata.EntryPoint]:
-        found = metadata.distribution(PACKAGE).entry_points
-        return {entry_point.name: entry_point for entry_point in found if entry_point.group == self._GROUP}
+        try:
+            declared = metadata.distribution(PACKAGE).entry_points
+        except metadata.PackageNotFoundError:  # A checkout that is not installed.
+            return {}
+        return {entry_point.name: entry_point for entry_point in declared if entry_point.group == self._GROUP}
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -36,7 +36,7 @@ class Resources(Settings):
 class Kubeflow(Settings):
     """How the steps run on Kubeflow Pipelines."""
 
-    image: str = f"{PACKAGE}:{metadata.version(PACKAGE)}"
+    image: str = Field(default_factory=lambda: f"{PACKAGE}:{metadata.version(PACKAGE)}")
     # By component; a configuration changes single ones. Others get `Resources()`.
     resources: dict[str, Resources] = {}
     gpus: int = Field(0, ge=0)  # For each Trainer.
@@ -122,11 +122,22 @@ def load_config(
     try:
         config = Config.model_validate(tree)
     except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()]
-        raise UserError(f"configuration {path.name}: " + "; ".join(lines)) from error
+        raise UserError(f"configuration {path.name}: " + "; ".join(map(_line, error.errors()))) from error
     if config.data.directory:
         config.data.directory = storage.absolute(config.data.directory)
     return config
+
+
+def _line(error: Any) -> str:
+    """What is wrong, after the path of its key. A message of ours that begins with a dot goes on with the path."""
+    path = list(map(str, error["loc"]))
+    if "features" in path[:-2]:  # Pydantic puts a feature's kind behind its name.
+        del path[path.index("features") + 2]
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"].startswith("union_tag"):
+        path.append("kind")
+        message = f"give one of {error['ctx']['expected_tags']}" if "expected_tags" in error["ctx"] else "give a kind"
+    return ".".join(path) + (message if message.startswith(".") else f": {message}")
 
 
 def _put(tree: dict, dotted_key: str, value: Any, source: str) -> None:

@@ -86,6 +86,7 @@ def create_pipeline(
 
     interactions = InteractionGen(
         data=tables,
+        features=feature_set,
         directory=parameters.data,
         span=parameters.span,
         split=config.split.model_dump_json(),
@@ -95,6 +96,7 @@ def create_pipeline(
     items = ItemGen(
         summary=interactions.outputs["summary"],
         data=tables,
+        features=feature_set,
         directory=parameters.data,
         fingerprint=source(ItemGen),
     ).with_id(Step.ITEM_GEN)
@@ -107,7 +109,9 @@ def create_pipeline(
     schema_text = text_format.MessageToString(build_schema(raw))
     schema = CuratedSchema(text=schema_text).with_id(Step.SCHEMA_GEN)
     validator = StrictExampleValidator(
-        statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+        statistics=statistics.outputs["statistics"],
+        schema=schema.outputs["schema"],
+        fingerprint=code_fingerprint(StrictExampleValidator.__module__),
     ).with_id(Step.EXAMPLE_VALIDATOR)
     transform = Transform(
         examples=interactions.outputs["examples"],
@@ -148,6 +152,7 @@ def create_pipeline(
         index=config.index.model_dump_json(),
         history_length=config.split.history_length,
         origin=origin,
+        fingerprint=code_fingerprint(RecommenderBuilder.__module__),
     ).with_id(Step.RECOMMENDER_BUILDER)
     live = LiveModel(push_destination=parameters.push_destination, origin=origin, as_of=live_as_of).with_id(
         Step.LIVE_MODEL

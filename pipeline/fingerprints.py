@@ -21,6 +21,7 @@ _PACKAGES = ("components", "models", "pipeline", "serving")
 _MODEL_MODULES = (
     "components.interaction_gen.component",
     "components.item_gen.component",
+    "models.features.schema",
     "components.transform.component",
     "components.recommender_trainer.component",
     "models.retrieval",

@@ -28,8 +28,8 @@ class Step(str, enum.Enum):
 
 TRAINERS = (Step.RETRIEVAL_TRAINER, Step.RANKING_TRAINER)
 ON_BEAM = (Step.INTERACTION_GEN, Step.ITEM_GEN, Step.STATISTICS_GEN, Step.TRANSFORM, Step.EVALUATOR)
-# Those on Beam where several workers write the same as one, or nothing that is trained on. StatisticsGen would be one,
-# too, but has time enough beside Transform, which waits for a processor then.
+# Those on Beam where several workers write the same as one, or nothing that is trained on. StatisticsGen stays at one
+# worker: it runs beside Transform, and is not what the run waits for.
 PARALLEL = (Step.INTERACTION_GEN, Step.ITEM_GEN, Step.TRANSFORM, Step.EVALUATOR)
 # They look at the world outside the pipeline, which no cache can see.
 NEVER_CACHED = (Step.INTERACTION_GEN, Step.ITEM_GEN, Step.LIVE_MODEL, Step.PUSHER)

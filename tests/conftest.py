@@ -1,6 +1,7 @@
 """Fixtures that several tests share."""
 
 import logging
+from pathlib import Path
 
 import fsspec
 import pytest
@@ -8,23 +9,34 @@ from moto.server import ThreadedMotoServer
 
 import pipeline  # noqa: F401  Chooses Keras 2 before TensorFlow is imported.
 
-# Files in the order of how long they take, where that is minutes.
-_LONG = (
-    "test_gate",
-    "test_kubeflow",
-    "test_main_job",
-    "test_benchmarks",
-    "test_portable_runner",
-    "test_served_model",
-    "test_faults",
-    "test_strategies",
-    "test_image",
+_TESTS = Path(__file__).parent
+# What takes long, the longest first.
+_SLOW = (
+    "e2e/test_kubeflow.py",
+    "e2e/test_reruns.py",
+    "e2e/test_gate.py",
+    "e2e/test_benchmark_models.py",
+    "e2e/test_benchmark_scale.py",
+    "e2e/test_portable_runner.py",
+    "e2e/test_features.py",
+    "models/test_strategies.py",
+    "e2e/test_benchmark_serving.py",
+    "e2e/test_served_model.py",
+    "e2e/test_main_job.py",
+    "serving/test_faults.py",
+    "kubeflow/test_image.py",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files come first, so that no worker is busy with one of them when the other has nothing to do."""
-    items.sort(key=lambda item: _LONG.index(item.path.stem) if item.path.stem in _LONG else len(_LONG))
+    """Marks what is slow, and has it come first, so that no worker is left alone with it in the end."""
+    places = {_TESTS / file: place for place, file in enumerate(_SLOW)}
+    for path in places:
+        assert path.exists(), f"{path}: no such tests"
+    for item in items:
+        if item.path in places:
+            item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")

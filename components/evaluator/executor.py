@@ -14,6 +14,7 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.artifacts import live_model_dir, split_files
 from components.evaluator import outputs as o
 from components.evaluator import slices
 from components.evaluator.figures import LIVE, POPULARITY, Measured, build_eval_config
@@ -22,13 +23,11 @@ from components.evaluator.predictions import Predictions, load, signature_names
 from components.evaluator.samples import sample_users
 from components.evaluator.settings import Evaluation
 from components.evaluator.verdict import INDEX_RECALL, PARITY, check_thresholds, refusals
-from components.files import BUILD_FILE, EVALUATION_FILE, ITEMS_SPLIT
-from components.live_model.executor import live_model_dir
+from components.files import BUILD_FILE, EVAL_SPLIT, EVALUATION_FILE, ITEMS_SPLIT, TRAIN_SPLIT
 from models.catalogue import load_catalogue
 from models.errors import UserError
 from models.features.feature_set import FeatureSet
 from models.files import VALIDATION_FILE
-from models.training import progress
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -40,35 +39,35 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         output = artifact_utils.get_single_uri(output_dict["evaluation"])
         model = artifact_utils.get_single_instance(input_dict["model"])
         transform = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
-        items_uri = artifact_utils.get_split_uri(input_dict["items"], ITEMS_SPLIT)
-        catalogue = load_catalogue([os.path.join(items_uri, "*")], features, transform)
+        catalogue = load_catalogue(split_files(input_dict["items"], ITEMS_SPLIT), features, transform)
 
+        notes: list[str] = []
         model_dirs = {"": path_utils.serving_model_path(model.uri)}
         live = live_model_dir(artifact_utils.get_single_uri(input_dict["live_model"]))
         if live and signature_names(live) != signature_names(model_dirs[""]):
-            progress.info(
-                "the live version %s has other inputs or outputs: it is not compared with", os.path.basename(live)
-            )
+            notes.append(f"the live version {os.path.basename(live)} has other inputs or outputs: it was not compared")
             live = None
         if live:
             model_dirs[o.LIVE] = live
-        train_uri, eval_uri = (artifact_utils.get_split_uri(input_dict["examples"], name) for name in ("train", "eval"))
-        sliced = {
-            name: feature
-            for name, feature in features.sliced().items()
-            if feature.kind == "number" or transform.vocabulary_size_by_name(name) <= slices.MOST_VALUES
-        }
+        train_uri, eval_uri = (
+            artifact_utils.get_split_uri(input_dict["examples"], name) for name in (TRAIN_SPLIT, EVAL_SPLIT)
+        )
+        sliced = slices.sliced_features(features, transform)
+        for name, threshold in limits.active_thresholds().items():
+            feature = (threshold.slice or "").partition("=")[0]
+            if feature in features.sliced() and feature not in sliced:
+                notes.append(f"the threshold {name} does not apply: {feature} has too many values to slice by")
         predictions = Predictions(
             model_dirs, train_uri, eval_uri, len(catalogue), sliced, exec_properties["preference_threshold"]
         )
         eval_config = build_eval_config(len(catalogue), with_live=bool(live), rated=features.rated)
         parity = _parity(input_dict, model_dirs[""], features, transform, limits)
-        transformed = artifact_utils.get_split_uri(input_dict["transformed_examples"], "eval")
+        transformed = split_files(input_dict["transformed_examples"], EVAL_SPLIT)
         # The Beam job leaves a processor idle while it is built and while its workers load the servable.
         with ThreadPoolExecutor() as beside:
             checks = {
                 INDEX_RECALL: beside.submit(parity.index_recall, catalogue),
-                PARITY: beside.submit(parity.score_difference, [os.path.join(transformed, "*")]),
+                PARITY: beside.submit(parity.score_difference, transformed),
             }
             with self._make_beam_pipeline() as pipeline:
                 (
@@ -89,6 +88,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         report = {
             "metrics": _metrics(measured, unfiltered, index, checks, limits, live),
             "not_blessed_because": refusals(measured, checks, limits),
+            "notes": notes,
             "samples": sample_users(parity.model, parity.examples, catalogue),
         }
         io_utils.write_string_file(os.path.join(output, EVALUATION_FILE), json.dumps(report, indent=2))
@@ -102,7 +102,7 @@ def _parity(
         tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
         for name in ("retrieval_model", "ranking_model")
     )
-    eval_files = [os.path.join(artifact_utils.get_split_uri(input_dict["examples"], "eval"), "*")]
+    eval_files = split_files(input_dict["examples"], EVAL_SPLIT)
     return Parity(load(model_dir), retrieval, ranking, features, transform, eval_files, limits.parity_rows)
 
 

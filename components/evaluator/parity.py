@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.evaluator.queries import Queries, raw_bytes
+from components.queries import Queries, raw_bytes
 from models import inputs
 from models.catalogue import Catalogue, model_features
 from models.features import names as f

@@ -16,12 +16,11 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from components.evaluator import outputs as o
 from components.evaluator import slices
-from components.evaluator.queries import Queries
 from components.evaluator.ranks import Popularity, list_ranks
+from components.queries import Queries
 from components.tables import shards
 from models import inputs
 from models.features import names as f
-from models.features.kinds import Feature
 
 _BATCH = 512
 _CELLS = 2**21  # Limit of a batch's rows times the longest list of seen or relevant items in it: 16 MB a tensor.
@@ -64,7 +63,7 @@ class _Row(NamedTuple):
     slices: list[str]
 
 
-def _rows(shard: _Shard, popularity: Popularity, sliced: Mapping[str, Feature]) -> Iterator[_Row]:
+def _rows(shard: _Shard, popularity: Popularity, sliced: Mapping[str, slices.Sliced]) -> Iterator[_Row]:
     """A shard's eval examples, by the length of what their users have seen."""
     asked = inputs.read_columns([shard.eval], _ASKED)
     users, items, times = (asked[name] for name in (f.USER_ID, f.ITEM_ID, f.TIMESTAMP))
@@ -109,7 +108,7 @@ class Predict(beam.DoFn):
       preference_threshold: the rating from which on an item is liked.
     """
 
-    def __init__(self, model_dirs: dict[str, str], sliced: Mapping[str, Feature], preference_threshold: float):
+    def __init__(self, model_dirs: dict[str, str], sliced: Mapping[str, slices.Sliced], preference_threshold: float):
         self._model_dirs = model_dirs
         self._sliced = sliced
         self._preference_threshold = preference_threshold
@@ -196,7 +195,7 @@ class Predictions(beam.PTransform):
         train_uri: str,
         eval_uri: str,
         catalogue_size: int,
-        sliced: Mapping[str, Feature],
+        sliced: Mapping[str, slices.Sliced],
         preference_threshold: float,
     ):
         super().__init__()

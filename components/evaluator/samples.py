@@ -6,7 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.evaluator.queries import Queries, raw_bytes
+from components.queries import Queries, raw_bytes
 from models.catalogue import Catalogue
 from models.features import names as f
 

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from components.evaluator.queries import Queries
 from components.infra_validator.settings import InfraValidation
+from components.queries import Queries
 from models.features import names as f
 from serving.client import Client
 
@@ -77,7 +77,7 @@ class Checks:
     def _problem(self, ids: list[str], scores: list[float], excluded: set[str]) -> str | None:
         """What is wrong with one list."""
         items = [item for item in ids if item]
-        if not items and not excluded:
+        if not items and not self._items <= excluded:
             return "an empty list"
         if ids != items + [""] * (len(ids) - len(items)) or len(set(items)) < len(items):
             return "a list with a gap, or with an item twice"

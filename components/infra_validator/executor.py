@@ -13,11 +13,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.evaluator.queries import Queries, raw_bytes
 from components.files import EVAL_SPLIT, INFRA_VALIDATION_FILE, ITEMS_SPLIT
 from components.infra_validator.checks import Checks
 from components.infra_validator.settings import InfraValidation
 from components.infra_validator.warm_up import write_warm_up
+from components.queries import Queries, raw_bytes
 from models import inputs
 from models.features import names as f
 from serving.client import Client

@@ -6,7 +6,7 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.utils import io_utils, path_utils
 
-from components.evaluator.queries import Queries
+from components.queries import Queries
 from models.features import names as f
 
 

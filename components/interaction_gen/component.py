@@ -12,6 +12,7 @@ class InteractionGen(BeamComponent):
 
     Args:
       data: the layout of the tables, `tables.settings.Tables` as JSON.
+      features: the FeatureSet of the data, as JSON. Without features of users their table is not read.
       directory: where they are, as `tables.spans.resolve` understands it.
       span: likewise.
       split: the `Split` section, as JSON.
@@ -25,6 +26,7 @@ class InteractionGen(BeamComponent):
     OUTPUTS = {"examples": standard_artifacts.Examples, "summary": DataSummary}
     PARAMETERS = {
         "data": str,
+        "features": str,
         "directory": str,
         "span": str,
         "split": str,

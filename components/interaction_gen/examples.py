@@ -68,7 +68,7 @@ class ToExamples(beam.DoFn):
     ) -> Iterator[tuple[str, str] | beam.pvalue.TaggedOutput]:
         shard, groups = element
         items = dict(shards.unpacked(groups["items"]))
-        users_features = dict(sorted(shards.unpacked(groups.get("users", ())), key=repr))
+        users_features = dict(shards.unpacked(groups.get("users", ())))
         by_user = collections.defaultdict(list)
         for event in itertools.starmap(Event, shards.unpacked(groups["rows"])):
             by_user[event.user_id].append(event)

@@ -21,6 +21,7 @@ from components.tables.records import REJECTED, FirstRows, ReadRow, ReadTable, R
 from components.tables.settings import Tables
 from models.errors import UserError
 from models.features import names as n
+from models.features.feature_set import FeatureSet
 
 _HOUR = 3600
 _MOST_LISTED = 100_000  # Rejected rows, which one worker holds and writes; all are counted.
@@ -44,8 +45,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         )
         interactions = ReadTable(directory, data.interactions, reading.interaction)
         number = shards.shard_count(interactions.files)
-        with_users = data.users and (not data.users.optional or reading.table_files(directory, data.users))
-        features = data.features(with_users=bool(with_users))
+        features = FeatureSet.model_validate_json(exec_properties["features"])
         writer = shards.Writer(output_dict["examples"], SPLITS)
         with self._make_beam_pipeline() as pipeline:
             read = pipeline | "Interactions" >> interactions
@@ -59,13 +59,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 "rows": rows | "Pack" >> beam.ParDo(shards.Pack(number)),
                 "items": (rows, items) | ItemsByShard(number),
             }
-            if with_users:
+            tables = {"items": item_table.rows}
+            if features.users:
                 users = pipeline | "Users" >> ReadTable(
                     directory, data.users, lambda values: reading.entity(values, data.users, n.USER_ID)
                 )
-                by_user = users.rows | "ByUser" >> beam.Map(lambda row: (row.parsed[0], row.parsed))
-                groups["users"] = by_user | "PackUsers" >> shards.PackByKey(number)
+                groups["users"] = users.rows | "FirstUsers" >> FirstRows() | "PackUsers" >> shards.PackByKey(number)
                 rejected.append(users[REJECTED])
+                tables["users"] = users.rows
             sides = []
             if split.kind == "global_temporal":
                 hours = (
@@ -83,7 +84,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             rejected = [*rejected, examples[REJECTED]] | "Rejected" >> beam.Flatten()
             listed = rejected | "Listed" >> beam.combiners.Top.Smallest(_MOST_LISTED)
             listed | "WriteRejected" >> beam.Map(_write_rejected, rejected_file)
-            _write_summary(rejected, listed, examples.summary, items, span, summary_uri)
+            unreadable = [
+                rows | f"Unreadable {name}" >> beam.FlatMap(_unreadable, name) for name, rows in tables.items()
+            ]
+            unreadable = unreadable | "Unreadable" >> beam.Flatten() | beam.combiners.Count.PerElement()
+            _write_summary(rejected, listed, examples.summary, items, unreadable, span, summary_uri)
         _check(data, directory, summary_uri, rejected_file)
 
 
@@ -92,6 +97,10 @@ def _by_shard(row: ReadRow, number: int) -> tuple[int, Event]:
     read = row.parsed
     event = Event(read.user_id, read.timestamp, row.file, row.line, read.item_id, read.rating)
     return shards.shard_of(event.user_id, number), event
+
+
+def _unreadable(row: ReadRow, table: str) -> list[str]:
+    return [f"{table}.{name}" for name in row.parsed.unreadable]
 
 
 def _cut(hours: list[tuple[int, int]], eval_share: float) -> int:
@@ -112,10 +121,10 @@ def _write_rejected(rows: list[Rejected], path: str) -> None:
             file.write(to_csv_line(row) + "\n")
 
 
-def _write_summary(rejected, listed, counts, items, span: str, uri: str) -> None:
+def _write_summary(rejected, listed, counts, items, unreadable, span: str, uri: str) -> None:
     """Writes the counts of the data set, and its span, as JSON."""
 
-    def write(_, counts: list[dict], listed: list[Rejected], rejected: int, items: int) -> None:
+    def write(_, counts: list[dict], listed: list[Rejected], rejected: int, items: int, unreadable: dict) -> None:
         total = collections.Counter(rejected_rows=rejected, items=items, users=0, interactions=0, train=0, eval=0)
         for one in counts:
             total.update(one)
@@ -125,7 +134,8 @@ def _write_summary(rejected, listed, counts, items, span: str, uri: str) -> None
                 f"{os.path.basename(row.file)}, line {row.line}: {row.reason}"
                 for row in listed[: reading.SHOWN_REASONS]
             ]
-            file.write(json.dumps(total | {"span": span, "first_rejected": shown}, indent=2))
+            more = {"span": span, "first_rejected": shown, "unreadable": unreadable}
+            file.write(json.dumps(total | more, indent=2))
 
     (
         counts.pipeline
@@ -137,6 +147,7 @@ def _write_summary(rejected, listed, counts, items, span: str, uri: str) -> None
             beam.pvalue.AsSingleton(listed),
             beam.pvalue.AsSingleton(rejected | "CountRejected" >> beam.combiners.Count.Globally()),
             beam.pvalue.AsSingleton(items | "CountItems" >> beam.combiners.Count.Globally()),
+            beam.pvalue.AsDict(unreadable),
         )
     )
 

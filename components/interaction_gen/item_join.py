@@ -1,4 +1,4 @@
-"""Brings each shard the catalogue's rows of the items that are rated in it, and no others."""
+"""Brings each shard the items that its events name, and no others."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _REMEMBERED = 200_000  # Pairs that a worker keeps, so as not to ask again.
 class ItemsByShard(beam.PTransform):
     """Packed items by shard, of events `(shard, event)` and items by id.
 
-    Items and those who ask for them meet by item id, in as many parts as there are shards. A popular item is asked
+    Items and requests for them are grouped by item id, in as many parts as there are shards. A popular item is asked
     for by every shard once, and not once an interaction. Nobody holds the catalogue as a whole.
     """
 

@@ -12,10 +12,10 @@ class ItemGen(BeamComponent):
 
     Args:
       summary: InteractionGen's, which names the span: a later one may have come since.
-      data, directory, fingerprint: as InteractionGen's.
+      data, features, directory, fingerprint: as InteractionGen's.
     """
 
     EXECUTOR = Executor
     INPUTS = {"summary": DataSummary}
     OUTPUTS = {"examples": standard_artifacts.Examples}
-    PARAMETERS = {"data": str, "directory": str, "fingerprint": str}
+    PARAMETERS = {"data": str, "features": str, "directory": str, "fingerprint": str}

@@ -15,6 +15,7 @@ from components.tables import reading, shards, spans
 from components.tables.records import FirstRows, ReadTable, shuffled_examples
 from components.tables.settings import Tables
 from models.features import names as n
+from models.features.feature_set import FeatureSet
 from models.features.kinds import Feature
 
 
@@ -26,7 +27,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         span = read_summary(artifact_utils.get_single_uri(input_dict["summary"]))["span"]
         directory, _ = spans.resolve(exec_properties["directory"], span)
         table = ReadTable(directory, data.items, lambda values: reading.entity(values, data.items, n.ITEM_ID))
-        features = data.features(with_users=False).of_items()
+        features = FeatureSet.model_validate_json(exec_properties["features"]).of_items()
         number = shards.shard_count(table.files)
         writer = shards.Writer(output_dict["examples"], [ITEMS_SPLIT])
         with self._make_beam_pipeline() as pipeline:

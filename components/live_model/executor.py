@@ -12,7 +12,6 @@ from tfx.types import artifact_utils
 
 from components.files import BUILD_FILE
 from components.push_destination import Directory, Store, destination
-from serving.version_names import parse_versions
 
 
 class Executor(base_executor.BaseExecutor):
@@ -41,10 +40,3 @@ def _origin(source: Directory | Store, version: int) -> str | None:
         return json.loads(build)["origin"] if build else None
     except ValueError:  # A truncated file tells nothing.
         return None
-
-
-def live_model_dir(artifact_uri: str) -> str | None:
-    """Where the artifact has the model; None where nothing was live."""
-    names = fileio.listdir(artifact_uri) if fileio.exists(artifact_uri) else []
-    versions = parse_versions([name.rstrip("/") for name in names])  # Some stores list directories with a slash.
-    return os.path.join(artifact_uri, versions.popitem()[1]) if versions else None

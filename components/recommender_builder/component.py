@@ -20,6 +20,7 @@ class RecommenderBuilder(Component):
       index: the `Index` section, as JSON.
       history_length: the most recent interactions that a query of a known user knows.
       origin: digest of data, configuration and code. Servables of the same origin are the same model.
+      fingerprint: digest of the code.
     """
 
     EXECUTOR = Executor
@@ -32,4 +33,4 @@ class RecommenderBuilder(Component):
         "ranking_model": standard_artifacts.Model,
     }
     OUTPUTS = {"model": standard_artifacts.Model}
-    PARAMETERS = {"features": str, "index": str, "history_length": int, "origin": str}
+    PARAMETERS = {"features": str, "index": str, "history_length": int, "origin": str, "fingerprint": str}

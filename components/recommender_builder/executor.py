@@ -12,6 +12,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
+from components.artifacts import split_files
 from components.files import BUILD_FILE, EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from components.recommender_builder.index import build_index, describe
 from components.recommender_builder.recommender import CandidateVectors, Recommender
@@ -32,14 +33,14 @@ class Executor(base_executor.BaseExecutor):
         config = Index.model_validate_json(exec_properties["index"])
         transform = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
         features = FeatureSet.model_validate_json(exec_properties["features"])
-        catalogue = load_catalogue(_files(input_dict["items"], ITEMS_SPLIT), features, transform)
-        users = load_users(_files(input_dict["examples"], TRAIN_SPLIT), features.users)
+        catalogue = load_catalogue(split_files(input_dict["items"], ITEMS_SPLIT), features, transform)
+        users = load_users(split_files(input_dict["examples"], TRAIN_SPLIT), features.users)
         retrieval, ranking = (
             tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
             for name in ("retrieval_model", "ranking_model")
         )
         vectors = CandidateVectors(catalogue, features, transform, retrieval, ranking)
-        transformed = inputs.dataset(_files(input_dict["transformed_examples"], EVAL_SPLIT), transform, _QUERIES)
+        transformed = inputs.dataset(split_files(input_dict["transformed_examples"], EVAL_SPLIT), transform, _QUERIES)
         sample = next(iter(transformed))
         queries = retrieval.query({name: sample[name] for name in features.query_names()}).numpy()
         embeddings, directions = (table.numpy()[: len(catalogue)] for table in (vectors.retrieval, vectors.directions))
@@ -68,7 +69,3 @@ class Executor(base_executor.BaseExecutor):
         tf.io.gfile.makedirs(os.path.dirname(path))
         with tf.io.gfile.GFile(path, "w") as file:
             file.write(json.dumps(build, indent=2))
-
-
-def _files(artifacts: list, split: str) -> list[str]:
-    return [os.path.join(artifact_utils.get_split_uri(artifacts, split), "*")]

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-import os
 from typing import Any
 
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
+from components.artifacts import split_files
 from components.base import Component
 from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from models.errors import UserError
@@ -24,18 +24,15 @@ class Executor(base_executor.BaseExecutor):
         """Trains. Raises UserError for a number of epochs that cannot be, and what `run` does."""
         epochs = exec_properties["epochs"]
         if epochs < 0:
-            raise UserError(f"epochs: {epochs}, and it has to be 0 or more")
-
-        def files(key: str, split: str) -> list[str]:
-            return [os.path.join(artifact_utils.get_split_uri(input_dict[key], split), "*")]
+            raise UserError(f"epochs: {epochs}: give 0 or more")
 
         job = Job(
             settings=json.dumps(json.loads(exec_properties["settings"]) | {"epochs": epochs}),
             features=exec_properties["features"],
             transform_graph=artifact_utils.get_single_uri(input_dict["transform_graph"]),
-            train_files=files("examples", TRAIN_SPLIT),
-            eval_files=files("examples", EVAL_SPLIT),
-            item_files=files("items", ITEMS_SPLIT),
+            train_files=split_files(input_dict["examples"], TRAIN_SPLIT),
+            eval_files=split_files(input_dict["examples"], EVAL_SPLIT),
+            item_files=split_files(input_dict["items"], ITEMS_SPLIT),
             run_dir=artifact_utils.get_single_uri(output_dict["model_run"]),
             model_dir=path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"])),
         )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
-from tfx.components.example_validator import component, executor
-from tfx.dsl.components.base import executor_spec
+from tfx.components.example_validator import executor
 from tfx.dsl.io import fileio
-from tfx.types import artifact_utils
+from tfx.types import artifact_utils, standard_artifacts
 
+from components.base import Component
 from models.errors import UserError
 
 
@@ -34,5 +34,16 @@ class Executor(executor.Executor):
         return result
 
 
-class StrictExampleValidator(component.ExampleValidator):
-    EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
+class StrictExampleValidator(Component):
+    """As TFX's ExampleValidator, whose anomalies stop the run.
+
+    Args:
+      statistics: StatisticsGen's.
+      schema: what they have to fit.
+      fingerprint: digest of the code.
+    """
+
+    EXECUTOR = Executor
+    INPUTS = {"statistics": standard_artifacts.ExampleStatistics, "schema": standard_artifacts.Schema}
+    OUTPUTS = {"anomalies": standard_artifacts.ExampleAnomalies}
+    PARAMETERS = {"fingerprint": str}

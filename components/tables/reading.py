@@ -34,6 +34,7 @@ class Entity(NamedTuple):
 
     id: str
     features: dict[str, Any]
+    unreadable: list[str]  # Names of features whose values are none of their kind: they count as missing.
 
 
 class Row(NamedTuple):
@@ -157,22 +158,24 @@ def _number(values: dict[str, str], name: str) -> float:
 
 
 def entity(values: dict[str, str], table: EntityTable, id_name: str) -> Entity:
-    """Checks a row of the items' or the users' table.
-
-    A feature that cannot be read counts as missing. Raises ValueError where the id is missing, with the reason.
-    """
+    """Checks a row of the items' or the users' table. Raises ValueError where the id is missing, with the reason."""
     if not values[id_name]:
         raise ValueError(f"missing {id_name}")
-    features = {n.TITLE: values[n.TITLE]} if n.TITLE in values else {}
+    features, unreadable = {}, []
+    if n.TITLE in values:
+        features[n.TITLE] = values[n.TITLE]
     for name, feature in table.features.items():
         try:
-            features[name] = feature.parse(_text(name, feature, values))
+            value = _value(name, feature, values)
         except ValueError:
-            features[name] = None
-    return Entity(values[id_name], {name: value for name, value in features.items() if value is not None})
+            unreadable.append(name)
+            continue
+        if value is not None:
+            features[name] = value
+    return Entity(values[id_name], features, unreadable)
 
 
-def _text(name: str, feature: Declared, values: dict[str, str]) -> str:
+def _value(name: str, feature: Declared, values: dict[str, str]) -> Any:
     if isinstance(feature, Tags) and feature.flags:
-        return feature.separator.join(tag for tag in feature.flags if values[f"{name}:{tag}"] == "1")
-    return values[name]
+        return [tag for tag in feature.flags if values[f"{name}:{tag}"] == "1"]
+    return feature.parse(values[name])

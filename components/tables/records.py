@@ -91,11 +91,11 @@ class _ReadRows(beam.DoFn):
 
 
 class FirstRows(beam.PTransform):
-    """Of `ReadRow`s whose parsed rows begin with the same key, the first one's; as `(key, parsed)`."""
+    """Keeps the first row of each id, as `(id, (id, features))`."""
 
     def expand(self, rows: beam.PCollection) -> beam.PCollection:
-        first = rows | "Key" >> beam.Map(lambda row: (row.parsed[0], row)) | "First" >> beam.CombinePerKey(min)
-        return first | "Parsed" >> beam.MapTuple(lambda key, row: (key, row.parsed))
+        first = rows | "Key" >> beam.Map(lambda row: (row.parsed.id, row)) | "First" >> beam.CombinePerKey(min)
+        return first | "Features" >> beam.MapTuple(lambda key, row: (key, (key, row.parsed.features)))
 
 
 def shuffled_examples(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Literal
 
@@ -9,7 +10,7 @@ from pydantic import Field, model_validator
 
 from models.features import names as n
 from models.features.feature_set import FeatureSet
-from models.features.kinds import Declared, Tags, Text
+from models.features.kinds import Column, Declared, Tags, Text
 from models.settings import Settings
 
 
@@ -21,7 +22,7 @@ class Table(Settings):
     delimiter: str = ","
     header: bool = True  # False: columns are named by their position, from 0.
     encoding: str = "utf-8"
-    columns: dict[str, str | int]  # Our name -> name or position of the column.
+    columns: dict[str, Column]  # Our name -> name or position of the column.
     optional: bool = False  # True: the table may be absent.
 
     def source_columns(self) -> dict[str, str | int]:
@@ -37,7 +38,7 @@ class Table(Settings):
         for field, column in self.source_columns().items():
             if self.format == "csv" and not self.header and not isinstance(column, int):
                 raise ValueError(
-                    f"{field}: {column!r} is not a position: without a header, give columns by number, from 0"
+                    f".columns.{field}: {column!r} is not a position: without a header, give columns by number, from 0"
                 )
         return self
 
@@ -74,14 +75,13 @@ class Tables(Settings):
         needed = [n.USER_ID, n.ITEM_ID, n.TIMESTAMP]
         _check_columns("interactions", self.interactions, [*needed, n.RATING], needed)
         _check_columns("items", self.items, [n.ITEM_ID, n.TITLE], [n.ITEM_ID])
-        taken = {*needed, n.RATING, n.TITLE, n.HISTORY_ITEM_ID, n.HISTORY_TIMESTAMP}
-        _check_features("items", self.items, taken)
+        _check_features("items", self.items, n.RESERVED)
         if self.users:
             _check_columns("users", self.users, [n.USER_ID], [n.USER_ID])
-            _check_features("users", self.users, taken | self.items.features.keys())
+            _check_features("users", self.users, n.RESERVED | self.items.features.keys())
             for name, feature in self.users.features.items():
                 if feature.kind not in ("category", "number"):
-                    raise ValueError(f"users.features.{name}: a user has features of kind category or number")
+                    raise ValueError(f".users.features.{name}.kind: users have features of kind category or number")
         return self
 
     def features(self, *, with_users: bool) -> FeatureSet:
@@ -100,13 +100,15 @@ class Tables(Settings):
 def _check_columns(name: str, table: Table, known: Collection[str], needed: Collection[str]) -> None:
     for field in needed:
         if field not in table.columns:
-            raise ValueError(f"{name}.columns has no {field}: map it to one of the table's columns")
+            raise ValueError(f".{name}.columns has no {field}: map it to one of the table's columns")
     for field in table.columns:
         if field not in known:
-            raise ValueError(f"{name}.columns has the unknown field {field!r}; known are {', '.join(known)}")
+            raise ValueError(f".{name}.columns has the unknown field {field!r}; known are {', '.join(known)}")
 
 
 def _check_features(name: str, table: EntityTable, taken: Collection[str]) -> None:
     for feature in table.features:
-        if feature in taken or not feature.isidentifier():
-            raise ValueError(f"{name}.features.{feature}: give it another name, of letters, digits and _; it is taken")
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", feature):
+            raise ValueError(f".{name}.features.{feature}: name it with letters, digits and _, a letter first")
+        if feature in taken:
+            raise ValueError(f".{name}.features.{feature}: the name is taken; choose another, and give `column`")

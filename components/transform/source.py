@@ -1,4 +1,4 @@
-"""What TFX's Transform analyzes, in an order that nothing but the data decides."""
+"""What Transform analyzes, in an order that nothing but the data decides."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, PlainValidator, model_validator
 
 from models.features import names as n
 from models.settings import Settings, Transform
@@ -22,7 +22,17 @@ Raw = dict[str, Any]  # Tensors and SparseTensors by name.
 
 _MAX_WORDS = 16  # Words kept of a text.
 _WORD_SEPARATOR = r"[^\pL\pN]+"
-_BAND = 10  # Width of the bands that numbers are sliced into.
+_BAND, _LAST_BAND = 10, 90  # Width of the bands that numbers are sliced into, and where the last one begins.
+_FLOAT32_MAX = 3.4e38
+
+
+def _to_column(value: Any) -> str | int:
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    raise ValueError(f"{value!r} is not a column: give its name, or its position from 0")
+
+
+Column = Annotated[str | int, PlainValidator(_to_column)]
 
 
 class Feature(Settings):
@@ -32,7 +42,8 @@ class Feature(Settings):
       arrow_type: pyarrow's name of a value's type.
       is_list: whether a row has any number of values, not one.
       optional: whether a row may have none.
-      missing: what stands for no value where there has to be one.
+      missing: placeholder for a missing value.
+      embedded_as: the layer from the model feature, as `models.layers` knows it: one index, a list of them, a number.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,6 +53,7 @@ class Feature(Settings):
     is_list: ClassVar[bool] = False
     optional: ClassVar[bool] = False
     missing: ClassVar[Any] = ""
+    embedded_as: ClassVar[Literal["index", "list", "number"]] = "index"
 
     def parse(self, text: str) -> Any:
         """The value of a field's text; None where it is missing. Raises ValueError for one that cannot be."""
@@ -83,13 +95,6 @@ class Feature(Settings):
 
         return tf.string if self.arrow_type == "binary" else tf.as_dtype(self.arrow_type)
 
-    def embedding(self, name: str, buckets: dict[str, int], dim: int) -> tf.keras.layers.Layer:
-        """A layer from the model feature, [B] or [B, L], to [B, D]."""
-        from models import layers
-
-        table = layers.ListEmbedding if self.is_list else layers.embedding
-        return table(buckets[name], dim, name)
-
     def slices(self, values: list[Any]) -> list[str]:
         """The names under which a row with these raw values is evaluated."""
         return [value.decode() for value in values]
@@ -99,39 +104,47 @@ class Category(Feature):
     """One text of not too many, to an embedding."""
 
     kind: Literal["category"] = "category"
-    column: str | int | None = None  # Where it is not the feature's name.
+    column: Column | None = None  # Where it is not the feature's name.
     min_count: int = Field(1, ge=1)  # Values in fewer train rows are out of vocabulary.
     optional: ClassVar[bool] = True
 
     def preprocess(self, name: str, raw: Raw, settings: Transform) -> Raw:
-        return {name: _vocabulary(name, _scalar(raw[name], ""), self.min_count, settings)}
+        return {name: _vocabulary(name, _scalar(raw[name], ""), self.min_count)}
 
 
 class Tags(Feature):
     """Any number of texts, to the mean of their embeddings."""
 
     kind: Literal["tags"] = "tags"
-    column: str | int | None = None
+    column: Column | None = None
     separator: str = Field("|", min_length=1)  # Between the tags in one field.
     empty: list[str] = []  # Tags that mean "none".
-    flags: dict[str, str | int] = {}  # Instead of `column`: tag -> column that holds 1 where the row has it.
+    flags: dict[str, Column] = {}  # Instead of `column`: tag -> column that holds 1 where the row has it.
     min_count: int = Field(1, ge=1)
     is_list: ClassVar[bool] = True
+    embedded_as: ClassVar[Literal["index", "list", "number"]] = "list"
+
+    @model_validator(mode="after")
+    def _flags_or_column(self) -> Tags:
+        if self.flags and self.column is not None:
+            raise ValueError("give flags or column, not both")
+        return self
 
     def parse(self, text: str) -> list[str]:
         tags = [tag.strip() for tag in text.split(self.separator)]
         return [tag for tag in tags if tag and tag not in self.empty]
 
     def preprocess(self, name: str, raw: Raw, settings: Transform) -> Raw:
-        return {name: _vocabulary(name, raw[name], self.min_count, settings)}
+        return {name: _vocabulary(name, raw[name], self.min_count)}
 
 
 class Text(Feature):
     """Words, to the mean of their embeddings."""
 
     kind: Literal["text"] = "text"
-    column: str | int | None = None
+    column: Column | None = None
     min_count: int = Field(2, ge=1)
+    embedded_as: ClassVar[Literal["index", "list", "number"]] = "list"
 
     def parse(self, text: str) -> str:
         return text
@@ -141,24 +154,20 @@ class Text(Feature):
 
         lowered = tf.strings.lower(raw[name], encoding="utf-8")
         words = tf.strings.split(tf.strings.strip(tf.strings.regex_replace(lowered, _WORD_SEPARATOR, " ")))
-        return {name: _vocabulary(name, words[:, :_MAX_WORDS].to_sparse(), self.min_count, settings)}
-
-    def embedding(self, name: str, buckets: dict[str, int], dim: int) -> tf.keras.layers.Layer:
-        from models import layers
-
-        return layers.ListEmbedding(buckets[name], dim, name)
+        return {name: _vocabulary(name, words[:, :_MAX_WORDS].to_sparse(), self.min_count)}
 
 
 class Number(Feature):
     """A number, to its z-score times a learnt vector; a missing one counts as the mean."""
 
     kind: Literal["number"] = "number"
-    column: str | int | None = None
+    column: Column | None = None
     scale: Literal["linear", "log"] = "linear"  # log: of 1 plus the number, as for prices and counts.
     arrow_type: ClassVar[str] = "float32"
     schema_type: ClassVar[str] = "FLOAT"
     optional: ClassVar[bool] = True
     missing: ClassVar[Any] = math.nan
+    embedded_as: ClassVar[Literal["index", "list", "number"]] = "number"
 
     def parse(self, text: str) -> float | None:
         return parse_number(text) if text else None
@@ -173,14 +182,8 @@ class Number(Feature):
             values = tf.SparseTensor(values.indices, logs, values.dense_shape)
         return {name: _scalar(tft.scale_to_z_score(values), 0.0)}
 
-    def embedding(self, name: str, buckets: dict[str, int], dim: int) -> tf.keras.layers.Layer:
-        from models import layers
-
-        return layers.NumberEmbedding(dim, name)
-
     def slices(self, values: list[Any]) -> list[str]:
-        bands = [int(value // _BAND * _BAND) for value in values]
-        return [f"{band}-{band + _BAND - 1}" for band in bands]
+        return [_band(value) for value in values]
 
 
 Declared = Annotated[Category | Tags | Text | Number, Field(discriminator="kind")]
@@ -196,10 +199,7 @@ class Id(Feature):
         indexed = {name: raw[name]}
         if name == n.ITEM_ID and n.HISTORY_ITEM_ID in raw:
             indexed[n.HISTORY_ITEM_ID] = raw[n.HISTORY_ITEM_ID]
-        return {
-            key: tft.apply_vocabulary(ids, vocabulary, num_oov_buckets=settings.oov_buckets)
-            for key, ids in indexed.items()
-        }
+        return {key: tft.apply_vocabulary(ids, vocabulary, num_oov_buckets=1) for key, ids in indexed.items()}
 
 
 class HistoryIds(Feature):
@@ -262,17 +262,24 @@ def parse_number(text: str) -> float:
         number = float(text)
     except ValueError:
         number = math.nan
-    if not math.isfinite(number):
+    if not abs(number) <= _FLOAT32_MAX:  # Neither is NaN.
         raise ValueError(f"{text!r} is not a number")
     return number
 
 
-def _vocabulary(name: str, values: Any, min_count: int, settings: Transform) -> Any:
+def _band(value: float) -> str:
+    if value < 0:
+        return "below 0"
+    band = min(int(value // _BAND) * _BAND, _LAST_BAND + _BAND) if value < 1e9 else _LAST_BAND + _BAND
+    return f"{band}-{band + _BAND - 1}" if band <= _LAST_BAND else f"{band} and more"
+
+
+def _vocabulary(name: str, values: Any, min_count: int) -> Any:
     import tensorflow_transform as tft
 
     threshold = min_count if min_count > 1 else None
     return tft.compute_and_apply_vocabulary(
-        values, num_oov_buckets=settings.oov_buckets, frequency_threshold=threshold, vocab_filename=name
+        values, num_oov_buckets=1, frequency_threshold=threshold, vocab_filename=name
     )
 
 

@@ -9,5 +9,11 @@ ITEM_KEY = "item_key"  # item_id as it stands in the data: unique where items ou
 ROW_KEY = "row_key"  # Tells which raw row a transformed one comes from.
 HISTORY_GAP = "history_gap"  # log(1 + |seconds|) between the query and each history entry.
 
+# What no feature of a configuration may be called; the last are names of slices.
+RESERVED = frozenset(
+    {USER_ID, ITEM_ID, RATING, TIMESTAMP, HISTORY_ITEM_ID, HISTORY_TIMESTAMP, TITLE}
+    | {PREFERENCE, ITEM_KEY, ROW_KEY, HISTORY_GAP}
+    | {"user", "item", "history"}
+)
 UNKNOWN_GAP = -1.0  # The gap of an entry whose time is not known.
 PADDING = -1  # Fills short lists of indices. Never an index.

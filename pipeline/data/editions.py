@@ -1,4 +1,4 @@
-"""Finding the data of a run: recognising an edition, downloading one, and the check before anything starts."""
+"""MovieLens's editions: recognising and downloading them."""
 
 from __future__ import annotations
 

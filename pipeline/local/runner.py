@@ -29,8 +29,6 @@ from pipeline.local.progress import LOG_FORMAT, Progress
 from pipeline.report.build import build_report
 from pipeline.report.summary import write_report
 
-_PIPELINE_NAME = "recommender"
-
 
 def run(
     config: Config, output: str, console: Console, beam_workers: int | None = None, beam_args: Sequence[str] = ()

@@ -27,6 +27,7 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
     summary = read_summary(outputs.artifact(Step.INTERACTION_GEN, "summary").uri)
     evaluation = outputs.json(Step.EVALUATOR, "evaluation", EVALUATION_FILE)
     served = outputs.json(Step.INFRA_VALIDATOR, "blessing", INFRA_VALIDATION_FILE)
+    unreadable = sorted(summary["unreadable"].items())
     reasons = [*evaluation["not_blessed_because"], *(f"served: {reason}" for reason in served["refused_because"])]
     pushed = outputs.artifact(Step.PUSHER, "pushed_model").get_string_custom_property("pushed_version")
     trained = {step: outputs.json(step, "model_run", VALIDATION_FILE) for step in TRAINERS}
@@ -44,6 +45,10 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
             outputs.artifact(Step.EXAMPLE_VALIDATOR, "anomalies").uri,
         ),
         "samples": evaluation["samples"],
+        "notes": [
+            *(f"{name}: {rows:,} values could not be read and count as missing" for name, rows in unreadable),
+            *evaluation["notes"],
+        ],
         "blessed": not reasons,
         "not_blessed_because": reasons,
         "pushed_version": None if reasons else pushed,

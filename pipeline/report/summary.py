@@ -75,6 +75,8 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
         table.add_row(name, f"{seconds:.1f}")
     table.add_row("total", f"{report['seconds']['total']:.1f}", style="bold")
     console.print(table)
+    for note in report["notes"]:
+        console.print(f"[yellow]Note:[/yellow] {note}", soft_wrap=True)
     if report["blessed"]:
         console.print(
             f"[green]Blessed[/green], version {report['pushed_version']} in {report['serving_model_dir']}",

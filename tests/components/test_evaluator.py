@@ -99,9 +99,13 @@ def test_list_figures_of_one_and_of_several_relevant_items():
 
 
 def test_slices_of_an_example():
-    features = {"tags": Tags(), "age": Number(), "gender": Category()}
+    features = {
+        "tags": slices.Sliced(Tags(), frozenset({"Drama", "Komödie"})),
+        "age": slices.Sliced(Number(), None),
+        "gender": slices.Sliced(Category(), frozenset({"F"})),
+    }
     example = tf.train.Example()
-    example.features.feature["tags"].bytes_list.value.extend([b"Drama", "Komödie".encode()])
+    example.features.feature["tags"].bytes_list.value.extend([b"Drama", "Komödie".encode(), b"too rare"])
     example.features.feature["age"].float_list.value.append(35.0)
     example.features.feature["gender"].bytes_list.value.append(b"F")
     example.features.feature["history_timestamp"].int64_list.value.extend(range(9))

@@ -8,12 +8,13 @@ import pytest
 import tensorflow as tf
 from tfx.types import standard_artifacts
 
-from components.artifacts import DataSummary
+from components.artifacts import DataSummary, read_summary
 from components.interaction_gen import executor as interaction_gen
 from components.item_gen import executor as item_gen
 from models.errors import UserError
 from pipeline.beam_args import IN_PROCESS
 from pipeline.config import load_config
+from pipeline.data.checks import features
 
 ITEMS = 'movieId,title,genres\n1,"One, The (1999)",Drama|War\n2,Two,(no genres listed)\n2,Twice,Drama\n3,Three,War\n'
 RATINGS = [f"a,{item},4,{100 * item}" for item in (1, 2, 3)] + [f"b,{item},3,{50 * item}" for item in (1, 2, 3)]
@@ -42,6 +43,7 @@ def generate(directory, beam_args=None, **overrides):
         outputs,
         {
             "data": config.data.layout().model_dump_json(),
+            "features": features(config).model_dump_json(),
             "split": config.split.model_dump_json(),
             "directory": str(directory),
             "span": "latest",
@@ -84,6 +86,13 @@ def test_users_features_join_their_rows(tmp_path):
     rows = [row for split in splits.values() for row in split]
     found = {(*row["user_id"], *row["age"], *row.get("gender", [])) for row in rows}
     assert found == {(b"a", 20.0, b"F"), (b"b", 40.0)}
+
+
+def test_values_that_cannot_be_read_are_counted_by_feature(tmp_path):
+    write(tmp_path, RATINGS)
+    (tmp_path / "users.csv").write_text("id,age\nb,old\na,20\nz,1e39\n")
+    generate(tmp_path, **{"data.users": "{file: users.csv, columns: {user_id: id}, features: {age: {kind: number}}}"})
+    assert read_summary(str(tmp_path / "summary"))["unreadable"] == {"users.age": 2}
 
 
 def test_bad_rows_are_listed_and_counted(tmp_path):
@@ -162,7 +171,11 @@ def catalogue(directory, span, output):
     (output / "summary" / "summary.json").write_text(json.dumps({"span": span}))
     outputs = {"examples": artifact(standard_artifacts.Examples, output / "catalogue")}
     context = item_gen.Executor.Context(beam_pipeline_args=list(IN_PROCESS))
-    properties = {"data": config.data.layout().model_dump_json(), "directory": directory}
+    properties = {
+        "data": config.data.layout().model_dump_json(),
+        "features": config.data.features(with_users=False).model_dump_json(),
+        "directory": directory,
+    }
     item_gen.Executor(context).Do({"summary": artifact(DataSummary, output / "summary")}, outputs, properties)
     files = tf.io.gfile.glob(str(output / "catalogue" / "Split-items" / "*"))
     records = tf.data.TFRecordDataset(files, compression_type="GZIP").as_numpy_iterator()

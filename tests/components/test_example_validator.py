@@ -11,10 +11,12 @@ from tfx_bsl.coders.example_coder import ExamplesToRecordBatchDecoder
 from components.strict_example_validator.component import Executor
 from components.tables.records import to_examples
 from models.errors import UserError
-from models.features.declared import available
+from models.features.feature_set import FeatureSet
+from models.features.kinds import Number, Tags, Text
 from models.features.schema import build_schema
 from tests.components.test_example_gens import artifact
 
+FEATURES = FeatureSet(items={"title": Text(), "tags": Tags()}, users={"age": Number()}).of_interactions()
 ROW = {
     "user_id": "a",
     "item_id": "1",
@@ -30,9 +32,9 @@ ROW = {
 
 def validate(directory, train, evaluated):
     """Runs the executor on rows; returns where it writes."""
-    schema = build_schema(available(["age"]))
+    schema = build_schema(FEATURES)
     for split, rows in (("train", train), ("eval", evaluated)):
-        batch = ExamplesToRecordBatchDecoder().DecodeBatch(list(to_examples(rows)))
+        batch = ExamplesToRecordBatchDecoder().DecodeBatch(list(to_examples(rows, FEATURES)))
         path = directory / "statistics" / f"Split-{split}" / "FeatureStats.pb"
         path.parent.mkdir(parents=True)
         path.write_bytes(generate_statistics_in_memory(batch, tfdv.StatsOptions()).SerializeToString())
@@ -42,7 +44,7 @@ def validate(directory, train, evaluated):
     statistics.split_names = artifact_utils.encode_split_names(["train", "eval"])
     inputs = {"statistics": [statistics], "schema": artifact(standard_artifacts.Schema, directory / "schema")}
     outputs = {"anomalies": artifact(standard_artifacts.ExampleAnomalies, directory / "anomalies")}
-    Executor().Do(inputs, outputs, {"exclude_splits": "[]"})
+    Executor().Do(inputs, outputs, {"fingerprint": "code"})
     return directory / "anomalies"
 
 

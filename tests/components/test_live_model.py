@@ -2,7 +2,8 @@
 
 import json
 
-from components.live_model.executor import live_model_dir, live_version
+from components.artifacts import live_model_dir
+from components.live_model.executor import live_version
 
 
 def version(base_path, name, origin=None):

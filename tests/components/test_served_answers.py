@@ -11,6 +11,7 @@ import tensorflow as tf
 from components.infra_validator.checks import Checks
 from components.infra_validator.settings import InfraValidation
 from components.tables.records import to_examples
+from models.features.feature_set import FeatureSet
 from serving.client import Client
 
 ITEMS = ["1", "2", "3", "4", "5", "6"]
@@ -88,7 +89,7 @@ def examples():
         }
         for user, history in SEEN.items()
     ]
-    return [tf.train.Example.FromString(serialized) for serialized in to_examples(rows)]
+    return [tf.train.Example.FromString(serialized) for serialized in to_examples(rows, FeatureSet().of_interactions())]
 
 
 def test_right_answers_have_no_problems_though_some_lists_run_short(problems):
@@ -133,11 +134,18 @@ def test_a_user_without_id_and_history_has_to_get_a_list(problems, signature):
 @pytest.mark.parametrize("signature", ["recommend", "retrieve", "serving_default"])
 def test_every_query_has_to_be_answered(problems, signature):
     found = problems(signature, drop=1)
-    assert f"{signature} for known users: not one answer for each of 4 queries" in found
-    assert f"{signature} for a batch of 6: not one answer for each of 6 queries" in found
+    assert f"{signature} for known users: the answers do not have one row for each of 4 queries" in found
+    assert f"{signature} for a batch of 6: the answers do not have one row for each of 6 queries" in found
 
 
 def test_an_answer_that_takes_too_long_is_a_problem(problems):
     (problem,) = problems(max_milliseconds=1e-6)
     assert problem.startswith("a request for one user takes ")
     assert problem.endswith("more than the 1e-06 of infra_validator.max_milliseconds")
+
+
+@pytest.mark.parametrize("signature", ["recommend", "retrieve", "serving_default"])
+@pytest.mark.parametrize("user", ["dan", "bob"])
+def test_a_user_who_has_not_seen_everything_has_to_get_a_list(problems, signature, user):
+    found = problems(signature, user, lambda ids, scores: ([""] * LENGTH, [-3e38] * LENGTH))
+    assert f"{signature} for known users: an empty list" in found

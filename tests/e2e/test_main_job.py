@@ -1,15 +1,12 @@
-"""The main job as a user runs it: report, console, caching, being killed, refusing."""
+"""The main job as a user runs it: report, console, page and logs of the shared run."""
 
 import json
 import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.e2e.conftest import ROOT, SMALL, recommender
+from tests.e2e.conftest import recommender
 
 COMPONENTS = [
     "ItemGen",
@@ -75,9 +72,10 @@ def test_the_console_shows_progress_and_summary_and_none_of_tfx_noise(small_run)
     assert list((output / "logs").iterdir())
 
 
-def test_report_prints_the_same_summary_and_writes_a_page_that_stands_alone(small_run):
+def test_report_prints_the_same_summary_and_writes_a_page_that_stands_alone(small_run, tmp_path):
     output, printed = small_run
-    done = recommender("report", "--output", output)
+    shutil.copy(output / "report.json", tmp_path)
+    done = recommender("report", "--output", tmp_path)
     assert done.returncode == 0, done.stderr
     summary, _, path = done.stdout.rpartition("Wrote ")
     assert summary.strip() in printed
@@ -96,69 +94,3 @@ def test_tensorboard_logs_are_written(small_run):
     output, _ = small_run
     for trainer in ("Trainer.retrieval", "Trainer.ranking"):
         assert list((output / "pipeline" / trainer / "model_run").rglob("events.out.tfevents.*"))
-
-
-def test_a_second_run_reuses_every_component_and_pushes_nothing(small_run):
-    output, _ = small_run
-    before = report(output)
-    done = recommender("run", "--output", output, *SMALL)
-    assert done.returncode == 0, done.stderr
-    after = report(output)
-    assert sorted(after["cached"]) == sorted(COMPONENTS)
-    assert after["metrics"] == before["metrics"]
-    assert after["pushed_version"] == before["pushed_version"]
-    assert os.listdir(after["serving_model_dir"]) == [before["pushed_version"]]
-
-
-def test_a_version_that_was_deleted_is_pushed_again(small_run):
-    output, _ = small_run
-    before = report(output)
-    shutil.rmtree(Path(before["serving_model_dir"], before["pushed_version"]))
-    done = recommender("run", "--output", output, *SMALL)
-    assert done.returncode == 0, done.stderr
-    after = report(output)
-    assert set(COMPONENTS) - set(after["cached"]) == {"Pusher"}
-    assert os.listdir(after["serving_model_dir"]) == [after["pushed_version"]] != [before["pushed_version"]]
-
-
-def test_a_changed_limit_evaluates_again_and_a_refused_model_is_not_pushed(small_run):
-    output, _ = small_run
-    before = report(output)
-    done = recommender(
-        "run", "--output", output, *SMALL, "--set=evaluation.thresholds.better_than_popularity.at_least=50"
-    )
-    assert done.returncode == 3, done.stderr
-    refused = report(output)
-    assert not refused["blessed"] and refused["pushed_version"] is None
-    (reason,) = refused["not_blessed_because"]
-    assert reason.startswith("better_than_popularity: filtered_top_100_categorical_accuracy is ")
-    assert "(50 times the " in reason and "of popularity)" in reason
-    assert reason in done.stdout
-    assert sorted(set(COMPONENTS) - set(refused["cached"])) == ["InfraValidator", "Evaluator", "Pusher"]
-    assert os.listdir(before["serving_model_dir"]) == [before["pushed_version"]]
-
-
-def test_a_killed_run_goes_on_where_it_was(tmp_path):
-    command = [sys.executable, "-m", "pipeline.cli", "run", "--output", str(tmp_path), *SMALL]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        for line in process.stdout:
-            if "epoch 1 of" in line:
-                os.killpg(process.pid, signal.SIGKILL)
-                break
-    assert not (tmp_path / "report.json").exists()
-    done = recommender("run", "--output", tmp_path, *SMALL)
-    assert done.returncode == 0, done.stdout + done.stderr
-    finished = report(tmp_path)
-    assert finished["blessed"]
-    again = ["Trainer.ranking", "Trainer.retrieval", "RecommenderBuilder", "Evaluator", "InfraValidator", "Pusher"]
-    assert sorted(set(COMPONENTS) - set(finished["cached"])) == sorted(again)
-
-
-def test_two_runs_into_one_output_do_not_mix(tmp_path):
-    command = [sys.executable, "-m", "pipeline.cli", "run", "--output", str(tmp_path), *SMALL]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
-        process.stdout.readline()
-        done = recommender("run", "--output", tmp_path, *SMALL)
-        os.killpg(process.pid, signal.SIGKILL)
-    assert done.returncode == 2
-    assert "another run is writing" in done.stderr

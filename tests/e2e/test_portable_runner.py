@@ -15,7 +15,12 @@ from pipeline.config import load_config
 from pipeline.local import beam_workers, runner
 from pipeline.outputs import latest_artifact_uri
 
-SMALL = ["data.generated={users: 100, items: 150, interactions: 3000}", "retrieval.epochs=1", "ranking.epochs=1"]
+SMALL = [
+    "data.generated={users: 100, items: 150, interactions: 3000}",
+    "retrieval.epochs=1",
+    "ranking.epochs=1",
+    "evaluation.thresholds.better_than_popularity.at_least=50",  # So that no server is started.
+]
 
 
 @pytest.fixture
@@ -36,14 +41,14 @@ def on_job_service(tmp_path):
         stack.callback(service.terminate)
         while not port_file.exists():
             assert service.poll() is None, "the job service did not start"
-            time.sleep(0.1)
+            time.sleep(0.01)
         stack.enter_context(beam_workers.pool(workers=1))
         yield [
             "--runner=PortableRunner",
             f"--job_endpoint=localhost:{port_file.read_text()}",
             "--environment_type=EXTERNAL",
             f"--environment_config={os.environ[beam_workers.ADDRESS]}",
-            "--job_server_timeout=120",
+            "--job_server_timeout=1200",
             NOT_PACKED,
         ]
 

@@ -100,3 +100,22 @@ def test_help_and_client_do_not_import_tfx():
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["serve", "--help"], ["predict", "--help"]])
 def test_help(arguments):
     assert recommender(*arguments).stdout.startswith("Usage:")
+
+
+def test_a_serving_benchmark_without_a_model(tmp_path):
+    done = recommender("benchmark", "serving", "--model-dir", tmp_path)
+    assert done.returncode == 1
+    assert f"error: {tmp_path}: no version of a model. Run the pipeline first" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["pipeline", "--interactions", ""], "--interactions : expected numbers, as in 10000,100000"),
+        (["pipeline", "--interactions", "1000,-5"], "--interactions 1000,-5: expected numbers"),
+        (["index", "--dimensions", "7"], "--dimensions 7: expected an even number"),
+    ],
+)
+def test_wrong_sizes_of_a_benchmark(arguments, message):
+    done = recommender("benchmark", *arguments)
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {message}")

@@ -1,5 +1,6 @@
 """tf.distribute: replicas learn what one device learns from the same global batches."""
 
+import contextlib
 import json
 import os
 import socket
@@ -12,44 +13,65 @@ import tensorflow as tf
 
 from models import inputs
 from tests.models.conftest import FEATURES
+from tests.models.train_worker import SECTIONS, train
+
+# Clusters of processes: the models that each trains, its strategy, and its workers. A process can make only one
+# MultiWorkerMirroredStrategy.
+CLUSTERS = [(",".join(SECTIONS), "mirrored", 1), *((kind, "multi_worker", 2) for kind in SECTIONS)]
+STRATEGIES = ("mirrored", "multi_worker")
 
 
-def train(kind, strategy, transformed, output, workers=1):
-    """The losses of the epochs, and the exported model's vectors of the items."""
-    transform, rows = transformed
-    raw_rows = os.path.join(os.path.dirname(rows), "raw.gz")
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(workers)]
-    addresses = [f"127.0.0.1:{one.getsockname()[1]}" for one in sockets]
-    for one in sockets:
-        one.close()
+def start(kinds, strategy, addresses, arguments):
+    """A cluster's processes."""
+    command = [sys.executable, "-m", "tests.models.train_worker", kinds, strategy, *arguments]
     processes = []
-    for index in range(workers):
+    for index in range(len(addresses)):
         cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
         environment = os.environ | ({"TF_CONFIG": json.dumps(cluster)} if strategy == "multi_worker" else {})
-        graph = os.path.dirname(transform.transform_savedmodel_dir)
-        arguments = [kind, strategy, graph, rows, raw_rows, str(output)]
-        command = [sys.executable, "-m", "tests.models.train_worker", *arguments]
         processes.append(subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True))
+    return processes
+
+
+@pytest.fixture(scope="module")
+def outputs(transformed, tmp_path_factory):
+    """By strategy, the directory with what it trained. All train at the same time, one device in this process."""
+    transform, rows = transformed
+    arguments = [
+        os.path.dirname(transform.transform_savedmodel_dir),
+        rows,
+        os.path.join(os.path.dirname(rows), "raw.gz"),
+    ]
+    directories = {strategy: tmp_path_factory.mktemp(strategy) for strategy in ("one_device", *STRATEGIES)}
+    with contextlib.ExitStack() as stack:  # Held until all are drawn, so that no two are the same.
+        sockets = [
+            [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(workers)]
+            for _, _, workers in CLUSTERS
+        ]
+        addresses = [[f"127.0.0.1:{one.getsockname()[1]}" for one in some] for some in sockets]
+    processes = []
+    for (kinds, strategy, _), own in zip(CLUSTERS, addresses, strict=True):
+        processes += start(kinds, strategy, own, [*arguments, str(directories[strategy])])
+    train(",".join(SECTIONS), "one_device", *arguments, str(directories["one_device"]))
     for process in processes:
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate()
         assert process.returncode == 0, errors[-3000:]
-    losses = json.loads((output / "run" / "validation.json").read_text())["losses"]
+    return directories
+
+
+def trained(directory, transform, rows):
+    """The losses of the epochs, and the exported model's vectors of the items."""
+    losses = json.loads((directory / "run" / "validation.json").read_text())["losses"]
     (batch,) = inputs.dataset([rows], transform, 10)
     features = {name: batch[name] for name in FEATURES.candidate_names()}
-    exported = tf.saved_model.load(str(output / "model"))
+    exported = tf.saved_model.load(str(directory / "model"))
     return losses, exported.candidate(features)
 
 
-@pytest.fixture(scope="module", params=["retrieval", "ranking"])
-def alone(request, transformed, tmp_path_factory):
-    output = tmp_path_factory.mktemp("alone")
-    return request.param, *train(request.param, "one_device", transformed, output)
-
-
-@pytest.mark.parametrize(("strategy", "workers"), [("mirrored", 1), ("multi_worker", 2)])
-def test_replicas_reach_the_losses_of_one_device(alone, transformed, tmp_path, strategy, workers):
-    kind, expected, expected_vectors = alone
-    losses, vectors = train(kind, strategy, transformed, tmp_path, workers)
+@pytest.mark.parametrize("kind", SECTIONS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_replicas_reach_the_losses_of_one_device(strategy, kind, outputs, transformed):
+    expected, expected_vectors = trained(outputs["one_device"] / kind, *transformed)
+    losses, vectors = trained(outputs[strategy] / kind, *transformed)
     assert expected[-1] < expected[0] * 0.9
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
     np.testing.assert_allclose(vectors, expected_vectors, rtol=1e-2, atol=1e-4)

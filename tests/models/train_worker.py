@@ -1,6 +1,7 @@
 """Trains on the tests' rows, without anything random, as one process of a strategy; TF_CONFIG tells of the others.
 
-Arguments: which model, strategy, Transform's graph, transformed rows, raw rows, directory for model and run.
+Arguments: which models, as `retrieval,ranking`, strategy, features as JSON, Transform's graph, transformed rows, raw
+rows, directory for each model and its run.
 """
 
 import sys
@@ -9,33 +10,38 @@ import tensorflow as tf
 
 from models import ranking, retrieval, training
 from models.settings import Ranking, Retrieval
-from tests.models.conftest import FEATURES
+
+COMMON = {"epochs": 6, "batch_size": 4, "learning_rate": 0.02, "weight_decay": 0.5}
+NO_DROPOUT = dict.fromkeys(("user_dropout", "item_dropout"), 0.0)
+SECTIONS = {
+    "retrieval": Retrieval(**COMMON, **NO_DROPOUT, history_dropout=0.0, query_dropout=0.0, uniform_negatives=0),
+    "ranking": Ranking(**COMMON, **NO_DROPOUT, dropout=0.0, negatives=3),
+}
+MODULES = {"retrieval": retrieval, "ranking": ranking}
 
 
-def main(kind: str, strategy: str, graph: str, rows: str, raw_rows: str, output: str) -> None:
+def train(kinds: str, strategy: str, features: str, graph: str, rows: str, raw_rows: str, output: str) -> None:
+    """Trains the models, one after the other."""
+    for kind in kinds.split(","):
+        MODULES[kind].run(
+            training.Job(
+                settings=SECTIONS[kind].model_copy(update={"strategy": strategy}).model_dump_json(),
+                features=features,
+                transform_graph=graph,
+                train_files=[rows],
+                eval_files=[rows],
+                item_files=[raw_rows],
+                run_dir=f"{output}/{kind}/run",
+                model_dir=f"{output}/{kind}/model",
+            )
+        )
+
+
+def main(kinds: str, strategy: str, *arguments: str) -> None:
     if strategy == "mirrored":
         (cpu,) = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    common = {"strategy": strategy, "epochs": 6, "batch_size": 4, "learning_rate": 0.02, "weight_decay": 0.5}
-    if kind == "retrieval":
-        run = retrieval.run
-        off = dict.fromkeys(("history_dropout", "user_dropout", "item_dropout", "query_dropout"), 0.0)
-        config = Retrieval(**common, **off, uniform_negatives=0)
-    else:
-        run = ranking.run
-        config = Ranking(**common, dropout=0.0, user_dropout=0.0, item_dropout=0.0, negatives=3)
-    run(
-        training.Job(
-            settings=config.model_dump_json(),
-            features=FEATURES.model_dump_json(),
-            transform_graph=graph,
-            train_files=[rows],
-            eval_files=[rows],
-            item_files=[raw_rows],
-            run_dir=f"{output}/run",
-            model_dir=f"{output}/model",
-        )
-    )
+    train(kinds, strategy, *arguments)
 
 
 if __name__ == "__main__":

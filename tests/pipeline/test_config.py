@@ -28,7 +28,7 @@ def test_overrides_are_read_as_yaml():
         ("evaluation.thresholds.new={at_most: 1}", "evaluation.thresholds.new.metric: Field required"),
         ("name.x=1", "name is a value, not a section"),
         ("retrieval.moment_buckets=[1,8", "is not YAML"),
-        ("data.interactions.header=false", "interactions: .*'userId' is not a position"),
+        ("data.interactions.header=false", "data.interactions.columns.user_id: 'userId' is not a position"),
     ],
 )
 def test_a_wrong_override_names_the_field(override, message):
@@ -99,16 +99,16 @@ def test_the_data_of_a_file_is_looked_for_beside_it(tmp_path):
     [
         (
             "data.interactions.columns={user_id: u, item_id: m, rating: r}",
-            "data: interactions.columns has no timestamp",
+            "data.interactions.columns has no timestamp",
         ),
         (
             "data.items.columns={item_id: m, item_titel: t}",
-            "data: items.columns has the unknown field 'item_titel'",
+            "data.items.columns has the unknown field 'item_titel'",
         ),
-        ("data.users={file: u.csv, columns: {age: a}}", "data: users.columns has no user_id"),
+        ("data.users={file: u.csv, columns: {age: a}}", "data.users.columns has no user_id"),
         (
             "data.users={file: u.csv, columns: {user_id: u, income: i}}",
-            "data: users.columns has the unknown field 'income'",
+            "data.users.columns has the unknown field 'income'",
         ),
     ],
 )

@@ -16,7 +16,7 @@ def components():
         config=config,
         parameters=Parameters("/data", "latest", "/models", "", retrieval_epochs=1, ranking_epochs=1, thresholds="{}"),
         data_fingerprint="",
-        user_fields=[],
+        features=config.data.features(with_users=False),
         origin="",
         live_as_of="",
         lost_versions="",

@@ -57,7 +57,7 @@ def test_movielens_100k_has_a_flag_for_each_genre(tmp_path):
     table = load_config("movielens-100k").data.items
     (row,) = read(tmp_path, line, table, "latin-1")
     features = {"title": "Léon (1994)", "genres": ["Action", "Comedy"]}
-    assert reading.entity(row.values, table, "item_id") == ("7", features)
+    assert reading.entity(row.values, table, "item_id") == ("7", features, [])
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_parquet_takes_bytes_flags_and_lists_with_the_separator_of_the_feature(t
 
     listed = table(column="kinds", separator=",")
     good, bad = reading.read_rows(str(path), listed)
-    assert reading.entity(good.values, listed, "item_id") == ("a", {"tags": ["x", "y|z"]})
+    assert reading.entity(good.values, listed, "item_id") == ("a", {"tags": ["x", "y|z"]}, [])
     assert bad.error.startswith("not UTF-8")
     flagged = table(flags={"Sale": "sale"})
     values = next(reading.read_rows(str(path), flagged)).values
@@ -150,12 +150,12 @@ def test_a_stray_quote_names_its_line(tmp_path):
         read(tmp_path, 'userId,movieId\n1,2\n3,"4"5\n', Table(file="", columns={"user_id": "userId"}))
 
 
-def test_a_users_number_that_cannot_be_read_is_missing():
+def test_a_number_that_cannot_be_read_is_missing_and_said():
     features = {"age": {"kind": "number"}, "gender": {"kind": "category"}}
     table = EntityTable(file="", columns={"user_id": "id"}, features=features)
     rows = [{"user_id": "7", "age": age, "gender": ""} for age in ("35", "", "old", "nan")]
     read = [reading.entity(row, table, "user_id") for row in rows]
-    assert read == [("7", {"age": 35.0}), *[("7", {})] * 3]
+    assert read == [("7", {"age": 35.0}, []), ("7", {}, []), ("7", {}, ["age"]), ("7", {}, ["age"])]
 
 
 @pytest.mark.parametrize(
@@ -183,4 +183,4 @@ def test_a_good_row_is_parsed():
 def test_genres_that_mean_none_are_dropped():
     table = load_config("movielens-csv").data.items
     values = {"item_id": "1", "title": "X", "genres": "(no genres listed)"}
-    assert reading.entity(values, table, "item_id") == ("1", {"title": "X", "genres": []})
+    assert reading.entity(values, table, "item_id") == ("1", {"title": "X", "genres": []}, [])
