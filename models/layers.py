@@ -40,7 +40,9 @@ class NumberEmbedding(tf.keras.layers.Layer):
 
     def __init__(self, dim: int, name: str):
         super().__init__(name=name)
-        self._direction = self.add_weight("direction", [1, dim], initializer=tf.keras.initializers.RandomNormal(0.05))
+        self._direction = self.add_weight(
+            "direction", [1, dim], initializer=tf.keras.initializers.RandomNormal(stddev=0.05)
+        )
 
     def call(self, numbers: tf.Tensor) -> tf.Tensor:
         return numbers[:, tf.newaxis] * self._direction

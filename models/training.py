@@ -22,8 +22,9 @@ from models.files import VALIDATION_FILE
 from models.optimizer import RowwiseAdamW
 from models.settings import Training
 
-# Weights that must not decay to zero.
-_UNDECAYED = ["(^|/)(rating_bias|preference_bias|preference_scale|mix|time_mix):0$"]
+# Weights that must not decay to zero, and not those of a feature that happens to be called so; each replica's has its
+# own name.
+_UNDECAYED = [r"(^|/)(rating_bias|preference_bias|preference_scale|mix|time_mix)(/replica_\d+)?:0$"]
 
 progress = logging.getLogger("recommender.progress")
 

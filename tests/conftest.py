@@ -13,8 +13,8 @@ _TESTS = Path(__file__).parent
 # What takes long, the longest first.
 _SLOW = (
     "e2e/test_kubeflow.py",
-    "e2e/test_reruns.py",
     "e2e/test_gate.py",
+    "e2e/test_reruns.py",
     "e2e/test_benchmark_models.py",
     "e2e/test_benchmark_scale.py",
     "e2e/test_portable_runner.py",

@@ -87,7 +87,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             unreadable = [
                 rows | f"Unreadable {name}" >> beam.FlatMap(_unreadable, name) for name, rows in tables.items()
             ]
-            unreadable = unreadable | "Unreadable" >> beam.Flatten() | beam.combiners.Count.PerElement()
+            unreadable = (
+                unreadable | "Unreadable" >> beam.Flatten() | "CountUnreadable" >> beam.combiners.Count.PerElement()
+            )
             _write_summary(rejected, listed, examples.summary, items, unreadable, span, summary_uri)
         _check(data, directory, summary_uri, rejected_file)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -65,9 +65,9 @@ def median_milliseconds(search: Search, queries: np.ndarray) -> float:
     """Of a search for one query."""
     seconds = []
     for query in queries[: _WARM_UP + _TIMED_QUERIES]:
-        started = time.perf_counter()
+        started = perf_counter()
         search(query[np.newaxis])
-        seconds.append(time.perf_counter() - started)
+        seconds.append(perf_counter() - started)
     return float(np.median(seconds[_WARM_UP:] or seconds)) * 1000
 
 

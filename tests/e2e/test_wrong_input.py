@@ -34,7 +34,9 @@ def test_no_such_directory(tmp_path):
 
 
 def test_an_output_in_an_object_store(tmp_path):
-    assert "--output s3://bucket/run: a local run" in refused("run", "--output", "s3://bucket/run", cwd=tmp_path)
+    assert "--output s3://bucket/run: give a local directory" in refused(
+        "run", "--output", "s3://bucket/run", cwd=tmp_path
+    )
     assert not list(tmp_path.iterdir())
 
 

@@ -54,7 +54,9 @@ def installed(tmp_path_factory):
             if value.startswith("pip install"):
                 command = f"{sys.executable} -m venv {directory}/tools && {directory}/tools/bin/{command}"
             command = command.replace("uv venv", f"uv venv --python {sys.executable}")
-            command = command.replace("--no-cache ", f"--cache-dir {ROOT}/.tools/cache ")  # What the set-up fetched.
+            command = command.replace("--compile-bytecode ", "").replace(
+                "--no-cache ", f"--cache-dir {ROOT}/.tools/cache "
+            )  # What the set-up fetched.
             path = f"{directory}/tools/bin:{os.environ['PATH']}"
             done = subprocess.run(command, shell=True, cwd=build, env=os.environ | {"PATH": path}, capture_output=True)
             assert done.returncode == 0, (command, done.stderr.decode()[-3000:])

@@ -1,6 +1,7 @@
 """tf.distribute: replicas learn what one device learns from the same global batches."""
 
 import contextlib
+import itertools
 import json
 import os
 import socket
@@ -15,15 +16,12 @@ from models import inputs
 from tests.models.conftest import FEATURES
 from tests.models.train_worker import SECTIONS, train
 
-# Clusters of processes: the models that each trains, its strategy, and its workers. A process can make only one
-# MultiWorkerMirroredStrategy.
-CLUSTERS = [(",".join(SECTIONS), "mirrored", 1), *((kind, "multi_worker", 2) for kind in SECTIONS)]
-STRATEGIES = ("mirrored", "multi_worker")
+WORKERS = {"mirrored": 1, "multi_worker": 2}
 
 
-def start(kinds, strategy, addresses, arguments):
-    """A cluster's processes."""
-    command = [sys.executable, "-m", "tests.models.train_worker", kinds, strategy, *arguments]
+def start(kind, strategy, addresses, arguments):
+    """The processes of a training. A process cannot have two strategies one after the other."""
+    command = [sys.executable, "-m", "tests.models.train_worker", kind, strategy, *arguments]
     processes = []
     for index in range(len(addresses)):
         cluster = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
@@ -34,28 +32,27 @@ def start(kinds, strategy, addresses, arguments):
 
 @pytest.fixture(scope="module")
 def outputs(transformed, tmp_path_factory):
-    """By strategy, the directory with what it trained. All train at the same time, one device in this process."""
+    """Where each model was trained with each strategy: all at the same time, on one device in this process."""
     transform, rows = transformed
-    arguments = [
-        os.path.dirname(transform.transform_savedmodel_dir),
-        rows,
-        os.path.join(os.path.dirname(rows), "raw.gz"),
-    ]
-    directories = {strategy: tmp_path_factory.mktemp(strategy) for strategy in ("one_device", *STRATEGIES)}
+    raw_rows = os.path.join(os.path.dirname(rows), "raw.gz")
+    arguments = [FEATURES.model_dump_json(), os.path.dirname(transform.transform_savedmodel_dir), rows, raw_rows]
+    directory = tmp_path_factory.mktemp("strategies")
+    trainings = list(itertools.product(SECTIONS, WORKERS))
     with contextlib.ExitStack() as stack:  # Held until all are drawn, so that no two are the same.
         sockets = [
-            [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(workers)]
-            for _, _, workers in CLUSTERS
+            [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(WORKERS[strategy])]
+            for _, strategy in trainings
         ]
         addresses = [[f"127.0.0.1:{one.getsockname()[1]}" for one in some] for some in sockets]
     processes = []
-    for (kinds, strategy, _), own in zip(CLUSTERS, addresses, strict=True):
-        processes += start(kinds, strategy, own, [*arguments, str(directories[strategy])])
-    train(",".join(SECTIONS), "one_device", *arguments, str(directories["one_device"]))
+    for (kind, strategy), own in zip(trainings, addresses, strict=True):
+        processes += start(kind, strategy, own, [*arguments, str(directory / strategy / kind)])
+    for kind in SECTIONS:
+        train(kind, "one_device", *arguments, str(directory / "one_device" / kind))
     for process in processes:
         _, errors = process.communicate()
         assert process.returncode == 0, errors[-3000:]
-    return directories
+    return directory
 
 
 def trained(directory, transform, rows):
@@ -68,10 +65,10 @@ def trained(directory, transform, rows):
 
 
 @pytest.mark.parametrize("kind", SECTIONS)
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", WORKERS)
 def test_replicas_reach_the_losses_of_one_device(strategy, kind, outputs, transformed):
-    expected, expected_vectors = trained(outputs["one_device"] / kind, *transformed)
-    losses, vectors = trained(outputs[strategy] / kind, *transformed)
+    expected, expected_vectors = trained(outputs / "one_device" / kind, *transformed)
+    losses, vectors = trained(outputs / strategy / kind, *transformed)
     assert expected[-1] < expected[0] * 0.9
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
     np.testing.assert_allclose(vectors, expected_vectors, rtol=1e-2, atol=1e-4)

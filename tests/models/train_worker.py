@@ -1,7 +1,7 @@
 """Trains on the tests' rows, without anything random, as one process of a strategy; TF_CONFIG tells of the others.
 
-Arguments: which models, as `retrieval,ranking`, strategy, features as JSON, Transform's graph, transformed rows, raw
-rows, directory for each model and its run.
+Arguments: which model, strategy, features as JSON, Transform's graph, transformed rows, raw rows, directory for model
+and run.
 """
 
 import sys
@@ -20,28 +20,27 @@ SECTIONS = {
 MODULES = {"retrieval": retrieval, "ranking": ranking}
 
 
-def train(kinds: str, strategy: str, features: str, graph: str, rows: str, raw_rows: str, output: str) -> None:
-    """Trains the models, one after the other."""
-    for kind in kinds.split(","):
-        MODULES[kind].run(
-            training.Job(
-                settings=SECTIONS[kind].model_copy(update={"strategy": strategy}).model_dump_json(),
-                features=features,
-                transform_graph=graph,
-                train_files=[rows],
-                eval_files=[rows],
-                item_files=[raw_rows],
-                run_dir=f"{output}/{kind}/run",
-                model_dir=f"{output}/{kind}/model",
-            )
+def train(kind: str, strategy: str, features: str, graph: str, rows: str, raw_rows: str, output: str) -> None:
+    """Trains a model."""
+    MODULES[kind].run(
+        training.Job(
+            settings=SECTIONS[kind].model_copy(update={"strategy": strategy}).model_dump_json(),
+            features=features,
+            transform_graph=graph,
+            train_files=[rows],
+            eval_files=[rows],
+            item_files=[raw_rows],
+            run_dir=f"{output}/run",
+            model_dir=f"{output}/model",
         )
+    )
 
 
-def main(kinds: str, strategy: str, *arguments: str) -> None:
+def main(kind: str, strategy: str, *arguments: str) -> None:
     if strategy == "mirrored":
         (cpu,) = tf.config.list_physical_devices("CPU")
         tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-    train(kinds, strategy, *arguments)
+    train(kind, strategy, *arguments)
 
 
 if __name__ == "__main__":

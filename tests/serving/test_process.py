@@ -18,7 +18,7 @@ def start(tmp_path, monkeypatch, docker=None):
 
 
 def test_without_an_engine(tmp_path, monkeypatch):
-    with pytest.raises(NotStarted, match="docker is not installed: it runs an/image"):
+    with pytest.raises(NotStarted, match="docker is not installed; it is needed to run an/image"):
         start(tmp_path, monkeypatch)
 
 
