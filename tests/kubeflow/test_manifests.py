@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import kubernetes_validate
@@ -103,3 +104,9 @@ def test_images_are_pinned_and_secrets_only_named(built, pod):
     assert not [name for kind, name in built if kind == "Secret"]
     keys = {key for (kind, _), document in built.items() if kind == "ConfigMap" for key in document["data"]}
     assert not [key for key in keys if re.search("KEY|SECRET|PASSWORD|TOKEN", key)]
+
+
+def test_the_tag_of_the_steps_image_is_the_packages_version():
+    files = [ROOT / "kubeflow" / "Dockerfile", *MANIFESTS.rglob("*.yaml")]
+    tags = {tag for file in files for tag in re.findall(r"recommender-pipeline:(\S+)|newTag: (\S+)", file.read_text())}
+    assert {"".join(tag) for tag in tags} == {metadata.version("recommender-pipeline")}
