@@ -53,9 +53,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             artifact_utils.get_split_uri(input_dict["examples"], name) for name in (TRAIN_SPLIT, EVAL_SPLIT)
         )
         sliced = slices.sliced_features(features, transform)
+        sliceable = features.sliced()
         for name, threshold in limits.active_thresholds().items():
             feature = (threshold.slice or "").partition("=")[0]
-            if feature in features.sliced() and feature not in sliced:
+            if feature in sliceable and feature not in sliced:
                 notes.append(f"the threshold {name} does not apply: {feature} has too many values to slice by")
         predictions = Predictions(
             model_dirs, train_uri, eval_uri, len(catalogue), sliced, exec_properties["preference_threshold"]

@@ -13,6 +13,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
+from components.artifacts import split_files
 from components.files import EVAL_SPLIT, INFRA_VALIDATION_FILE, ITEMS_SPLIT
 from components.infra_validator.checks import Checks
 from components.infra_validator.settings import InfraValidation
@@ -38,8 +39,8 @@ class Executor(base_executor.BaseExecutor):
             report["skipped"] = _REFUSED_BEFORE
         else:
             config = InfraValidation.model_validate_json(exec_properties["settings"])
-            examples = _examples(artifact_utils.get_split_uri(input_dict["examples"], EVAL_SPLIT), config.users)
-            items = _items(artifact_utils.get_split_uri(input_dict["items"], ITEMS_SPLIT))
+            examples = _examples(split_files(input_dict["examples"], EVAL_SPLIT), config.users)
+            items = _items(split_files(input_dict["items"], ITEMS_SPLIT))
             source = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
             with tempfile.TemporaryDirectory() as scratch:  # The artifacts may be in an object store.
                 model_dir = os.path.join(scratch, "model")
@@ -85,16 +86,16 @@ def ask(model_dir: str, config: InfraValidation, examples: list[tf.train.Example
     }
 
 
-def _examples(uri: str, count: int) -> list[tf.train.Example]:
+def _examples(files: list[str], count: int) -> list[tf.train.Example]:
     """The first eval examples, of different users, with a known one first where there is any."""
     by_user: dict[bytes, tf.train.Example] = {}
-    for example in map(tf.train.Example.FromString, inputs.read_records([os.path.join(uri, "*")], _LOOKED_AT)):
+    for example in map(tf.train.Example.FromString, inputs.read_records(files, _LOOKED_AT)):
         by_user.setdefault(raw_bytes(example, f.USER_ID)[0], example)
         if len(by_user) == count:
             break
     return sorted(by_user.values(), key=lambda example: not raw_bytes(example, f.HISTORY_ITEM_ID))
 
 
-def _items(uri: str) -> set[str]:
+def _items(files: list[str]) -> set[str]:
     spec = {f.ITEM_ID: tf.io.FixedLenFeature([], tf.string)}
-    return {item.decode() for item in inputs.read_columns([os.path.join(uri, "*")], spec)[f.ITEM_ID]}
+    return {item.decode() for item in inputs.read_columns(files, spec)[f.ITEM_ID]}

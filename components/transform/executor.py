@@ -17,6 +17,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
+from components.artifacts import split_files
 from components.files import TRAIN_SPLIT
 from components.tables import shards
 from components.transform.source import OrderedExamples
@@ -44,7 +45,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         with self._make_beam_pipeline() as pipeline:
             analyze(
                 pipeline,
-                artifact_utils.get_split_uri(input_dict["examples"], TRAIN_SPLIT),
+                split_files(input_dict["examples"], TRAIN_SPLIT),
                 schema,
                 features,
                 settings,
@@ -65,7 +66,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 def analyze(
     pipeline: beam.Pipeline,
-    uri: str,
+    files: list[str],
     schema: schema_pb2.Schema,
     features: FeatureSet,
     settings: Transform,
@@ -75,14 +76,14 @@ def analyze(
 
     Args:
       pipeline: Beam's.
-      uri: of the split.
+      files: patterns of the split's files.
       schema: of its examples.
       features: of the data set.
       settings: of the features.
       graph: the directory.
     """
     preprocess = functools.partial(preprocessing_fn, features=features.of_interactions(), settings=settings)
-    source = OrderedExamples([os.path.join(uri, "*")], schema=schema)
+    source = OrderedExamples(files, schema=schema)
     specs = source.TensorAdapter().OriginalTypeSpecs()
     source = source.Project(list(tft.get_analyze_input_columns(preprocess, specs)))
     with tft_beam.Context(temp_dir=os.path.join(graph, _SCRATCH), use_deep_copy_optimization=True):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tensorflow_metadata.proto.v0 import schema_pb2
 
 Raw = dict[str, Any]  # Tensors and SparseTensors by name.
+_EmbeddedAs = Literal["index", "list", "number"]
 
 _MAX_WORDS = 16  # Words kept of a text.
 _WORD_SEPARATOR = r"[^\pL\pN]+"
@@ -53,7 +54,7 @@ class Feature(Settings):
     is_list: ClassVar[bool] = False
     optional: ClassVar[bool] = False
     missing: ClassVar[Any] = ""
-    embedded_as: ClassVar[Literal["index", "list", "number"]] = "index"
+    embedded_as: ClassVar[_EmbeddedAs] = "index"
 
     def parse(self, text: str) -> Any:
         """The value of a field's text; None where it is missing. Raises ValueError for one that cannot be."""
@@ -73,8 +74,8 @@ class Feature(Settings):
             entry.shape.SetInParent()  # A scalar.
 
     def preprocess(self, name: str, raw: Raw, settings: Transform) -> Raw:
-        """What Transform makes of it: model features by name."""
-        raise NotImplementedError
+        """What Transform makes of it: model features by name; none by default."""
+        return {}
 
     def raw_spec(self) -> Any:
         """How raw examples are parsed for Transform's graph."""
@@ -122,7 +123,7 @@ class Tags(Feature):
     flags: dict[str, Column] = {}  # Instead of `column`: tag -> column that holds 1 where the row has it.
     min_count: int = Field(1, ge=1)
     is_list: ClassVar[bool] = True
-    embedded_as: ClassVar[Literal["index", "list", "number"]] = "list"
+    embedded_as: ClassVar[_EmbeddedAs] = "list"
 
     @model_validator(mode="after")
     def _flags_or_column(self) -> Tags:
@@ -144,7 +145,7 @@ class Text(Feature):
     kind: Literal["text"] = "text"
     column: Column | None = None
     min_count: int = Field(2, ge=1)
-    embedded_as: ClassVar[Literal["index", "list", "number"]] = "list"
+    embedded_as: ClassVar[_EmbeddedAs] = "list"
 
     def parse(self, text: str) -> str:
         return text
@@ -167,7 +168,7 @@ class Number(Feature):
     schema_type: ClassVar[str] = "FLOAT"
     optional: ClassVar[bool] = True
     missing: ClassVar[Any] = math.nan
-    embedded_as: ClassVar[Literal["index", "list", "number"]] = "number"
+    embedded_as: ClassVar[_EmbeddedAs] = "number"
 
     def parse(self, text: str) -> float | None:
         return parse_number(text) if text else None
@@ -206,9 +207,6 @@ class HistoryIds(Feature):
     """Ids of the items of a history, whose indices `Id` makes, in the items' own vocabulary."""
 
     is_list: ClassVar[bool] = True
-
-    def preprocess(self, name: str, raw: Raw, settings: Transform) -> Raw:
-        return {}
 
 
 class Timestamp(Feature):
