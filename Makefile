@@ -31,4 +31,4 @@ golden: setup  ## Compile the pipeline that the tests compare with again; read t
 	@.venv/bin/python -m tests.kubeflow.regenerate
 
 lock: setup  ## Resolve setup.py again into requirements.lock.
-	PATH="$$PWD/.tools/bin:$$PATH" uv pip compile setup.py --extra benchmark --extra test --python-version 3.10 --no-header --no-annotate -o requirements.lock
+	PATH="$$PWD/.tools/bin:$$PATH" uv pip compile setup.py --extra benchmark --extra examples --extra test --python-version 3.10 --no-header --no-annotate -o requirements.lock

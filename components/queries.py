@@ -1,53 +1,58 @@
-"""Raw eval examples as requests to a servable."""
+"""Raw timelines as requests to a servable."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection
 
 import numpy as np
 import tensorflow as tf
 
+from components.tables import shards
 from models.features import names as f
-
-_SPEC = {
-    f.USER_ID: tf.io.FixedLenFeature([], tf.string),
-    f.TIMESTAMP: tf.io.FixedLenFeature([], tf.int64),
-    f.HISTORY_ITEM_ID: tf.io.RaggedFeature(tf.string, row_splits_dtype=tf.int64),
-    f.HISTORY_TIMESTAMP: tf.io.RaggedFeature(tf.int64, row_splits_dtype=tf.int64),
-    f.ITEM_ID: tf.io.FixedLenFeature([], tf.string),
-    f.RATING: tf.io.FixedLenFeature([], tf.float32, np.nan),
-}
+from models.features.feature_set import FeatureSet
+from models.queries import Queries
+from models.timelines import Layout, Timelines, raw_layout, read_timelines
 
 
-class Queries:
-    """A batch of serialized examples as inputs of `recommend`, `retrieve` and `rank`.
+def first_files(split_uri: str, rows: int) -> list[str]:
+    """Names of the first files of a split that together have so many interactions."""
+    names, found = [], 0
+    for name, path in shards.paths(split_uri).items():
+        if found < rows:
+            names.append(name)
+            found += len(read_timelines([path], Layout({}, {})))
+    return names
 
-    Attributes:
-      items: [n] ids of the true items.
-      ratings: [n] float; None where the data has none.
+
+def read_queries(train: Collection[str], asked: Collection[str], features: FeatureSet) -> tuple[Queries, Timelines]:
+    """The eval rows of some files as raw queries, and what their users had in train.
+
+    Args:
+      train, asked: patterns of InteractionGen's files, which have the same names in both splits.
+      features: of the data set.
     """
-
-    def __init__(self, records: Sequence[bytes]):
-        raw = tf.io.parse_example(records, _SPEC)
-        self.items = raw[f.ITEM_ID].numpy()
-        ratings = raw[f.RATING].numpy().astype(float)
-        self.ratings = None if np.isnan(ratings).any() else ratings
-        self.inputs = {
-            name: value.to_tensor() if isinstance(value, tf.RaggedTensor) else value
-            for name, value in raw.items()
-            if name not in (f.ITEM_ID, f.RATING)
-        }
-
-    @classmethod
-    def of(cls, examples: Iterable[tf.train.Example]) -> Queries:
-        """As the constructor, of examples that are not serialized."""
-        return cls([example.SerializeToString() for example in examples])
-
-    def ask(self, model, signature: str, **more: tf.Tensor) -> dict[str, np.ndarray]:
-        """A signature's answers to these queries."""
-        return {name: value.numpy() for name, value in model.signatures[signature](**self.inputs, **more).items()}
+    layout = raw_layout(features)
+    known = read_timelines(train, layout)
+    return Queries(known, features.histories, read_timelines(asked, layout)), known
 
 
-def raw_bytes(example: tf.train.Example, name: str) -> list[bytes]:
-    """The values of a bytes feature."""
-    return list(example.features.feature[name].bytes_list.value)
+def request(batch: dict[str, tf.Tensor], features: FeatureSet) -> dict[str, tf.Tensor]:
+    """The inputs of `recommend` for a batch of raw queries."""
+    names = (f.USER_ID, f.TIMESTAMP, f.HISTORY_ITEM_ID, f.HISTORY_TIMESTAMP, *features.context)
+    return {name: batch[name] for name in names}
+
+
+def ask(model, signature: str, inputs: dict[str, tf.Tensor]) -> dict[str, np.ndarray]:
+    """A signature's answers."""
+    return {name: values.numpy() for name, values in model.signatures[signature](**inputs).items()}
+
+
+def assume(model, train: Timelines) -> None:
+    """Makes a servable know the train rows of these users, and no other row of anybody."""
+    latest_first = slice(None, None, -1)
+    users = train.users[f.USER_ID][train.user_of_rows()]
+    model.assume(
+        user_id=tf.constant(users[latest_first], tf.string),
+        item_id=tf.constant(train.rows[f.ITEM_ID][latest_first], tf.string),
+        timestamp=tf.constant(train.rows[f.TIMESTAMP][latest_first], tf.int64),
+    )

@@ -53,7 +53,7 @@ def compile_pipeline(config: Config, locations: Locations) -> list[Spec]:
         parameters=parameters,
         data_fingerprint="",
         # An optional table counts as absent: the data is not there to look at.
-        features=config.data.features(with_users=bool(config.data.users and not config.data.users.optional)),
+        features=config.features(with_users=bool(config.data.users and not config.data.users.optional)),
         origin="",
         live_as_of="",
         lost_versions="",

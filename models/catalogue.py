@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import functools
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -13,16 +13,19 @@ import tensorflow_transform as tft
 from models import inputs
 from models.features import names as f
 from models.features.feature_set import FeatureSet
+from models.features.preprocessing import raw_spec
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The n candidates, ordered by id.
+    """The n candidates: those with train interactions in the order of their vocabulary, then the others.
+
+    So the index of an item that training knows is its row, and what else an item's row tells is gathered from here.
 
     Attributes:
       ids: [n] bytes.
       titles: [n] bytes.
-      features: model features of the candidate side, [n] or [n, L].
+      features: model features of the candidate side, [n + 1] or [n + 1, L]; the last row is an unknown item.
     """
 
     ids: np.ndarray
@@ -32,38 +35,34 @@ class Catalogue:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @functools.cached_property
+    def _row_of(self) -> dict[bytes, int]:
+        return {item: row for row, item in enumerate(self.ids.tolist())}
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """The rows of items by their ids; n for those that are not here."""
+        return np.array([self._row_of.get(item, len(self)) for item in ids.tolist()], np.int64)
+
 
 def load_catalogue(files: Collection[str], features: FeatureSet, transform: tft.TFTransformOutput) -> Catalogue:
     """Reads ItemGen's examples and applies Transform's graph to them."""
-    raw = _parse(inputs.read_records(files), features)
-    ids = raw[f.ITEM_ID].numpy()
-    order = np.array(sorted(range(len(ids)), key=lambda row: _natural(ids[row])))
-    transformed = model_features(raw, transform)
-    titles = raw[f.TITLE].numpy() if f.TITLE in raw else ids
+    records = [*inputs.read_records(files), tf.train.Example().SerializeToString()]
+    raw = tf.io.parse_example(records, raw_spec(features.of_items()))
+    ids = tf.sparse.to_dense(raw[f.ITEM_ID])[:-1, 0].numpy()
+    # What an item does not have, as the users' features, is left out.
+    transformed = inputs.densify(transform.transform_features_layer()(raw))
+    found = {name: transformed[name].numpy() for name in features.candidate_names()}
+    oov = inputs.oov_index(transform, f.ITEM_ID)
+    indices = np.append(found[f.ITEM_ID][:-1, 0], oov)
+    known = indices[:-1] < oov
+    order = np.lexsort((ids, np.char.str_len(ids.astype(bytes)), indices[:-1]))
+    if known.sum() != oov:
+        raise ValueError(f"{oov} items have train interactions, and {known.sum()} of them are in the catalogue")
+    titles = tf.sparse.to_dense(raw[f.TITLE])[:-1, 0].numpy() if f.TITLE in raw else ids
+    found[f.ITEM_ID] = indices
+    with_last = np.append(order, len(ids))
     return Catalogue(
         ids=ids[order],
         titles=titles[order],
-        features={name: transformed[name].numpy()[order] for name in features.candidate_names()},
+        features={name: values[with_last] for name, values in found.items()},
     )
-
-
-def unknown_item(features: FeatureSet, transform: tft.TFTransformOutput) -> inputs.Batch:
-    """Model features, [1] or [1, L], of an item that is not in the catalogue."""
-    transformed = model_features(_parse([tf.train.Example().SerializeToString()], features), transform)
-    return {name: transformed[name] for name in features.candidate_names()}
-
-
-def _parse(records: Sequence[bytes], features: FeatureSet) -> dict[str, Any]:
-    """Raw items as Transform's graph takes them: a SparseTensor for what may be missing."""
-    raw = features.of_items()
-    return tf.io.parse_example(records, {name: feature.raw_spec() for name, feature in raw.items()})
-
-
-def model_features(raw: dict, transform: tft.TFTransformOutput) -> inputs.Batch:
-    """Raw features to dense model features, those that depend on nothing else."""
-    return inputs.densify(transform.transform_features_layer()(raw))
-
-
-def _natural(item_id: bytes) -> tuple[int, bytes]:
-    """Sorts `9` before `10`."""
-    return len(item_id), item_id

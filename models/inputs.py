@@ -1,4 +1,4 @@
-"""Transform's output as the dense tensors that the models take."""
+"""Examples on the disk, and Transform's output as the dense tensors that the models take."""
 
 from __future__ import annotations
 
@@ -10,77 +10,64 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models.features import names as f
-from models.features.feature_set import FeatureSet
 
 _READ_BATCH = 8192
-_SHUFFLED_ROWS = 200_000
-_LABELS = (f.RATING, f.PREFERENCE)
+_LABELS = (f.RATING, f.POSITIVE, f.WEIGHT)
 
 Batch = dict[str, tf.Tensor]
 
 
+def padding(dtype: tf.DType) -> Any:
+    """What fills up lists: no index, an empty text, or zero."""
+    return f.PADDING if dtype.is_integer else "" if dtype == tf.string else 0.0
+
+
 def densify(transformed: dict[str, Any]) -> Batch:
-    """Lists to [B, L] tensors, short ones filled with `f.PADDING`."""
+    """Lists to [B, L] tensors, short ones filled up with `padding`."""
     return {
-        name: tf.sparse.to_dense(value, default_value=tf.constant(f.PADDING, value.dtype))
+        name: tf.sparse.to_dense(value, default_value=tf.constant(padding(value.dtype), value.dtype))
         if isinstance(value, tf.SparseTensor)
         else value
         for name, value in transformed.items()
     }
 
 
-def column_batches(files: Collection[str], spec: dict[str, Any]) -> Iterator[dict[str, np.ndarray]]:
-    """Some features of gzipped TFRecord files, in order, batch by batch.
+def gaps(moments: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
+    """[B] moments and [B, H] times of a history, 0 where not known, to [B, H] logs of one plus their distances."""
+    distance = tf.cast(tf.abs(moments[:, tf.newaxis] - times), tf.float64)
+    # In double precision, as the last bit of a logarithm depends on where a value lies in memory.
+    return tf.where(times > 0, tf.cast(tf.math.log1p(distance), tf.float32), f.UNKNOWN_GAP)
+
+
+def read_columns(files: Collection[str], spec: dict[str, Any]) -> dict[str, np.ndarray]:
+    """Some features of gzipped TFRecord files, in order.
 
     Args:
       files: patterns.
       spec: the features to read, of fixed length, as for tf.io.parse_example.
     """
-    batches = _records(files).batch(_READ_BATCH).map(lambda batch: tf.io.parse_example(batch, spec))
-    return batches.with_options(_options()).as_numpy_iterator()
-
-
-def read_columns(files: Collection[str], spec: dict[str, Any]) -> dict[str, np.ndarray]:
-    """As `column_batches`, all at once."""
-    batches = list(column_batches(files, spec))
+    rows = _records(files).batch(_READ_BATCH).map(lambda batch: tf.io.parse_example(batch, spec))
+    batches = list(rows.with_options(data_options()).as_numpy_iterator())
     return {name: np.concatenate([batch[name] for batch in batches]) for name in spec}
 
 
-def record_batches(files: Collection[str], rows: int = _READ_BATCH, most: int = -1) -> Iterator[np.ndarray]:
-    """The records of gzipped TFRecord files, given as patterns, as they are: at most so many, from the first."""
-    return _records(files).take(most).batch(rows).as_numpy_iterator()
+def record_batches(files: Collection[str], rows: int = _READ_BATCH) -> Iterator[np.ndarray]:
+    """The records of gzipped TFRecord files, given as patterns, as they are."""
+    return _records(files).batch(rows).as_numpy_iterator()
 
 
-def read_records(files: Collection[str], most: int = -1) -> list[bytes]:
+def read_records(files: Collection[str]) -> list[bytes]:
     """As `record_batches`, all at once."""
-    return [record for batch in record_batches(files, most=most) for record in batch]
-
-
-def dataset(
-    files: Collection[str], transform: tft.TFTransformOutput, batch_size: int, shuffle_seed: int | None = None
-) -> tf.data.Dataset:
-    """Batches of transformed examples.
-
-    Args:
-      files: patterns of gzipped TFRecord files.
-      transform: what Transform made.
-      batch_size: rows a batch; with a shuffle the last, short batch is dropped.
-      shuffle_seed: None reads in order.
-    """
-    spec = transform.transformed_feature_spec()
-    rows = _records(files)
-    if shuffle_seed is not None:
-        rows = rows.shuffle(_SHUFFLED_ROWS, seed=shuffle_seed)
-    batches = rows.batch(batch_size, drop_remainder=shuffle_seed is not None)
-    batches = batches.map(lambda batch: densify(tf.io.parse_example(batch, spec)), tf.data.AUTOTUNE).prefetch(2)
-    return batches.with_options(_options())
+    return [record for batch in record_batches(files) for record in batch]
 
 
 def _records(files: Collection[str]) -> tf.data.Dataset:
-    return tf.data.TFRecordDataset(sorted(tf.io.gfile.glob(list(files))), compression_type="GZIP")
+    paths = sorted(tf.io.gfile.glob(list(files)))
+    return tf.data.TFRecordDataset(tf.constant(paths, tf.string), compression_type="GZIP")
 
 
-def _options() -> tf.data.Options:
+def data_options() -> tf.data.Options:
+    """For all data sets."""
     options = tf.data.Options()
     # Several workers take their shares of the same batches.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
@@ -100,24 +87,17 @@ def oov_index(transform: tft.TFTransformOutput, name: str) -> int:
     return transform.vocabulary_size_by_name(name)
 
 
-def unknown_user(features: FeatureSet, transform: tft.TFTransformOutput) -> dict[str, int | float]:
-    """The model features that are the user's own, with their values where nothing is known of the user."""
-    indexed = bucket_counts(transform)
-    return {name: oov_index(transform, name) if name in indexed else 0.0 for name in (f.USER_ID, *features.users)}
+def signature(batch: Batch, names: Collection[str]) -> dict[str, tf.TensorSpec]:
+    """Specs of model features like a batch's, for any number of rows; only vectors have a fixed length."""
+    return {name: tf.TensorSpec(_shape(name, batch[name]), batch[name].dtype, name=name) for name in names}
 
 
-def signature(transform: tft.TFTransformOutput, names: Collection[str]) -> dict[str, tf.TensorSpec]:
-    """Specs of dense model features, the batch first: [None] or, for lists, [None, None]."""
-    spec = transform.transformed_feature_spec()
-    return {
-        name: tf.TensorSpec(
-            [None, None] if isinstance(spec[name], tf.io.VarLenFeature) else [None], spec[name].dtype, name=name
-        )
-        for name in names
-    }
+def _shape(name: str, values: tf.Tensor) -> list[int | None]:
+    of_any_length = values.dtype.is_integer or name == f.HISTORY_GAP
+    return [None] * values.shape.rank if of_any_length else [None, *values.shape[1:]]
 
 
 def split_labels(batch: Batch) -> tuple[Batch, Batch]:
-    """A batch's features and its labels, which data without ratings has none of."""
+    """A batch's features and its labels, of which data may have none."""
     labels = {name: batch[name] for name in _LABELS if name in batch}
     return {name: value for name, value in batch.items() if name not in _LABELS}, labels

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
@@ -48,17 +49,42 @@ class NumberEmbedding(tf.keras.layers.Layer):
         return numbers[:, tf.newaxis] * self._direction
 
 
+class VectorEmbedding(tf.keras.layers.Layer):
+    """A learnt projection of a vector: [B, L] to [B, D]."""
+
+    def __init__(self, length: int, dim: int, name: str):
+        super().__init__(name=name)
+        self._projection = self.add_weight(
+            "projection", [length, dim], initializer=tf.keras.initializers.RandomNormal(stddev=0.05)
+        )
+
+    def call(self, vectors: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(vectors, self._projection)
+
+
 def hide(indices: tf.Tensor, oov_index: int, probability: float) -> tf.Tensor:
     """Replaces some of [B] indices, at random, by the out-of-vocabulary one, so that its embedding is trained."""
     hidden = tf.random.uniform(tf.shape(indices)) < probability
     return tf.where(hidden, tf.cast(oov_index, indices.dtype), indices)
 
 
-def _layer(name: str, feature: Feature, buckets: dict[str, int], dim: int) -> tf.keras.layers.Layer:
-    """From a model feature, [B] or [B, L], to [B, D]."""
-    if feature.embedded_as == "number":
-        return NumberEmbedding(dim, name)
-    return (ListEmbedding if feature.embedded_as == "list" else embedding)(buckets[name], dim, name)
+def of_features(
+    features: Mapping[str, Feature], transform: tft.TFTransformOutput, sample: Mapping[str, np.ndarray], dim: int
+) -> dict[str, tf.keras.layers.Layer]:
+    """For each declared feature, from the model feature, [B] or [B, L], to [B, D].
+
+    `sample` has some values of each: a vector is as long as there.
+    """
+    buckets = inputs.bucket_counts(transform)
+
+    def layer(name: str, embedded_as: str) -> tf.keras.layers.Layer:
+        if embedded_as == "number":
+            return NumberEmbedding(dim, name)
+        if embedded_as == "vector":
+            return VectorEmbedding(sample[name].shape[1], dim, name)
+        return (ListEmbedding if embedded_as == "list" else embedding)(buckets[name], dim, name)
+
+    return {name: layer(name, feature.embedded_as) for name, feature in features.items()}
 
 
 class EntityEmbedding(tf.keras.layers.Layer):
@@ -68,6 +94,7 @@ class EntityEmbedding(tf.keras.layers.Layer):
       id_name: name of the id.
       features: declared features by name.
       transform: what Transform made.
+      sample: as of `of_features`.
       dim: D.
       id_dropout: probability that a training row hides its id, so that unknown ones are served by the rest.
     """
@@ -77,6 +104,7 @@ class EntityEmbedding(tf.keras.layers.Layer):
         id_name: str,
         features: Mapping[str, Feature],
         transform: tft.TFTransformOutput,
+        sample: Mapping[str, np.ndarray],
         dim: int,
         id_dropout: float,
     ):
@@ -84,7 +112,7 @@ class EntityEmbedding(tf.keras.layers.Layer):
         buckets = inputs.bucket_counts(transform)
         self._id_name = id_name
         self._id = embedding(buckets[id_name], dim, id_name)
-        self._features = {name: _layer(name, feature, buckets, dim) for name, feature in features.items()}
+        self._features = of_features(features, transform, sample, dim)
         self._oov_index = inputs.oov_index(transform, id_name)
         self._id_dropout = id_dropout
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tensorflow as tf
 
+from models import inputs
+from models.features import names as f
 from models.layers import NEVER
 from models.settings import Retrieval
 
@@ -40,6 +42,11 @@ def sampled_softmax(
     hardest = tf.math.top_k(others, tf.minimum(config.hard_negatives, tf.shape(ids)[0] - 1)).values
     logits = tf.concat([own[:, tf.newaxis], hardest], axis=1)
     return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.zeros_like(rows), logits)
+
+
+def weighted_mean(row_losses: tf.Tensor, batch: inputs.Batch) -> tf.Tensor:
+    """The mean of [B] losses times the rows' weights, which are 1 on average, where there are any."""
+    return tf.reduce_mean(row_losses * batch[f.WEIGHT] if f.WEIGHT in batch else row_losses)
 
 
 def of_all_replicas(values: tf.Tensor) -> tf.Tensor:

@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
 
-from models import inputs, layers, losses, training
+from models import inputs, layers, losses, queries, training
 from models.features import names as f
-from models.features.feature_set import FeatureSet
 from models.settings import Ranking
 
 _EVAL_BATCH = 4096
+_OWN_NEGATIVES = 3  # Items of the user's own history that choice is learnt against, where items repeat.
 
 
 class Predictions(NamedTuple):
@@ -21,7 +20,7 @@ class Predictions(NamedTuple):
 
     choice: tf.Tensor  # Log of P(candidate | query), up to a constant of the query.
     rating: Any  # None where the data has no ratings.
-    preference: Any  # Logit of P(liked | query, candidate); None, too, where it has none.
+    preference: Any  # Logit of P(positive | query, candidate); None where nothing is positive.
 
 
 class RankingModel(training.TrainedModel):
@@ -29,36 +28,40 @@ class RankingModel(training.TrainedModel):
 
     The rating is its mean in training, plus biases of user and item, plus the inner product of their embeddings
     (biased matrix factorisation; Koren, Bell and Volinsky 2009), plus what layers add from the products of the item
-    with user and history. Choice is learnt by softmax over the row's item and those of other rows, corrected for the
-    sampling bias as in retrieval: the ranker's own view of what retrieval estimates. Of data without ratings the choice
-    is all that is learnt.
+    with user and history, and from the context. Choice is learnt by softmax over the row's item and those of other
+    rows, corrected for the sampling bias as in retrieval: the ranker's own view of what retrieval estimates. Data
+    without ratings has no rating head, and data without positives no preference head; choice is always learnt.
 
     Args:
       config: the configuration's section.
-      features: of the data set.
-      transform: what Transform made.
-      rows: what the training rows are like.
+      data: what is trained on.
     """
 
-    def __init__(
-        self, config: Ranking, features: FeatureSet, transform: tft.TFTransformOutput, rows: training.TrainingRows
-    ):
+    def __init__(self, config: Ranking, data: training.TrainingData):
         super().__init__()
-        buckets, dim = inputs.bucket_counts(transform), config.embedding_dim
-        decay = config.history_decay_seconds
+        features, transform, dim = data.features, data.transform, config.embedding_dim
+        buckets, decay = inputs.bucket_counts(transform), config.history_decay_seconds
         self._config = config
-        self._ratings = rows.ratings
-        self._frequency = tf.constant(np.maximum(rows.item_counts, 1) / max(rows.rows, 1), tf.float32)
-        self._user = layers.EntityEmbedding(f.USER_ID, features.users, transform, dim + 1, config.user_dropout)
-        self._item = layers.EntityEmbedding(f.ITEM_ID, features.items, transform, dim + 1, config.item_dropout)
+        self._ratings = data.ratings
+        self._has_positives = data.positive_probability is not None
+        self._items = data.item_table()
+        self._repeats = features.histories.repeats
+        self._frequency = tf.constant(np.maximum(data.item_counts, 1) / max(len(data.train), 1), tf.float32)
+        users, items = data.train.users, data.catalogue.features
+        self._user = layers.EntityEmbedding(f.USER_ID, features.users, transform, users, dim + 1, config.user_dropout)
+        self._item = layers.EntityEmbedding(f.ITEM_ID, features.items, transform, items, dim + 1, config.item_dropout)
+        self._context = layers.of_features(features.context, transform, {}, dim)
         self._history = layers.HistoryEmbedding(buckets[f.ITEM_ID], dim, decay, config.dropout)
         self._attention = layers.TargetAttention(buckets[f.ITEM_ID], dim, decay, config.dropout)
         # One draw for all candidates of a row: they are compared with each other, and drawing for each takes long.
         self._dropout = tf.keras.layers.Dropout(config.dropout, noise_shape=[None, 1, None])
-        self._layers = layers.hidden_layers(4 * dim, config.layers, 3 if rows.ratings else 1, "layers")
-        if rows.ratings:
-            self._rating_bias = self.add_weight("rating_bias", [], initializer=_constant(rows.ratings.mean))
-            probability = np.clip(rows.ratings.mean_preference, 0.01, 0.99)
+        # Heads: rating and preference, where there are any, and choice.
+        heads = bool(data.ratings) + self._has_positives + 1
+        self._layers = layers.hidden_layers((5 if self._context else 4) * dim, config.layers, heads, "layers")
+        if data.ratings:
+            self._rating_bias = self.add_weight("rating_bias", [], initializer=_constant(data.ratings.mean))
+        if data.positive_probability is not None:
+            probability = np.clip(data.positive_probability, 0.01, 0.99)
             logit = np.log(probability / (1 - probability))
             self._preference_bias = self.add_weight("preference_bias", [], initializer=_constant(logit))
             self._preference_scale = self.add_weight("preference_scale", [], initializer=_constant(1.0))
@@ -75,14 +78,21 @@ class RankingModel(training.TrainedModel):
         item, item_bias = tf.split(candidates, [self._config.embedding_dim, 1], axis=2)
         attended = self._attention(query[f.HISTORY_ITEM_ID], query[f.HISTORY_GAP], item, training=training)
         agreement = user * item
-        products = tf.concat([agreement, history * item, attended * item, item], axis=2)
-        deep = self._layers(self._dropout(products, training=training))
+        products = [agreement, history * item, attended * item, item]
+        if self._context:
+            context = tf.add_n([layer(query[name]) for name, layer in self._context.items()])
+            products.append(context[:, tf.newaxis] * item)
+        deep = self._layers(self._dropout(tf.concat(products, axis=2), training=training))
         choice = tf.reduce_sum((history + attended) * item, axis=2) + deep[:, :, -1]
-        if not self._ratings:
-            return Predictions(choice, None, None)
+        if self._context:
+            choice += tf.reduce_sum(products[-1], axis=2)
         effect = tf.squeeze(user_bias + item_bias, 2) + tf.reduce_sum(agreement, axis=2)
-        preference = self._preference_bias + self._preference_scale * (effect + deep[:, :, 1])
-        return Predictions(choice, self._rating_bias + effect + deep[:, :, 0], preference)
+        rating = preference = None
+        if self._ratings:
+            rating = self._rating_bias + effect + deep[:, :, 0]
+        if self._has_positives:
+            preference = self._preference_bias + self._preference_scale * (effect + deep[:, :, -2])
+        return Predictions(choice, rating, preference)
 
     def predict_scores(self, query: inputs.Batch, candidates: tf.Tensor) -> Predictions:
         """As `score`, with the ratings kept within the range of the training rows."""
@@ -93,23 +103,52 @@ class RankingModel(training.TrainedModel):
 
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
         features, labels = inputs.split_labels(batch)
-        own = self.candidate_vectors(features, training=training)
+        items = {name: tf.gather(values, features[f.ITEM_ID]) for name, values in self._items.items()}
+        own = self.candidate_vectors(items, training=training)
         candidates, ids = map(losses.of_all_replicas, (own, features[f.ITEM_ID]))
         # Column 0 is the row's own item; the others are those of the rows that follow it.
         others = tf.range(tf.shape(own)[0])[:, tf.newaxis] + tf.range(self._config.negatives + 1)
         others %= tf.shape(candidates)[0]
-        found = self.score(features, tf.gather(candidates, others), training=training)
+        vectors, columns = tf.gather(candidates, others), tf.gather(ids, others)
+        sampled = tf.gather(self._frequency, columns) * self._config.negatives
+        if self._repeats:
+            vectors, columns, sampled = self._with_own_history(features, vectors, columns, sampled, training)
+        found = self.score(features, vectors, training=training)
         config = self._config
-        loss = config.choice_loss_weight * self._choice_loss(found.choice, tf.gather(ids, others))
-        if self._ratings:
-            rating_loss = tf.math.squared_difference(found.rating[:, 0], labels[f.RATING])
-            preference_loss = tf.nn.sigmoid_cross_entropy_with_logits(labels[f.PREFERENCE], found.preference[:, 0])
-            loss += config.rating_loss_weight * rating_loss + config.preference_loss_weight * preference_loss
-        return tf.reduce_mean(loss)
+        loss = config.choice_loss_weight * self._choice_loss(found.choice, columns, sampled)
+        if found.rating is not None:
+            loss += config.rating_loss_weight * tf.math.squared_difference(found.rating[:, 0], labels[f.RATING])
+        if found.preference is not None:
+            entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels[f.POSITIVE], found.preference[:, 0])
+            loss += config.preference_loss_weight * entropy
+        return losses.weighted_mean(loss, labels)
 
-    def _choice_loss(self, logits: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
-        """[B] softmax cross-entropies of column 0 of [B, M], without further columns of the same item."""
-        corrected = logits - tf.math.log(tf.gather(self._frequency, ids))
+    def _with_own_history(
+        self, features: inputs.Batch, vectors: tf.Tensor, columns: tf.Tensor, sampled: tf.Tensor, training: bool
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Adds columns of items that the user has had, without which the history would only ever speak for an item."""
+        history = features[f.HISTORY_ITEM_ID]
+        there = history >= 0
+        length = tf.math.count_nonzero(there, axis=1, keepdims=True, dtype=tf.float32)
+        # The largest of random numbers are draws without replacement.
+        keys = tf.where(there, tf.random.uniform(tf.shape(history)), -1.0)
+        drawn = tf.math.top_k(keys, tf.minimum(_OWN_NEGATIVES, tf.shape(history)[1]))
+        extra = tf.where(drawn.values >= 0, tf.gather(history, drawn.indices, batch_dims=1), columns[:, :1])
+        rows = {name: tf.gather(values, tf.reshape(extra, [-1])) for name, values in self._items.items()}
+        own = self.candidate_vectors(rows, training=training)
+        own = tf.reshape(own, [tf.shape(extra)[0], tf.shape(extra)[1], own.shape[1]])
+        columns = tf.concat([columns, extra], axis=1)
+        times = tf.reduce_sum(tf.cast(columns[:, :, tf.newaxis] == history[:, tf.newaxis], tf.float32), axis=2)
+        drawn_of = float(_OWN_NEGATIVES) * tf.math.divide_no_nan(times, length)
+        sampled = tf.concat([sampled, tf.gather(self._frequency, extra) * self._config.negatives], axis=1) + drawn_of
+        return tf.concat([vectors, own], axis=1), columns, sampled
+
+    def _choice_loss(self, logits: tf.Tensor, ids: tf.Tensor, sampled: tf.Tensor) -> tf.Tensor:
+        """[B] softmax cross-entropies of column 0 of [B, M], without further columns of the same item.
+
+        `sampled` is how often each column's item is expected among the columns.
+        """
+        corrected = logits - tf.math.log(sampled)
         repeated = tf.concat([tf.zeros_like(ids[:, :1], tf.bool), ids[:, 1:] == ids[:, :1]], axis=1)
         masked = tf.where(repeated, layers.NEVER, corrected)
         first = tf.zeros_like(ids[:, 0], tf.int32)
@@ -123,72 +162,76 @@ def _constant(value: float) -> tf.keras.initializers.Initializer:
 class RankingServable(tf.Module):
     """What the Trainer exports, on dense model features and without dropout."""
 
-    def __init__(self, model: RankingModel, features: FeatureSet, transform: tft.TFTransformOutput, config: Ranking):
+    def __init__(self, model: RankingModel, data: training.TrainingData, config: Ranking):
         super().__init__()
 
         def candidate(features: inputs.Batch) -> tf.Tensor:
             return model.candidate_vectors(features)
 
         def score(query: inputs.Batch, candidates: tf.Tensor) -> dict[str, tf.Tensor]:
-            """`added` to the retrieval scores to order by and, where there are ratings, `predicted_rating`: [B, M].
+            """[B, M] each: `added` to the retrieval scores to order by, and what is predicted beside it.
 
-            What is added is a weighted sum of log P(liked | query, candidate), where there are ratings, and the
-            ranker's own log P(candidate | query).
+            What is added is a weighted sum of log P(positive | query, candidate), where anything is positive, and the
+            ranker's own log P(candidate | query). Predicted are `predicted_rating` and `positive_probability`, where
+            the data has them.
             """
             found = model.predict_scores(query, candidates)
-            added = config.choice_score_weight * found.choice
-            if found.rating is None:
-                return {"added": added}
-            liked = tf.math.log_sigmoid(found.preference)
-            return {"added": config.preference_score_weight * liked + added, "predicted_rating": found.rating}
+            scores = {"added": config.choice_score_weight * found.choice}
+            if found.preference is not None:
+                scores["added"] += config.preference_score_weight * tf.math.log_sigmoid(found.preference)
+                scores["positive_probability"] = tf.sigmoid(found.preference)
+            if found.rating is not None:
+                scores["predicted_rating"] = found.rating
+            return scores
 
         # Not the layers: each of them would be traced and saved with functions of its own.
         self._weights = model.variables
-        query, item = (
-            inputs.signature(transform, names) for names in (features.query_names(), features.candidate_names())
-        )
         vectors = tf.TensorSpec([None, None, config.embedding_dim + 1], tf.float32)
-        self.candidate = tf.function(candidate, input_signature=[item], autograph=False)
-        self.score = tf.function(score, input_signature=[query, vectors], autograph=False)
+        self.candidate = tf.function(candidate, input_signature=[data.candidate_spec()], autograph=False)
+        self.score = tf.function(score, input_signature=[data.query_spec(), vectors], autograph=False)
 
 
-def validate(model: RankingModel, eval_batches: tf.data.Dataset) -> dict[str, float]:
-    """Errors of the ratings, and quality of the preference, on the eval split."""
-    rmse, mae = tf.keras.metrics.RootMeanSquaredError(), tf.keras.metrics.MeanAbsoluteError()
-    auc, accuracy = tf.keras.metrics.AUC(), tf.keras.metrics.BinaryAccuracy()
+def validate(model: RankingModel, data: training.TrainingData) -> dict[str, float]:
+    """Errors of the ratings, and quality of the preference, on the eval split; nothing where the data has neither."""
+    metrics: dict[str, tf.keras.metrics.Metric] = {}
+    if data.ratings:
+        metrics |= {"rmse": tf.keras.metrics.RootMeanSquaredError(), "mae": tf.keras.metrics.MeanAbsoluteError()}
+    if data.positive_probability is not None:
+        metrics |= {"auc": tf.keras.metrics.AUC(), "binary_accuracy": tf.keras.metrics.BinaryAccuracy()}
+    if not metrics:
+        return {}
+    items = data.item_table()
 
     @tf.function(reduce_retracing=True, autograph=False)
-    def update(batch: inputs.Batch) -> None:
+    def update(batch: inputs.Batch, rows: tf.Tensor) -> None:
         features, labels = inputs.split_labels(batch)
-        found = model.predict_scores(features, model.candidate_vectors(features)[:, tf.newaxis])
-        for metric in (rmse, mae):
-            metric.update_state(labels[f.RATING], found.rating[:, 0])
-        for metric in (auc, accuracy):
-            metric.update_state(labels[f.PREFERENCE], tf.sigmoid(found.preference[:, 0]))
+        own = model.candidate_vectors({name: tf.gather(values, rows) for name, values in items.items()})
+        found = model.predict_scores(features, own[:, tf.newaxis])
+        for name, metric in metrics.items():
+            if name in ("rmse", "mae"):
+                metric.update_state(labels[f.RATING], found.rating[:, 0])
+            else:
+                metric.update_state(labels[f.POSITIVE], tf.sigmoid(found.preference[:, 0]))
 
-    for batch in eval_batches:
-        update(batch)
-    named = {"rmse": rmse, "mae": mae, "auc": auc, "binary_accuracy": accuracy}
-    return {name: float(metric.result()) for name, metric in named.items()}
+    for batch in queries.in_order(data.eval, _EVAL_BATCH):
+        rows = data.catalogue.rows(batch.pop(f.ITEM_KEY).numpy())
+        update(batch, tf.constant(rows))
+    return {name: float(metric.result()) for name, metric in metrics.items()}
 
 
 def run(job: training.Job) -> None:
     """Trains, validates and exports."""
     config = Ranking.model_validate_json(job.settings)
-    features = FeatureSet.model_validate_json(job.features)
     with training.strategy(config).scope():
         tf.keras.utils.set_random_seed(config.seed)
-        transform = tft.TFTransformOutput(job.transform_graph)
-        rows = training.training_rows(job.train_files, transform)
-        model = RankingModel(config, features, transform, rows)
+        data = training.TrainingData(job)
+        model = RankingModel(config, data)
         run_dir, model_dir = map(training.kept_by_chief, (job.run_dir, job.model_dir))
 
-    batch_size = training.fitting_batch_size(config, rows.rows)
-    train = inputs.dataset(job.train_files, transform, batch_size, shuffle_seed=config.seed)
-    fitted = training.fit(model, train, config, rows.rows, run_dir)
+    fitted = training.fit(model, data, config, run_dir)
 
-    result = validate(model, inputs.dataset(job.eval_files, transform, _EVAL_BATCH)) if rows.ratings else {}
+    result = validate(model, data)
     if result:
         training.progress.info("validation: %s", ", ".join(f"{name} {value:.4f}" for name, value in result.items()))
     training.write_validation(result | fitted, run_dir)
-    tf.saved_model.save(RankingServable(model, features, transform, config), model_dir)
+    tf.saved_model.save(RankingServable(model, data, config), model_dir)

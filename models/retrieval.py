@@ -2,57 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import numpy as np
 import tensorflow as tf
-import tensorflow_transform as tft
 
-from models import inputs, layers, losses, training
-from models.catalogue import Catalogue, load_catalogue
+from models import inputs, layers, losses, queries, training
 from models.features import names as f
-from models.features.feature_set import FeatureSet
+from models.repeats import Repeats
 from models.settings import TOP_KS, Retrieval
 
 _EVAL_BATCH = 1024
+_NORMALISER_WEIGHT = 0.1  # Of the squared error of the learnt normaliser, beside the cross-entropy.
 EVAL_ROWS = 20_480  # Every item is scored for each: enough to tell how it went. The Evaluator takes all.
 _EVAL_SCORES = 2**26  # At once: 256 MB.
 
 
 class QueryTower(tf.keras.Model):
-    """User, moment and history to a query embedding [B, D + 1], whose last component multiplies an item's bias."""
+    """User, moment, history and context to a query embedding [B, D + 1], whose last component is the bias's."""
 
-    def __init__(self, config: Retrieval, features: FeatureSet, transform: tft.TFTransformOutput):
+    def __init__(self, config: Retrieval, data: training.TrainingData):
         super().__init__(name="query_tower")
-        buckets, dim = inputs.bucket_counts(transform), config.embedding_dim
-        self._unknown = inputs.unknown_user(features, transform)
-        self._user = layers.EntityEmbedding(f.USER_ID, features.users, transform, dim, config.user_dropout)
-        self._moment = layers.MomentEmbedding(buckets[f.TIMESTAMP], dim, config.moment_buckets)
+        features, transform, dim = data.features, data.transform, config.embedding_dim
+        buckets, users = inputs.bucket_counts(transform), data.train.users
+        self._unknown = data.unknown_user
+        self._user = layers.EntityEmbedding(f.USER_ID, features.users, transform, users, dim, config.user_dropout)
+        self._moment = layers.MomentEmbedding(buckets[f.MOMENT], dim, config.moment_buckets)
         self._history = layers.HistoryEmbedding(
             buckets[f.ITEM_ID], dim, config.history_decay_seconds, config.history_dropout
         )
+        self._context = layers.of_features(features.context, transform, {}, dim)
         self._layers = layers.hidden_layers(dim, config.query_layers, dim, "query_layers")
         self._query_dropout = config.query_dropout
 
     def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
-        if training:
-            features = self._with_unknown_queries(features)
         summed = (
             self._user(features, training=training)
-            + self._moment(features[f.TIMESTAMP])
+            + self._moment(features[f.MOMENT])
             + self._history(features[f.HISTORY_ITEM_ID], features[f.HISTORY_GAP], training=training)
         )
+        for name, layer in self._context.items():
+            summed += layer(features[name])
         output = self._layers(summed)
         return tf.concat([output, tf.ones_like(output[:, :1])], axis=1)
 
-    def _with_unknown_queries(self, features: inputs.Batch) -> inputs.Batch:
+    def with_unknown_queries(self, features: inputs.Batch) -> inputs.Batch:
         """Hides user and history of some rows, so that what is left learns to answer for an unknown user."""
         history = features[f.HISTORY_ITEM_ID]
         unknown = tf.random.uniform(tf.shape(features[f.USER_ID])) < self._query_dropout
-        hidden = {
-            name: tf.where(unknown, tf.cast(value, features[name].dtype), features[name])
-            for name, value in self._unknown.items()
-        }
+        hidden = {}
+        for name, value in self._unknown.items():
+            where = unknown if features[name].shape.rank == 1 else unknown[:, tf.newaxis]
+            hidden[name] = tf.where(where, tf.cast(value, features[name].dtype), features[name])
         none = tf.cast(f.PADDING, history.dtype)
         return features | hidden | {f.HISTORY_ITEM_ID: tf.where(unknown[:, tf.newaxis], none, history)}
 
@@ -60,10 +59,11 @@ class QueryTower(tf.keras.Model):
 class CandidateTower(tf.keras.Model):
     """Item id and features to a candidate embedding [B, D + 1], whose last component is a bias."""
 
-    def __init__(self, config: Retrieval, features: FeatureSet, transform: tft.TFTransformOutput):
+    def __init__(self, config: Retrieval, data: training.TrainingData):
         super().__init__(name="candidate_tower")
-        buckets, dim = inputs.bucket_counts(transform), config.embedding_dim
-        self._item = layers.EntityEmbedding(f.ITEM_ID, features.items, transform, dim, config.item_dropout)
+        transform, dim, items = data.transform, config.embedding_dim, data.catalogue.features
+        buckets = inputs.bucket_counts(transform)
+        self._item = layers.EntityEmbedding(f.ITEM_ID, data.features.items, transform, items, dim, config.item_dropout)
         self._layers = layers.hidden_layers(dim, config.candidate_layers, dim, "candidate_layers")
         self._bias = layers.embedding(buckets[f.ITEM_ID], 1, "item_bias", initial_stddev=0.0)
 
@@ -81,31 +81,26 @@ class RetrievalModel(training.TrainedModel):
 
     Args:
       config: the configuration's section.
-      features: of the data set.
-      transform: what Transform made.
-      catalogue: source of the uniform negatives.
-      rows: what the training rows are like.
+      data: what is trained on.
     """
 
-    def __init__(
-        self,
-        config: Retrieval,
-        features: FeatureSet,
-        transform: tft.TFTransformOutput,
-        catalogue: Catalogue,
-        rows: training.TrainingRows,
-    ):
+    def __init__(self, config: Retrieval, data: training.TrainingData):
         super().__init__()
-        self.query_tower = QueryTower(config, features, transform)
-        self.candidate_tower = CandidateTower(config, features, transform)
+        self.query_tower = QueryTower(config, data)
+        self.candidate_tower = CandidateTower(config, data)
         self._config = config
-        self._catalogue = {name: tf.constant(value) for name, value in catalogue.features.items()}
-        self._catalogue_size = len(catalogue)
-        self._frequency = tf.constant(rows.item_counts / max(rows.rows, 1), tf.float32)
+        self._items = data.item_table()
+        self._catalogue_size = len(data.catalogue)
+        self._frequency = tf.constant(data.item_counts / max(len(data.train), 1), tf.float32)
+        self.repeats = None
+        if data.features.histories.repeats:
+            self.repeats = Repeats(config.embedding_dim, config.history_decay_seconds, len(data.catalogue))
 
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
-        queries = self.query_tower(batch, training=training)
-        own = {name: batch[name] for name in self._catalogue}
+        if training:
+            batch = self.query_tower.with_unknown_queries(batch)
+        asked = self.query_tower(batch, training=training)
+        own = self._gathered(batch[f.ITEM_ID])
         ids, vectors = own[f.ITEM_ID], self.candidate_tower(own, training=training)
         ids, vectors = losses.of_all_replicas(ids), losses.of_all_replicas(vectors)
         in_batch = tf.shape(ids)[0]
@@ -114,11 +109,38 @@ class RetrievalModel(training.TrainedModel):
             ids = tf.concat([ids, extra[f.ITEM_ID]], axis=0)
             vectors = tf.concat([vectors, self.candidate_tower(extra, training=training)], axis=0)
         probability = self._sampling_probability(ids, in_batch) if self._config.sampling_bias_correction else None
-        return tf.reduce_mean(losses.sampled_softmax(queries, vectors, ids, probability, self._config))
+        found = losses.sampled_softmax(asked, vectors, ids, probability, self._config)
+        if self.repeats:
+            found = self._with_repeats(self.repeats, batch, asked, own[f.ITEM_ID], vectors, found, probability)
+        return losses.weighted_mean(found, batch)
+
+    def _with_repeats(
+        self,
+        repeats: Repeats,
+        batch: inputs.Batch,
+        asked: tf.Tensor,
+        items: tf.Tensor,
+        vectors: tf.Tensor,
+        losses_of_towers: tf.Tensor,
+        probability: tf.Tensor | None,
+    ) -> tf.Tensor:
+        """[B] losses of the mixture. Rows of `vectors` and `probability` begin with the queries' own items."""
+        rows, sampled = tf.shape(asked)[0], tf.cast(tf.shape(vectors)[0], tf.float32)
+        expected = 1.0 if probability is None else probability[:rows] * sampled  # Times that the item is sampled.
+        towers = tf.math.log(expected) - losses_of_towers  # Its part of the sum over the catalogue, as estimated.
+        logits = tf.reduce_sum(asked * vectors[:rows], axis=1) / self._config.temperature
+        query, history = asked[:, :-1], batch[f.HISTORY_ITEM_ID]
+        error = repeats.normaliser(tf.stop_gradient(query))[:, 0] - tf.stop_gradient(logits - towers)
+        own_share = repeats.own(history, batch[f.HISTORY_GAP], items[:, tf.newaxis])
+        mixed = repeats.mixed(query, history, own_share, towers[:, tf.newaxis])[:, 0]
+        return _NORMALISER_WEIGHT * tf.square(error) - mixed
+
+    def _gathered(self, rows: tf.Tensor) -> inputs.Batch:
+        return {name: tf.gather(values, rows) for name, values in self._items.items()}
 
     def _uniform_negatives(self) -> inputs.Batch:
         rows = tf.random.uniform([self._config.uniform_negatives], 0, self._catalogue_size, tf.int32)
-        return {name: tf.gather(values, rows) for name, values in self._catalogue.items()}
+        return self._gathered(rows)
 
     def _sampling_probability(self, ids: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
         in_batch = tf.cast(batch_size, tf.float32)
@@ -132,9 +154,7 @@ class RetrievalServable(tf.Module):
     The queries are divided by the temperature, so that q·c is a log-probability up to a constant.
     """
 
-    def __init__(
-        self, model: RetrievalModel, features: FeatureSet, transform: tft.TFTransformOutput, temperature: float
-    ):
+    def __init__(self, model: RetrievalModel, data: training.TrainingData, temperature: float):
         super().__init__()
 
         def query(features: inputs.Batch) -> tf.Tensor:
@@ -145,32 +165,35 @@ class RetrievalServable(tf.Module):
 
         # Not the layers: each of them would be traced and saved with functions of its own.
         self._weights = [*model.query_tower.variables, *model.candidate_tower.variables]
+        if repeats := model.repeats:
+
+            def again(
+                vectors: tf.Tensor, history: tf.Tensor, gaps: tf.Tensor, items: tf.Tensor, logits: tf.Tensor
+            ) -> tf.Tensor:
+                """[B, M] log P of items that may repeat, from queries, histories and the towers' products."""
+                query = vectors[:, :-1] * temperature
+                return repeats.mixed(
+                    query, history, repeats.own(history, gaps, items), logits - repeats.normaliser(query)
+                )
+
+            self._weights += repeats.variables
+            of_history = [tf.TensorSpec([None, None], dtype) for dtype in (tf.int64, tf.float32, tf.int64, tf.float32)]
+            vectors = tf.TensorSpec([None, None], tf.float32)
+            self.again = tf.function(again, input_signature=[vectors, *of_history], autograph=False)
         self.query, self.candidate = (
-            tf.function(call, input_signature=[inputs.signature(transform, names)], autograph=False)
-            for call, names in (
-                (query, features.query_names()),
-                (candidate, features.candidate_names()),
-            )
+            tf.function(call, input_signature=[spec], autograph=False)
+            for call, spec in ((query, data.query_spec()), (candidate, data.candidate_spec()))
         )
 
 
-def validation_batches(files: Collection[str], transform: tft.TFTransformOutput, items: int) -> tf.data.Dataset:
-    """What `validate` takes of these eval files, given as patterns: some 20,000 rows at most."""
-    rows = max(1, min(_EVAL_BATCH, _EVAL_SCORES // items))
-    return inputs.dataset(files, transform, rows).take(EVAL_ROWS // rows)
+def validate(servable: RetrievalServable, data: training.TrainingData) -> dict[str, float]:
+    """Top-k accuracy over the whole catalogue, seen items included, for some 20,000 eval rows at most.
 
-
-def validate(
-    servable: RetrievalServable, catalogue: Catalogue, eval_batches: tf.data.Dataset, features: FeatureSet
-) -> dict[str, float]:
-    """Top-k accuracy over the whole catalogue, seen items included. Equal scores count as above the true item's.
-
-    It is what TFRS's FactorizedTopK measures, which sorts the best hundred of every query to find this one rank, and
-    so takes twice as long.
+    Equal scores count as above the true item's. It is what TFRS's FactorizedTopK measures, which sorts the best hundred
+    of every query to find this one rank, and so takes twice as long.
     """
-    names = features.query_names()
-    candidates = servable.candidate(_constants(catalogue.features))
-    row_of = {item: row for row, item in enumerate(catalogue.ids)}
+    names, catalogue = data.features.query_names(), data.catalogue
+    candidates = servable.candidate({name: tf.constant(values[:-1]) for name, values in catalogue.features.items()})
 
     @tf.function(reduce_retracing=True, autograph=False)
     def ranks(query: inputs.Batch, true_rows: tf.Tensor) -> tf.Tensor:
@@ -178,36 +201,28 @@ def validate(
         own = tf.gather(scores, true_rows, batch_dims=1)
         return tf.math.count_nonzero(scores >= own[:, tf.newaxis], axis=1)
 
-    found = []
-    for batch in eval_batches:
-        true_rows = [row_of[item] for item in batch[f.ITEM_KEY].numpy()]
+    found = [np.zeros(0)]
+    rows = max(1, min(_EVAL_BATCH, _EVAL_SCORES // len(catalogue)))
+    for batch in queries.in_order(data.eval, rows, EVAL_ROWS):
+        true_rows = catalogue.rows(batch[f.ITEM_KEY].numpy())
         found.append(ranks({name: batch[name] for name in names}, tf.constant(true_rows)).numpy())
-    return {f"top_{k}_categorical_accuracy": float((np.concatenate(found) <= k).mean()) for k in TOP_KS}
-
-
-def _constants(features: dict[str, np.ndarray]) -> inputs.Batch:
-    return {name: tf.constant(value) for name, value in features.items()}
+    measured = np.concatenate(found)
+    return {f"top_{k}_categorical_accuracy": float((measured <= k).mean()) for k in TOP_KS}
 
 
 def run(job: training.Job) -> None:
     """Trains, validates and exports."""
     config = Retrieval.model_validate_json(job.settings)
-    features = FeatureSet.model_validate_json(job.features)
     with training.strategy(config).scope():
         tf.keras.utils.set_random_seed(config.seed)
-        transform = tft.TFTransformOutput(job.transform_graph)
-        catalogue = load_catalogue(job.item_files, features, transform)
-        rows = training.training_rows(job.train_files, transform)
-        model = RetrievalModel(config, features, transform, catalogue, rows)
+        data = training.TrainingData(job)
+        model = RetrievalModel(config, data)
         run_dir, model_dir = map(training.kept_by_chief, (job.run_dir, job.model_dir))
 
-    batch_size = training.fitting_batch_size(config, rows.rows)
-    train = inputs.dataset(job.train_files, transform, batch_size, shuffle_seed=config.seed)
-    fitted = training.fit(model, train, config, rows.rows, run_dir)
+    fitted = training.fit(model, data, config, run_dir)
 
-    servable = RetrievalServable(model, features, transform, config.temperature)
-    eval_batches = validation_batches(job.eval_files, transform, len(catalogue))
-    result = validate(servable, catalogue, eval_batches, features)
+    servable = RetrievalServable(model, data, config.temperature)
+    result = validate(servable, data)
     training.progress.info(
         "validation, seen items included: %s",
         ", ".join(f"top-{k} {result[f'top_{k}_categorical_accuracy']:.4f}" for k in TOP_KS),

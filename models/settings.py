@@ -21,7 +21,6 @@ class Transform(Settings):
     """Parameters of the features."""
 
     timestamp_buckets: int = Field(1000, ge=2)
-    preference_threshold: float = 4.0  # A rating from here on means that the user likes the item.
 
 
 class Training(Settings):
@@ -77,5 +76,5 @@ class Ranking(Training):
     preference_loss_weight: float = Field(0.5, ge=0)
     choice_loss_weight: float = Field(1.5, ge=0)
     negatives: int = Field(8, ge=1)  # Other rows' items that choice is learnt against.
-    preference_score_weight: float = Field(1.5, ge=0)  # Of log P(liked | query, item) in the final score.
+    preference_score_weight: float = Field(1.5, ge=0)  # Of log P(positive | query, item) in the final score.
     choice_score_weight: float = Field(0.7, ge=0)  # Of the ranker's log P(item | query) in the final score.

@@ -7,7 +7,6 @@ import logging
 import os
 import tempfile
 import time
-from collections.abc import Collection
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,16 +14,22 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tensorflow_transform as tft
 
-from models import inputs
+from models import inputs, timelines
+from models.catalogue import load_catalogue
 from models.errors import UserError
 from models.features import names as f
+from models.features.feature_set import FeatureSet
+from models.features.preprocessing import unknown_user
 from models.files import VALIDATION_FILE
 from models.optimizer import RowwiseAdamW
+from models.queries import Queries, model_batch, shuffled
 from models.settings import Training
 
 # Weights that must not decay to zero, and not those of a feature that happens to be called so; each replica's has its
 # own name.
-_UNDECAYED = [r"(^|/)(rating_bias|preference_bias|preference_scale|mix|time_mix)(/replica_\d+)?:0$"]
+_UNDECAYED_NAMES = ["rating_bias", "preference_bias", "preference_scale", "mix", "time_mix"]
+_UNDECAYED_NAMES += ["repeat_mix", "again", "again_by_length", "normaliser", "normaliser_bias"]
+_UNDECAYED = [rf"(^|/)({'|'.join(_UNDECAYED_NAMES)})(/replica_\d+)?:0$"]
 
 progress = logging.getLogger("recommender.progress")
 
@@ -48,15 +53,61 @@ class Ratings(NamedTuple):
     low: float
     high: float
     mean: float
-    mean_preference: float
 
 
-class TrainingRows(NamedTuple):
-    """What the training rows are like."""
+class TrainingData:
+    """What a model is trained on, and what it is like.
 
-    rows: int
-    item_counts: np.ndarray  # int64 [buckets]: rows of each item index.
-    ratings: Ratings | None  # None where the data has none.
+    Attributes:
+      features: of the data set.
+      transform: what Transform made.
+      catalogue: the candidates.
+      train: the train rows; weights are 1 on average.
+      queries: they as queries.
+      eval: the eval rows as queries, with the items' keys.
+      item_counts: int64 [buckets], train rows of each item index.
+      ratings: None where the data has none.
+      positive_probability: share of the train rows that are positive; None where nothing is.
+      unknown_user: model features that are the user's own, with their values where nothing is known of the user.
+    """
+
+    def __init__(self, job: Job):
+        self.features = features = FeatureSet.model_validate_json(job.features)
+        self.transform = transform = tft.TFTransformOutput(job.transform_graph)
+        self.catalogue = load_catalogue(job.item_files, features, transform)
+        layout = timelines.transformed_layout(features, transform)
+        train = self.train = timelines.read_timelines(job.train_files, layout)
+        keys = {f.ITEM_KEY: timelines.Column(tf.string, "")}
+        eval_rows = timelines.read_timelines(job.eval_files, layout._replace(rows={**layout.rows, **keys}))
+        if f.WEIGHT in train.rows and len(train):
+            train.rows[f.WEIGHT] /= train.rows[f.WEIGHT].mean(dtype=float)
+        self.queries = Queries(train, features.histories)
+        self.eval = Queries(train, features.histories, eval_rows)
+        buckets = inputs.bucket_counts(transform)
+        self.item_counts = np.bincount(train.rows[f.ITEM_ID], minlength=buckets[f.ITEM_ID])
+        self.ratings = _ratings(train.rows.get(f.RATING))
+        positive = train.rows.get(f.POSITIVE)
+        self.positive_probability = None if positive is None else float(positive.mean(dtype=float))
+        self.unknown_user = unknown_user(features, transform)
+
+    def item_table(self) -> inputs.Batch:
+        """The candidates' model features, [n + 1] or [n + 1, L]."""
+        return {name: tf.constant(values) for name, values in self.catalogue.features.items()}
+
+    def query_spec(self) -> dict[str, tf.TensorSpec]:
+        """What a query tower takes."""
+        batch = model_batch(self.queries.at(tf.zeros([min(1, len(self.train))], tf.int64)))
+        return inputs.signature(batch, self.features.query_names())
+
+    def candidate_spec(self) -> dict[str, tf.TensorSpec]:
+        """What a candidate tower takes."""
+        return inputs.signature(self.item_table(), self.features.candidate_names())
+
+
+def _ratings(values: np.ndarray | None) -> Ratings | None:
+    return (
+        None if values is None else Ratings(float(values.min()), float(values.max()), float(values.mean(dtype=float)))
+    )
 
 
 def strategy(config: Training) -> tf.distribute.Strategy:
@@ -81,23 +132,7 @@ def is_chief(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> bool:
     return not jobs or (resolver.task_type, resolver.task_id) == ("chief" if "chief" in jobs else "worker", 0)
 
 
-def training_rows(files: Collection[str], transform: tft.TFTransformOutput) -> TrainingRows:
-    """Summarises the training examples in one pass."""
-    all_spec = transform.transformed_feature_spec()
-    names = [name for name in (f.ITEM_ID, f.RATING, f.PREFERENCE) if name in all_spec]
-    counts = np.zeros(inputs.bucket_counts(transform)[f.ITEM_ID], np.int64)
-    totals, low, high = np.zeros(2), np.inf, -np.inf
-    for batch in inputs.column_batches(files, {name: all_spec[name] for name in names}):
-        counts += np.bincount(batch[f.ITEM_ID], minlength=len(counts))
-        if f.RATING in names:
-            ratings, preferences = batch[f.RATING], batch[f.PREFERENCE]
-            totals += [ratings.sum(dtype=float), preferences.sum(dtype=float)]
-            low, high = min(low, float(ratings.min())), max(high, float(ratings.max()))
-    rows = int(counts.sum())
-    return TrainingRows(rows, counts, Ratings(low, high, *(totals / rows).tolist()) if f.RATING in names else None)
-
-
-def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: int, log_dir: str) -> dict[str, Any]:
+def fit(model: tf.keras.Model, data: TrainingData, config: Training, log_dir: str) -> dict[str, Any]:
     """Trains for the configured epochs, with a learning rate that falls along a cosine to zero.
 
     Returns:
@@ -107,20 +142,22 @@ def fit(model: tf.keras.Model, train: tf.data.Dataset, config: Training, rows: i
       UserError: the batches cannot be divided among the replicas, or the loss is no longer finite.
     """
     started = time.monotonic()
-    batch_size, replicas = fitting_batch_size(config, rows), model.distribute_strategy.num_replicas_in_sync
+    batch_size = fitting_batch_size(config, len(data.train))
+    replicas = model.distribute_strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise UserError(f"batch_size: {batch_size} rows cannot be divided among {replicas} replicas")
-    steps = rows // batch_size * config.epochs
-    if not steps:
+    steps = len(data.train) // max(batch_size, 1)
+    if not steps * config.epochs:
         return {"train_seconds": 0.0, "losses": [], "epoch_seconds": []}
-    schedule = tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, steps)
+    schedule = tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, steps * config.epochs)
     with model.distribute_strategy.scope():
         optimizer = RowwiseAdamW(schedule, config.weight_decay, _UNDECAYED)
         optimizer.build(model.trainable_variables)  # Variables that a step creates make TensorFlow trace it twice.
         model.compile(optimizer)
     shown = _Progress(config.epochs)
     callbacks = [tf.keras.callbacks.TensorBoard(log_dir), shown]
-    history = model.fit(train, epochs=config.epochs, verbose=0, callbacks=callbacks).history
+    batches = shuffled(data.queries, batch_size, config.epochs, config.seed)
+    history = model.fit(batches, epochs=config.epochs, steps_per_epoch=steps, verbose=0, callbacks=callbacks).history
     return {
         "train_seconds": time.monotonic() - started,
         "losses": [float(loss) for loss in history["loss"]],

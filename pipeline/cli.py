@@ -91,13 +91,20 @@ def run(config_name, data, output, split, overrides, beam_workers, beam_args) ->
 
 
 @cli.command()
+@click.option(
+    "--kind",
+    type=click.Choice(["ratings", "purchases"]),
+    default="ratings",
+    show_default=True,
+    help="Ratings of movies, or purchases with repeats, events, and features of items, customers and context.",
+)
 @click.option("--users", default=600, show_default=True, type=click.IntRange(min=2))
 @click.option("--items", default=800, show_default=True, type=click.IntRange(min=20))
 @click.option("--interactions", default=40_000, show_default=True, type=click.IntRange(min=100), help="At most, about.")
 @click.option("--seed", default=42, show_default=True, help="The same seed and sizes give the same files.")
 @click.option("--output", metavar="DIR", required=True, help="A directory that is not there yet.")
-def generate(users, items, interactions, seed, output) -> None:
-    """Write interactions shaped like MovieLens, of any size, for `run --data`.
+def generate(kind, users, items, interactions, seed, output) -> None:
+    """Write interactions of any size, for `run --data`: shaped like MovieLens, or a shop's.
 
     A user's sessions are drawn one after the other, so the time grows with interactions x items, and the memory with
     the items alone.
@@ -105,7 +112,7 @@ def generate(users, items, interactions, seed, output) -> None:
     from pipeline.data.settings import Generated
     from pipeline.jobs import run_generate
 
-    size = Generated(users=users, items=items, interactions=interactions, seed=seed)
+    size = Generated(kind=kind, users=users, items=items, interactions=interactions, seed=seed)
     run_generate(size, output, Console())
 
 

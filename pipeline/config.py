@@ -17,6 +17,7 @@ from components.infra_validator.settings import InfraValidation
 from components.interaction_gen.settings import Split
 from components.recommender_builder.settings import Index
 from models.errors import UserError
+from models.features.feature_set import FeatureSet, Histories
 from models.settings import Ranking, Retrieval, Settings, Transform
 from pipeline import steps
 from pipeline.beam_args import IN_PROCESS
@@ -62,6 +63,7 @@ class Config(Settings):
     """A run's whole configuration."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    repeats: bool = False  # Whether a user may be recommended again what the user has had, as groceries or music.
     data: Data
     split: Split = Split()
     transform: Transform = Transform()
@@ -71,6 +73,13 @@ class Config(Settings):
     evaluation: Evaluation = Evaluation()
     infra_validator: InfraValidation = InfraValidation()
     kubeflow: Kubeflow = Kubeflow()
+
+    def features(self, *, with_users: bool) -> FeatureSet:
+        """What the data has, with the features of users only where their table is there."""
+        histories = Histories(
+            length=self.split.history_length, both_sides=self.split.kind == "random", repeats=self.repeats
+        )
+        return self.data.features(histories, with_users=with_users)
 
 
 def config_names() -> list[str]:
@@ -131,8 +140,9 @@ def load_config(
 def _line(error: Any) -> str:
     """What is wrong, after the path of its key. A message of ours that begins with a dot goes on with the path."""
     path = list(map(str, error["loc"]))
-    if "features" in path[:-2]:  # Pydantic puts a feature's kind behind its name.
-        del path[path.index("features") + 2]
+    for section in ("features", "context"):
+        if section in path[:-2]:  # Pydantic puts a feature's kind behind its name.
+            del path[path.index(section) + 2]
     message = error["msg"].removeprefix("Value error, ")
     if error["type"].startswith("union_tag"):
         path.append("kind")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-import tensorflow_data_validation as tfdv
 from google.protobuf import text_format
+from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx.components import StatisticsGen
+from tfx.dsl.components.base import base_node
 from tfx.orchestration import metadata, pipeline
+from tfx.types import BaseChannel
 
 from components.atomic_pusher.component import AtomicPusher
 from components.base import IntParameter, Parameter
@@ -24,7 +26,6 @@ from components.recommender_trainer.component import RecommenderTrainer
 from components.strict_example_validator.component import StrictExampleValidator
 from components.transform.component import Transform
 from models.features.feature_set import FeatureSet
-from models.features.names import HISTORY_ITEM_ID
 from models.features.schema import build_schema
 from pipeline.config import Config
 from pipeline.fingerprints import code_fingerprint
@@ -94,28 +95,40 @@ def create_pipeline(
         rejected_rows_dir=parameters.rejected_rows,
     ).with_id(Step.INTERACTION_GEN)
     items = ItemGen(
+        interactions=interactions.outputs["examples"],
         summary=interactions.outputs["summary"],
         data=tables,
         features=feature_set,
         directory=parameters.data,
         fingerprint=source(ItemGen),
     ).with_id(Step.ITEM_GEN)
-    raw = features.of_interactions()
-    # Without the histories' items, which are those of other rows: they would take as long as all the rest.
-    looked_at = [name for name in raw if name != HISTORY_ITEM_ID]
-    statistics = StatisticsGen(
-        examples=interactions.outputs["examples"], stats_options=tfdv.StatsOptions(feature_allowlist=looked_at)
-    ).with_id(Step.STATISTICS_GEN)
-    schema_text = text_format.MessageToString(build_schema(raw))
-    schema = CuratedSchema(text=schema_text).with_id(Step.SCHEMA_GEN)
-    validator = StrictExampleValidator(
-        statistics=statistics.outputs["statistics"],
-        schema=schema.outputs["schema"],
-        fingerprint=code_fingerprint(StrictExampleValidator.__module__),
-    ).with_id(Step.EXAMPLE_VALIDATOR)
+
+    def looked_at(examples: BaseChannel, schema: schema_pb2.Schema, ids: Sequence[Step]) -> list[base_node.BaseNode]:
+        """Statistics, schema and validator of examples."""
+        statistics = StatisticsGen(examples=examples).with_id(ids[0])
+        curated = CuratedSchema(text=text_format.MessageToString(schema)).with_id(ids[1])
+        validator = StrictExampleValidator(
+            statistics=statistics.outputs["statistics"],
+            schema=curated.outputs["schema"],
+            fingerprint=code_fingerprint(StrictExampleValidator.__module__),
+        ).with_id(ids[2])
+        return [statistics, curated, validator]
+
+    of_interactions = looked_at(
+        interactions.outputs["examples"],
+        build_schema(features.of_timelines(), features.of_interactions()),
+        (Step.STATISTICS_GEN, Step.SCHEMA_GEN, Step.EXAMPLE_VALIDATOR),
+    )
+    of_items = looked_at(
+        items.outputs["examples"],
+        build_schema(features.of_items()),
+        (Step.ITEM_STATISTICS_GEN, Step.ITEM_SCHEMA_GEN, Step.ITEM_EXAMPLE_VALIDATOR),
+    )
     transform = Transform(
         examples=interactions.outputs["examples"],
-        schema=schema.outputs["schema"],
+        items=items.outputs["examples"],
+        schema=of_interactions[1].outputs["schema"],
+        item_schema=of_items[1].outputs["schema"],
         features=feature_set,
         settings=config.transform.model_dump_json(),
         fingerprint=code_fingerprint(Transform.__module__),
@@ -132,7 +145,8 @@ def create_pipeline(
             items=items.outputs["examples"],
             fingerprint=code_fingerprint(RecommenderTrainer.__module__, module),
         ).with_id(step)
-        component.add_upstream_node(validator)  # Anomalies stop the training.
+        for looked in (of_interactions, of_items):
+            component.add_upstream_node(looked[-1])  # Anomalies stop the training.
         return component
 
     retrieval = trainer(
@@ -150,7 +164,6 @@ def create_pipeline(
         ranking_model=ranking.outputs["model"],
         features=feature_set,
         index=config.index.model_dump_json(),
-        history_length=config.split.history_length,
         origin=origin,
         fingerprint=code_fingerprint(RecommenderBuilder.__module__),
     ).with_id(Step.RECOMMENDER_BUILDER)
@@ -170,7 +183,6 @@ def create_pipeline(
         features=feature_set,
         limits=config.evaluation.model_dump_json(),
         threshold_changes=parameters.thresholds,
-        preference_threshold=config.transform.preference_threshold,
         fingerprint=code_fingerprint(RecommenderEvaluator.__module__),
     ).with_id(Step.EVALUATOR)
     infra_validator = ServedModelValidator(
@@ -178,6 +190,7 @@ def create_pipeline(
         model_blessing=evaluator.outputs["blessing"],
         examples=interactions.outputs["examples"],
         items=items.outputs["examples"],
+        features=feature_set,
         settings=config.infra_validator.model_dump_json(),
         fingerprint=code_fingerprint(ServedModelValidator.__module__, "serving.cli"),
     ).with_id(Step.INFRA_VALIDATOR)
@@ -193,9 +206,8 @@ def create_pipeline(
         components=[
             interactions,
             items,
-            statistics,
-            schema,
-            validator,
+            *of_interactions,
+            *of_items,
             transform,
             retrieval,
             ranking,

@@ -13,6 +13,9 @@ class Step(str, enum.Enum):
     STATISTICS_GEN = "StatisticsGen"
     SCHEMA_GEN = "ImportSchemaGen"
     EXAMPLE_VALIDATOR = "ExampleValidator"
+    ITEM_STATISTICS_GEN = "StatisticsGen.items"
+    ITEM_SCHEMA_GEN = "ImportSchemaGen.items"
+    ITEM_EXAMPLE_VALIDATOR = "ExampleValidator.items"
     TRANSFORM = "Transform"
     RETRIEVAL_TRAINER = "Trainer.retrieval"
     RANKING_TRAINER = "Trainer.ranking"
@@ -27,7 +30,14 @@ class Step(str, enum.Enum):
 
 
 TRAINERS = (Step.RETRIEVAL_TRAINER, Step.RANKING_TRAINER)
-ON_BEAM = (Step.INTERACTION_GEN, Step.ITEM_GEN, Step.STATISTICS_GEN, Step.TRANSFORM, Step.EVALUATOR)
+ON_BEAM = (
+    Step.INTERACTION_GEN,
+    Step.ITEM_GEN,
+    Step.STATISTICS_GEN,
+    Step.ITEM_STATISTICS_GEN,
+    Step.TRANSFORM,
+    Step.EVALUATOR,
+)
 # Those on Beam where several workers write the same as one, or nothing that is trained on. StatisticsGen stays at one
 # worker: it runs beside Transform, and is not what the run waits for.
 PARALLEL = (Step.INTERACTION_GEN, Step.ITEM_GEN, Step.TRANSFORM, Step.EVALUATOR)

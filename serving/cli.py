@@ -75,6 +75,7 @@ def serve(**options: Any) -> None:
 @click.argument("user_id")
 @click.option("--k", type=click.IntRange(min=1), help="Number of recommendations.  [default: the model's, 10]")
 @click.option("--history", metavar="ID,ID,…", help="Items the user has just seen, most recent first.")
+@click.option("--context", metavar="NAME=VALUE", multiple=True, help="What is known of the moment, as device=phone.")
 @click.option("--grpc", "use_grpc", is_flag=True, help="Ask over gRPC instead of REST.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8500, show_default=True, help="gRPC port.")
@@ -84,6 +85,7 @@ def predict(
     user_id: str,
     k: int | None,
     history: str | None,
+    context: tuple[str, ...],
     use_grpc: bool,
     host: str,
     port: int,
@@ -94,8 +96,12 @@ def predict(
     from serving.client import Client
 
     histories = [[item.strip() for item in history.split(",") if item.strip()]] if history else None
+    pairs = [one.partition("=") for one in context]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise click.BadParameter(f"{wrong[0]!r}: expected NAME=VALUE", param_hint="--context")
+    given = {name: [value] for name, _, value in pairs}
     with Client(host, port if use_grpc else rest_port, use_grpc, model_name) as client:
-        recommendations = client.recommend([user_id], histories, k)[0]
+        recommendations = client.recommend([user_id], histories, k, given)[0]
     for place, item in enumerate(recommendations, 1):
         click.echo(f"{place:3d}  {item.score:8.3f}  {item.title}  ({item.item_id})")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from serving.errors import ServingError
@@ -11,6 +13,7 @@ from serving.errors import ServingError
 _BATCH = 256
 _HISTORY_WIDTH = 100  # Of every request: TensorFlow Serving joins requests into a batch only if they are equally wide.
 _LOOPBACK = ("127.0.0.1", "localhost")  # Never asked through a proxy, whatever the environment says.
+_QUERY = ("user_id", "timestamp", "history_item_id", "history_timestamp")  # Inputs of `recommend` of every model.
 PAUSES_SECONDS = (0.2, 0.4)  # Before the second and the third attempt.
 
 
@@ -23,6 +26,8 @@ class Recommendation(NamedTuple):
 
 
 class _Transport(Protocol):
+    def input_types(self, signature: str) -> dict[str, str]: ...
+
     def call(self, signature: str, inputs: dict[str, list]) -> dict[str, list]: ...
 
     def close(self) -> None: ...
@@ -66,27 +71,36 @@ class Client:
         self._transport.close()
 
     def recommend(
-        self, user_ids: Sequence[str], histories: Sequence[Sequence[str]] | None = None, k: int | None = None
+        self,
+        user_ids: Sequence[str],
+        histories: Sequence[Sequence[str]] | None = None,
+        k: int | None = None,
+        context: Mapping[str, Sequence[str | float]] | None = None,
     ) -> list[list[Recommendation]]:
         """A list for each user, best first; a list that ran short is shorter than the others.
 
         Args:
           user_ids: "" for an unknown user.
-          histories: ids of the items that each user has just seen, most recent first. Without it, the model uses the
-            histories that it was trained with.
+          histories: ids of the items that each user has just had, most recent first. Without it, and without a context,
+            the model uses what it knows of each user.
           k: number of recommendations; as many as the served model gives if left out.
+          context: by name of the model's context features, the value for each user; others are unknown.
 
         Raises:
           Unavailable: no answer after a few attempts.
-          ServingError: the server refused the request, or the model does not give so many recommendations.
+          ServingError: the server refused the request, the model has no such context, or it does not give so many
+            recommendations.
         """
         lists = []
+        context = context or {}
         for start in range(0, len(user_ids), _BATCH):
             users = list(user_ids[start : start + _BATCH])
-            if histories is None:
+            if histories is None and not context:
                 outputs = self.call("serving_default", {"user_id": users})
             else:
-                outputs = self.call("recommend", _queries(users, histories[start : start + _BATCH]))
+                some = [[]] * len(users) if histories is None else histories[start : start + _BATCH]
+                given = {name: list(values[start : start + _BATCH]) for name, values in context.items()}
+                outputs = self.call("recommend", _queries(users, some) | self._in_context(given, len(users)))
             rows = list(zip(outputs["item_id"], outputs["title"], outputs["score"], strict=True))
             served = len(rows[0][0])
             if k is not None and k > served:
@@ -97,6 +111,20 @@ class Client:
             lists += [[Recommendation(*entry) for entry in zip(*row, strict=True) if entry[0]][:k] for row in rows]
         return lists
 
+    def _in_context(self, given: dict[str, list], users: int) -> dict[str, list]:
+        """The inputs of `recommend` that are this model's own, unknown where not given."""
+        types = self._retried(lambda: self._transport.input_types("recommend"))
+        own = {name: kind for name, kind in types.items() if name not in _QUERY}
+        if wrong := [name for name in given if name not in own]:
+            known = ", ".join(own) or "none"
+            raise ServingError(f"the served model has no context feature {wrong[0]!r}; it has {known}")
+        numbers = {name for name, kind in own.items() if kind != "DT_STRING"}
+        try:
+            typed = {name: [*map(float, of)] if name in numbers else of for name, of in given.items()}
+        except ValueError as error:
+            raise ServingError(f"a context feature of the served model is a number: {error}") from error
+        return {name: [math.nan if name in numbers else ""] * users for name in own} | typed
+
     def call(self, signature: str, inputs: dict[str, list]) -> dict[str, list]:
         """Calls any signature: nested lists by input name in, nested lists by output name out.
 
@@ -104,12 +132,15 @@ class Client:
           Unavailable: no answer after a few attempts.
           ServingError: the server refused the request.
         """
+        return self._retried(lambda: self._transport.call(signature, inputs))
+
+    def _retried(self, ask: Callable[[], dict]) -> dict:
         for pause in self._pauses_seconds:
             try:
-                return self._transport.call(signature, inputs)
+                return ask()
             except Unavailable:
                 time.sleep(pause)
-        return self._transport.call(signature, inputs)
+        return ask()
 
 
 def _queries(users: list[str], histories: Sequence[Sequence[str]]) -> dict[str, list]:
@@ -124,6 +155,8 @@ def _queries(users: list[str], histories: Sequence[Sequence[str]]) -> dict[str, 
 
 
 class _Rest:
+    """Takes the inputs' types from the served model's metadata, which it reads once."""
+
     def __init__(self, host: str, port: int, model_name: str, timeout_seconds: float):
         import requests
 
@@ -131,16 +164,23 @@ class _Rest:
         self._session = requests.Session()
         self._session.trust_env = host not in _LOOPBACK
         self._address = f"{host}:{port}"
-        self._url = f"http://{self._address}/v1/models/{model_name}:predict"
+        self._url = f"http://{self._address}/v1/models/{model_name}"
         self._timeout_seconds = timeout_seconds
+        self._signatures: dict[str, Any] = {}
+
+    def input_types(self, signature: str) -> dict[str, str]:
+        if not self._signatures:
+            metadata = self._ask("GET", f"{self._url}/metadata")["metadata"]
+            self._signatures = metadata["signature_def"]["signature_def"]
+        return {name: info["dtype"] for name, info in self._signatures.get(signature, {"inputs": {}})["inputs"].items()}
 
     def call(self, signature: str, inputs: dict[str, list]) -> dict[str, list]:
+        body = json.dumps({"signature_name": signature, "inputs": inputs})  # NaN is NaN, which requests refuses.
+        return self._ask("POST", f"{self._url}:predict", data=body)["outputs"]
+
+    def _ask(self, method: str, url: str, **body: Any) -> dict[str, Any]:
         try:
-            response = self._session.post(
-                self._url,
-                json={"signature_name": signature, "inputs": inputs},
-                timeout=self._timeout_seconds,
-            )
+            response = self._session.request(method, url, timeout=self._timeout_seconds, **body)
         except self._requests.ConnectionError as error:
             raise Unavailable(_unreachable("REST", self._address)) from error
         except self._requests.Timeout as error:
@@ -149,7 +189,7 @@ class _Rest:
             raise Unavailable(f"{self._address} is not ready: {_message(response)}")
         if not response.ok:
             raise ServingError(f"{self._address} answered {response.status_code}: {_message(response)}")
-        return response.json()["outputs"]
+        return response.json()
 
     def close(self) -> None:
         self._session.close()
@@ -180,13 +220,21 @@ class _Grpc:
         self._timeout_seconds = timeout_seconds
         self._dtypes: dict[str, dict[str, int]] = {}  # TensorFlow's numbers, by signature and input.
 
+    def input_types(self, signature: str) -> dict[str, str]:
+        from tensorflow.core.framework import types_pb2
+
+        return {name: types_pb2.DataType.Name(number) for name, number in self._dtypes_of(signature).items()}
+
+    def _dtypes_of(self, signature: str) -> dict[str, int]:
+        if signature not in self._dtypes:
+            self._dtypes = self._read_dtypes()
+        return self._dtypes.get(signature, {})
+
     def call(self, signature: str, inputs: dict[str, list]) -> dict[str, list]:
         import tensorflow as tf
         from tensorflow_serving.apis import predict_pb2
 
-        if signature not in self._dtypes:
-            self._dtypes = self._read_dtypes()
-        dtypes = self._dtypes.get(signature, {})
+        dtypes = self._dtypes_of(signature)
         request = predict_pb2.PredictRequest()
         request.model_spec.name = self._model_name
         request.model_spec.signature_name = signature

@@ -7,9 +7,31 @@ import pytest
 import scipy.sparse
 
 from benchmarks.quality import ablations, baselines
-from benchmarks.quality.dataset import Dataset
+from benchmarks.quality.dataset import Dataset, load_dataset
 from benchmarks.quality.measure import measure, middle_ranks
+from benchmarks.scale import pipeline
+from models.features.feature_set import FeatureSet
 from pipeline.config import load_config
+from tests.models.conftest import write, write_timelines
+
+
+def test_the_pipelines_examples_are_read_as_pairs(tmp_path):
+    features = FeatureSet(rated=False)
+    train = [
+        {"user_id": "b", "rows": [("y", 1_000), ("x", 2_000)]},
+        {"user_id": "b", "overlap": 1, "rows": [("x", 2_000), ("y", 3_000)]},
+        {"user_id": "a", "rows": [("x", 4_000)]},
+    ]
+    held_out = [{"user_id": "c", "rows": [("z", 6_000)]}, {"user_id": "a", "rows": [("y", 5_000), ("x", 7_000)]}]
+    for split, timelines in (("train", train), ("eval", held_out)):
+        write_timelines(tmp_path / f"Split-{split}" / "data.gz", timelines, features)
+    write(tmp_path / "Split-items" / "data.gz", [{"item_id": item} for item in "wzyx"], features.of_items())
+    data = load_dataset(str(tmp_path), str(tmp_path), repeats=False)
+    assert data.users.tolist() == [b"a", b"b", b"c"] and data.items.tolist() == [b"w", b"x", b"y", b"z"]
+    assert [values.tolist() for values in data.train_pairs] == [[1, 1, 1, 0], [2, 1, 2, 1]]
+    assert data.train.toarray().tolist() == [[0, 1, 0, 0], [0, 1, 1, 0], [0, 0, 0, 0]]
+    assert data.eval_users.tolist() == [0, 0, 2] and data.eval_items.tolist() == [2, 1, 3]
+    assert data.warm.tolist() == [True, True, False]
 
 
 def test_ties_share_the_middle_rank_and_what_is_left_out_is_not_found():
@@ -58,7 +80,16 @@ def test_perfect_and_hopeless_scores():
     assert measure(data, lambda users: -wanted[users])["filtered_top_10_categorical_accuracy"] == 0
 
 
-def test_a_item_that_comes_twice_is_relevant_once():
+def test_what_was_had_is_left_in_where_items_repeat():
+    data = checkerboard()
+    again = dataclasses.replace(data, eval_users=data.train_pairs[0], eval_items=data.train_pairs[1])
+    scores = again.train.toarray()
+    assert measure(again, lambda users: scores[users])["filtered_top_50_categorical_accuracy"] == 0
+    again = dataclasses.replace(again, repeats=True)
+    assert measure(again, lambda users: scores[users])["filtered_top_10_categorical_accuracy"] == 1
+
+
+def test_an_item_that_comes_twice_is_relevant_once():
     data = checkerboard()
     twice = dataclasses.replace(data, eval_items=np.repeat(data.eval_items[::3], 3))
     wanted = np.zeros((40, 30))
@@ -87,3 +118,35 @@ def test_every_ablation_changes_one_value_of_the_default_configuration():
         changed = ablations.changed(config, key, value).model_dump()
         assert changed[section][name] == value != default[section][name] or part == "nothing"
         assert {k for k in default if default[k] != changed[k]} <= {section}
+
+
+def measured_run(interactions, seconds, peak):
+    """As `benchmark pipeline` keeps one: every component takes the same time and memory."""
+    names = [*pipeline.ON_BEAM, "Trainer.ranking"]
+    return {
+        "interactions": interactions,
+        "total": 10 * seconds,
+        "seconds": dict.fromkeys(names, seconds),
+        "cpu": dict.fromkeys(names, 2 * seconds),
+        "disk": 25 * interactions,
+        "peak": 2 * pipeline._GIB,
+        "peaks": dict.fromkeys(names, 100) | {"Transform": peak, "Evaluator": 50 * peak},
+    }
+
+
+def test_ratios_of_runs_of_two_sizes():
+    found = {1_000: measured_run(1_000, 3.0, 100), 11_000: measured_run(11_000, 3.03, 120)}
+    found[11_000]["peaks"]["Evaluator"] = 10**6  # It holds the servable.
+    ratios = {target: value for target, value in pipeline._ratios(found, measured_run(11_000, 1.01, 100))}
+    assert ratios == pytest.approx(
+        {
+            pipeline._TIME: 1.01 / 11,
+            pipeline._PEAK: 2,
+            pipeline._GROWTH: 1.2,
+            pipeline._DISK: 25,
+            pipeline._WORKERS: 3,
+            pipeline._CPU: 5 * 2 * 0.03 / 10_000 * 1e6,
+        }
+    )
+    one_size = {1_000: found[1_000]}
+    assert pipeline._CPU not in dict(pipeline._ratios(one_size, found[1_000])), "there is no slope"

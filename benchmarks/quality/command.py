@@ -53,6 +53,7 @@ def run(
     data = load_dataset(
         latest_artifact_uri(output, Step.INTERACTION_GEN, "examples"),
         latest_artifact_uri(output, Step.ITEM_GEN, "examples"),
+        config.repeats,
     )
     for name in BASELINES:
         console.rule(name)

@@ -9,13 +9,12 @@ import numpy as np
 import scipy.sparse
 import tensorflow as tf
 
-from models.inputs import read_columns
+from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
+from models import inputs
+from models.features import names as f
+from models.timelines import Column, Layout, read_timelines
 
-_RAW_SPEC = {
-    "user_id": tf.io.FixedLenFeature([], tf.string),
-    "item_id": tf.io.FixedLenFeature([], tf.string),
-    "timestamp": tf.io.FixedLenFeature([], tf.int64),
-}
+_TEXT = Column(tf.string, "")
 
 
 @dataclass(frozen=True)
@@ -29,6 +28,7 @@ class Dataset:
       train_pairs: users and items of the train interactions, [R] each, in no order.
       eval_users: [Q] the user of each eval interaction, in order of user and time.
       eval_items: [Q] its item.
+      repeats: whether what a user had in train may be the answer.
     """
 
     users: np.ndarray
@@ -37,6 +37,7 @@ class Dataset:
     train_pairs: tuple[np.ndarray, np.ndarray]
     eval_users: np.ndarray
     eval_items: np.ndarray
+    repeats: bool = False
 
     @property
     def warm(self) -> np.ndarray:
@@ -44,18 +45,24 @@ class Dataset:
         return np.diff(self.train.indptr)[self.eval_users] > 0
 
 
-def load_dataset(examples_uri: str, items_uri: str) -> Dataset:
+def load_dataset(examples_uri: str, items_uri: str, repeats: bool) -> Dataset:
     """Reads InteractionGen's and ItemGen's examples."""
-    train, eval_rows = (
-        read_columns([os.path.join(examples_uri, f"Split-{split}", "*")], _RAW_SPEC) for split in ("train", "eval")
+    (train_users, train_items), (asked_users, asked_items) = (
+        _pairs(os.path.join(examples_uri, f"Split-{split}", "*")) for split in (TRAIN_SPLIT, EVAL_SPLIT)
     )
-    item_spec = {"item_id": _RAW_SPEC["item_id"]}
-    items = np.unique(read_columns([os.path.join(items_uri, "Split-items", "*")], item_spec)["item_id"])
-    users = np.unique(np.concatenate([train["user_id"], eval_rows["user_id"]]))
-    user, item = np.searchsorted(users, train["user_id"]), np.searchsorted(items, train["item_id"])
+    spec = {f.ITEM_ID: tf.io.FixedLenFeature([], tf.string)}
+    items = np.unique(inputs.read_columns([os.path.join(items_uri, f"Split-{ITEMS_SPLIT}", "*")], spec)[f.ITEM_ID])
+    users = np.unique(np.concatenate([train_users, asked_users]))
+    user, item = np.searchsorted(users, train_users), np.searchsorted(items, train_items)
     matrix = scipy.sparse.coo_matrix((np.ones(len(user), np.float32), (user, item)), (len(users), len(items))).tocsr()
     matrix.data[:] = 1  # A pair that occurs twice counts once.
-    eval_users = np.searchsorted(users, eval_rows["user_id"])
-    order = np.lexsort((eval_rows["timestamp"], eval_users))
-    eval_items = np.searchsorted(items, eval_rows["item_id"])
-    return Dataset(users, items, matrix, (user, item), eval_users[order], eval_items[order])
+    eval_users = np.searchsorted(users, asked_users)
+    order = np.argsort(eval_users, kind="stable")
+    eval_items = np.searchsorted(items, asked_items)
+    return Dataset(users, items, matrix, (user, item), eval_users[order], eval_items[order], repeats)
+
+
+def _pairs(files: str) -> tuple[np.ndarray, np.ndarray]:
+    """User and item of each interaction, each user's in order of time."""
+    timelines = read_timelines([files], Layout({f.USER_ID: _TEXT}, {f.ITEM_ID: _TEXT}))
+    return timelines.users[f.USER_ID][timelines.user_of_rows()], timelines.rows[f.ITEM_ID]

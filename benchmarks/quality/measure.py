@@ -39,7 +39,8 @@ def measure(data: Dataset, scores: Scores) -> dict[str, float]:
             true = data.eval_items[queries]
             unfiltered[queries] = _ranks_in_one_row(row, true)
             row = row.astype(np.float64)
-            row[data.train[users[offset]].indices] = -np.inf
+            if not data.repeats:
+                row[data.train[users[offset]].indices] = -np.inf
             filtered[queries] = _ranks_in_one_row(row, true)
             per_user.append(filtered[queries][np.unique(true, return_index=True)[1]])  # Each item once.
     figures = _figures(unfiltered, filtered)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+import sys
 
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
 from tfx.utils import path_utils
 
+from components.evaluator.predictions import load
 from components.evaluator.ranks import list_ranks
+from components.files import EVAL_SPLIT, TRAIN_SPLIT
+from components.queries import ask, read_queries, request
+from models.features import names as f
+from models.features.feature_set import FeatureSet
 from models.files import VALIDATION_FILE
 from pipeline.config import Config
+from pipeline.data import checks
 from pipeline.local import runner
 from pipeline.outputs import latest_artifact_uri
 from pipeline.steps import TRAINERS, Step
@@ -27,24 +33,22 @@ def run(config: Config, seed: int, output: str, console: Console) -> dict[str, f
     """Trains both models with a seed and returns the run's figures, by the benchmark's names."""
     seeded = config.model_copy(deep=True)
     seeded.retrieval.seed = seeded.ranking.seed = seed
+    seeded.evaluation.max_queries = sys.maxsize  # The baselines are asked about every row, too.
     metrics = runner.run(seeded, output, console)["metrics"]
-    two_stage = metrics["two_stage"]
     figures = {
         **metrics["retrieval"],
         "rmse": metrics["ranking"].get("rmse"),
-        "two_stage_ndcg_at_10_before": two_stage["ndcg_at_10_before"],
-        "two_stage_ndcg_at_10_after": two_stage["ndcg_at_10_after"],
+        **{f"two_stage_{name}": value for name, value in metrics["two_stage"].items()},
         "train_seconds": sum(_train_seconds(output, name) for name in TRAINERS),
     }
-    if before := two_stage["ndcg_at_10_before"]:
-        figures["two_stage_gain"] = two_stage["ndcg_at_10_after"] / before
     names = ("filtered_top_100_categorical_accuracy", "filtered_ndcg_at_10")
     for user in ("warm", "cold"):
         if slice_ := metrics["slices"].get(f"user={user}"):
             figures |= {f"{user}_{name}": slice_[name] for name in names}
     if never := metrics["slices"].get("item=never rated"):
         figures |= {f"never_rated_{name}": never[name] for name in names}
-    return {name: value for name, value in (figures | _new_users(output)).items() if value is not None}
+    figures |= _new_users(output, checks.features(seeded))
+    return {name: value for name, value in figures.items() if value is not None}
 
 
 def _train_seconds(output: str, trainer: str) -> float:
@@ -53,49 +57,34 @@ def _train_seconds(output: str, trainer: str) -> float:
         return json.load(file)["train_seconds"]
 
 
-def _new_users(output: str) -> dict[str, float]:
+def _new_users(output: str, features: FeatureSet) -> dict[str, float]:
     """Eval interactions asked as if by an unknown user, who shows three items or none: top-100 without the shown ones.
 
-    What else the user saw is not filtered out, as the server cannot know it.
+    What else the user saw is not filtered out, as the server cannot know it. Asked are the first with at least three
+    entries of history before them; where rows are held out at random, there are entries after them, too.
     """
-    import scann  # noqa: F401  Registers the ops that the index needs.
-
     model_dir = path_utils.serving_model_path(latest_artifact_uri(output, Step.RECOMMENDER_BUILDER, "model"))
-    retrieve = tf.saved_model.load(model_dir).signatures["retrieve"]
-    rows = _sample(latest_artifact_uri(output, Step.INTERACTION_GEN, "examples"))
-    hits: dict[str, list[bool]] = {f"new_user_with_{_FEW}_top_100": [], "new_user_with_0_top_100": []}
-    for start in range(0, len(rows["item_id"]), _BATCH):
-        batch = {name: values[start : start + _BATCH] for name, values in rows.items()}
-        for name, shown in zip(hits, (_FEW, 0), strict=True):
-            lists = retrieve(
-                user_id=tf.fill([len(batch["item_id"])], ""),
-                timestamp=tf.constant(batch["timestamp"]),
-                history_item_id=tf.constant(batch["history_item_id"][:, :shown]),
-                history_timestamp=tf.constant(batch["history_timestamp"][:, :shown]),
-            )
-            ids, scores = lists["item_id"].numpy(), lists["score"].numpy()
-            hits[name] += np.isfinite(list_ranks(ids, scores, batch["item_id"][:, np.newaxis])[:, 0]).tolist()
-    return {name: float(np.mean(found)) for name, found in hits.items()}
-
-
-def _sample(examples_uri: str) -> dict[str, Any]:
-    """The first eval interactions with at least three entries of history before them, most recent first."""
-    spec = {
-        "item_id": tf.io.FixedLenFeature([], tf.string),
-        "timestamp": tf.io.FixedLenFeature([], tf.int64),
-        "history_item_id": tf.io.RaggedFeature(tf.string),
-        "history_timestamp": tf.io.RaggedFeature(tf.int64),
-    }
-    files = tf.io.gfile.glob(os.path.join(examples_uri, "Split-eval", "*"))
-    records = tf.data.TFRecordDataset(files, compression_type="GZIP").map(lambda r: tf.io.parse_single_example(r, spec))
-    long_enough = records.map(_of_the_past).filter(lambda row: tf.size(row["history_item_id"]) >= _FEW).take(_SAMPLE)
-    cut = long_enough.map(
-        lambda row: {name: value[:_FEW] if "history" in name else value for name, value in row.items()}
-    )
-    return next(cut.batch(_SAMPLE).as_numpy_iterator(), {name: np.empty((0, _FEW)) for name in spec})
-
-
-def _of_the_past(row: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """Without the entries of the history that come after the row, as there are where rows are held out at random."""
-    past = row["history_timestamp"] <= row["timestamp"]
-    return {name: tf.boolean_mask(value, past) if "history" in name else value for name, value in row.items()}
+    model = load(model_dir)
+    examples = latest_artifact_uri(output, Step.INTERACTION_GEN, "examples")
+    files = ([os.path.join(examples, f"Split-{split}", "*")] for split in (TRAIN_SPLIT, EVAL_SPLIT))
+    queries, _ = read_queries(*files, features)
+    hits: dict[int, list[bool]] = {_FEW: [], 0: []}
+    for start in range(0, queries.rows, _BATCH):
+        batch = queries.at(tf.range(start, min(start + _BATCH, queries.rows), dtype=tf.int64))
+        times = batch[f.HISTORY_TIMESTAMP]
+        past = (times > 0) & (times <= batch[f.TIMESTAMP][:, tf.newaxis])
+        for name in (f.HISTORY_ITEM_ID, f.HISTORY_TIMESTAMP):
+            batch[name] = tf.ragged.boolean_mask(batch[name], past).to_tensor()
+        asked = tf.where(tf.math.count_nonzero(past, axis=1) >= _FEW)[: _SAMPLE - len(hits[0]), 0]
+        if not len(asked):
+            continue
+        batch = {name: tf.gather(values, asked) for name, values in batch.items()}
+        nobody = request(batch, features) | {f.USER_ID: tf.zeros_like(batch[f.USER_ID])}
+        for shown, found in hits.items():
+            histories = {name: batch[name][:, :shown] for name in (f.HISTORY_ITEM_ID, f.HISTORY_TIMESTAMP)}
+            lists = ask(model, "retrieve", nobody | histories)
+            wanted = batch[f.ITEM_ID].numpy()[:, np.newaxis]
+            found += np.isfinite(list_ranks(lists["item_id"], lists["score"], wanted)[:, 0]).tolist()
+        if len(hits[0]) == _SAMPLE:
+            break
+    return {f"new_user_with_{shown}_top_100": float(np.mean(found)) for shown, found in hits.items() if found}

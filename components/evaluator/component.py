@@ -22,7 +22,6 @@ class RecommenderEvaluator(BeamComponent):
       features: the FeatureSet of the data, as JSON.
       limits: the `Evaluation` section, as JSON.
       threshold_changes: a JSON mapping that is merged over the section's thresholds, as a configuration's are.
-      preference_threshold: the rating from which on an item counts as relevant to two-stage quality.
       fingerprint: digest of the code.
     """
 
@@ -46,6 +45,5 @@ class RecommenderEvaluator(BeamComponent):
         "features": str,
         "limits": str,
         "threshold_changes": str,
-        "preference_threshold": float,
         "fingerprint": str,
     }

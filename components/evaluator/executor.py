@@ -7,6 +7,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import apache_beam as beam
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 import tensorflow_transform as tft
@@ -16,18 +17,21 @@ from tfx.utils import io_utils, path_utils
 
 from components.artifacts import live_model_dir, split_files
 from components.evaluator import outputs as o
-from components.evaluator import slices
-from components.evaluator.figures import LIVE, POPULARITY, Measured, build_eval_config
+from components.evaluator import shards, slices
+from components.evaluator.figures import LIVE, Kind, Measured, build_eval_config, gated_length
 from components.evaluator.parity import Parity
-from components.evaluator.predictions import Predictions, load, signature_names
+from components.evaluator.predictions import Predict, load, signature_names
 from components.evaluator.samples import sample_users
 from components.evaluator.settings import Evaluation
 from components.evaluator.verdict import INDEX_RECALL, PARITY, check_thresholds, refusals
 from components.files import BUILD_FILE, EVAL_SPLIT, EVALUATION_FILE, ITEMS_SPLIT, TRAIN_SPLIT
-from models.catalogue import load_catalogue
+from models.catalogue import Catalogue, load_catalogue
 from models.errors import UserError
 from models.features.feature_set import FeatureSet
 from models.files import VALIDATION_FILE
+from models.settings import TOP_KS
+
+_BOTH = ("examples", "transformed_examples")
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -42,6 +46,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         catalogue = load_catalogue(split_files(input_dict["items"], ITEMS_SPLIT), features, transform)
 
         notes: list[str] = []
+        kind = Kind.of(features)
         model_dirs = {"": path_utils.serving_model_path(model.uri)}
         live = live_model_dir(artifact_utils.get_single_uri(input_dict["live_model"]))
         if live and signature_names(live) != signature_names(model_dirs[""]):
@@ -49,62 +54,74 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             live = None
         if live:
             model_dirs[o.LIVE] = live
-        train_uri, eval_uri = (
-            artifact_utils.get_split_uri(input_dict["examples"], name) for name in (TRAIN_SPLIT, EVAL_SPLIT)
-        )
+        index = json.loads(io_utils.read_string_file(os.path.join(model_dirs[""], BUILD_FILE)))["index"]
+        k = gated_length(len(catalogue), index["candidates"])
+        if k < max(TOP_KS):
+            reason = f"the catalogue has {len(catalogue):,} items, and a request {index['candidates']} candidates"
+            notes.append(f"the gate compares lists of {k}, as {reason}")
         sliced = slices.sliced_features(features, transform)
         sliceable = features.sliced()
         for name, threshold in limits.active_thresholds().items():
             feature = (threshold.slice or "").partition("=")[0]
             if feature in sliceable and feature not in sliced:
                 notes.append(f"the threshold {name} does not apply: {feature} has too many values to slice by")
-        predictions = Predictions(
-            model_dirs, train_uri, eval_uri, len(catalogue), sliced, exec_properties["preference_threshold"]
-        )
-        eval_config = build_eval_config(len(catalogue), with_live=bool(live), rated=features.rated)
-        parity = _parity(input_dict, model_dirs[""], features, transform, limits)
-        transformed = split_files(input_dict["transformed_examples"], EVAL_SPLIT)
+        splits = [
+            shards.Split(*(artifact_utils.get_split_uri(input_dict[key], split) for key in _BOTH))
+            for split in (TRAIN_SPLIT, EVAL_SPLIT)
+        ]
+        loaded = shards.load(*splits, catalogue, features.histories.repeats, limits.max_queries, k)
+        item_files = split_files(input_dict["items"], ITEMS_SPLIT)
+        items = slices.of_items(item_files, features, sliced, catalogue, loaded.item_counts)
+        eval_config = build_eval_config(len(catalogue), with_live=bool(live), kind=kind)
+        parity = self._parity(input_dict, splits, model_dirs[""], features, transform, catalogue, limits)
         # The Beam job leaves a processor idle while it is built and while its workers load the servable.
         with ThreadPoolExecutor() as beside:
             checks = {
-                INDEX_RECALL: beside.submit(parity.index_recall, catalogue),
-                PARITY: beside.submit(parity.score_difference, transformed),
+                INDEX_RECALL: beside.submit(parity.index_recall),
+                PARITY: beside.submit(parity.score_difference),
             }
             with self._make_beam_pipeline() as pipeline:
                 (
                     pipeline
-                    | "Predictions" >> predictions
+                    | "Shards" >> beam.Create(loaded.shards)
+                    | "Predictions" >> beam.ParDo(Predict(model_dirs, features, sliced, items))
                     | "Evaluate"
                     >> tfma.ExtractEvaluateAndWriteResults(
                         eval_config=eval_config, extractors=[slices.by_slice()], output_path=output
                     )
                 )
             checks = {name: check.result() for name, check in checks.items()}
-        measured = Measured(tfma.load_eval_result(output), with_live=bool(live), rated=features.rated)
+        measured = Measured(tfma.load_eval_result(output), with_live=bool(live), kind=kind, k=k)
 
-        index = json.loads(io_utils.read_string_file(os.path.join(model_dirs[""], BUILD_FILE)))["index"]
         run_uri = artifact_utils.get_single_uri(input_dict["retrieval_run"])
         validation = json.loads(io_utils.read_string_file(os.path.join(run_uri, VALIDATION_FILE)))
         unfiltered = {name: value for name, value in validation.items() if name.startswith("top_")}
+        metrics = _metrics(measured, unfiltered, index, checks, limits, live)
+        metrics["baselines"][o.RECENT_POPULARITY]["days"] = loaded.days
         report = {
-            "metrics": _metrics(measured, unfiltered, index, checks, limits, live),
+            "metrics": metrics,
             "not_blessed_because": refusals(measured, checks, limits),
             "notes": notes,
-            "samples": sample_users(parity.model, parity.examples, catalogue),
+            "samples": sample_users(parity, catalogue),
         }
         io_utils.write_string_file(os.path.join(output, EVALUATION_FILE), json.dumps(report, indent=2))
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), model, not report["not_blessed_because"])
 
-
-def _parity(
-    input_dict: dict, model_dir: str, features: FeatureSet, transform: tft.TFTransformOutput, limits: Evaluation
-) -> Parity:
-    retrieval, ranking = (
-        tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
-        for name in ("retrieval_model", "ranking_model")
-    )
-    eval_files = split_files(input_dict["examples"], EVAL_SPLIT)
-    return Parity(load(model_dir), retrieval, ranking, features, transform, eval_files, limits.parity_rows)
+    def _parity(
+        self,
+        input_dict: dict,
+        splits: list[shards.Split],
+        model_dir: str,
+        features: FeatureSet,
+        transform: tft.TFTransformOutput,
+        catalogue: Catalogue,
+        limits: Evaluation,
+    ) -> Parity:
+        retrieval, ranking = (
+            tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
+            for name in ("retrieval_model", "ranking_model")
+        )
+        return Parity(load(model_dir), retrieval, ranking, features, transform, catalogue, *splits, limits.parity_rows)
 
 
 def _limits(section: str, changes: str, features: FeatureSet) -> Evaluation:
@@ -123,7 +140,7 @@ def _limits(section: str, changes: str, features: FeatureSet) -> Evaluation:
 def _metrics(measured: Measured, unfiltered, index, checks, limits: Evaluation, live: str | None) -> dict[str, Any]:
     """The `metrics` section of report.json."""
     sections = measured.sections()
-    baselines = {POPULARITY: measured.figures(reference=POPULARITY)}
+    baselines: dict[str, Any] = {name: measured.figures(reference=name) for name in measured.kind.baselines()}
     if live:
         baselines[LIVE] = {"version": os.path.basename(live)} | measured.figures(reference=LIVE)
     return sections | {

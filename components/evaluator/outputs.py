@@ -2,7 +2,7 @@
 
 # Ranks of the true item in lists of a model: [n, 1], NaN where the query is left out.
 RETRIEVAL = "retrieval"
-BEFORE, AFTER = "two_stage_before", "two_stage_after"  # Of liked items, before and after ranking.
+BEFORE, AFTER = "two_stage_before", "two_stage_after"  # Of positive items, before and after ranking.
 PER_USER = "per_user"  # [n, R] ranks of all the user's eval items in the list of the user's first eval query.
 RATING, PREFERENCE = "rating", "preference"  # [n] predictions.
 RECOMMENDED = "recommended"  # [n, K] ids.
@@ -10,8 +10,9 @@ AVERAGE_POPULARITY, SEEN_SHARE = "average_popularity", "seen_share"  # [n] figur
 
 LISTS = (RETRIEVAL, PER_USER, BEFORE, AFTER)
 
-# Ranks under the baseline: without what was seen, and with it.
-POPULARITY, POPULARITY_UNFILTERED = "popularity", "popularity_unfiltered"
+# Ranks under the baselines, as `baselines.Ranks` calls them: the first with what was seen, the others without.
+UNFILTERED, POPULARITY, RECENT_POPULARITY, OWN_HISTORY = "unfiltered", "popularity", "recent_popularity", "own_history"
+BASELINES = (UNFILTERED, POPULARITY, RECENT_POPULARITY, OWN_HISTORY)
 
 LIVE = "live_"  # Starts the names of the live model's outputs.
 

@@ -2,37 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 
-from components.queries import Queries, raw_bytes
+from components.evaluator.shards import Split
+from components.queries import ask, assume, first_files, read_queries, request
+from components.tables import shards
 from models import inputs
-from models.catalogue import Catalogue, model_features
+from models.catalogue import Catalogue
 from models.features import names as f
 from models.features.feature_set import FeatureSet
-from models.features.preprocessing import row_key
+from models.features.preprocessing import unknown_user
+from models.queries import Queries, model_batch
+from models.timelines import read_timelines, transformed_layout
 
-_READ_BATCH = 4096
 _RECALL_K = 100
 
 
 class Parity:
-    """Compares a servable with the models that it was built from.
+    """Compares a servable with the models that it was built from, on some eval rows.
 
     Args:
-      model: the servable.
+      model: the servable, which is made to know the train rows of the users that are looked at, and nothing else.
       retrieval, ranking: what the Trainers exported.
       features: of the data set.
       transform: what Transform made.
-      examples: patterns of raw eval examples.
-      rows: how many of them to look at.
+      catalogue: the candidates.
+      train, held_out: where the splits are.
+      rows: how many eval rows to look at.
 
     Attributes:
       model: the servable.
-      examples: those that are looked at.
+      batch: the raw queries that are looked at.
+      inputs: they as a request.
     """
 
     def __init__(
@@ -42,83 +45,85 @@ class Parity:
         ranking,
         features: FeatureSet,
         transform: tft.TFTransformOutput,
-        examples: Collection[str],
+        catalogue: Catalogue,
+        train: Split,
+        held_out: Split,
         rows: int,
     ):
-        self.model, self._retrieval, self._ranking, self._transform = model, retrieval, ranking, transform
-        self._features, self._names = features, features.query_names()
-        some = map(tf.train.Example.FromString, inputs.read_records(examples, _READ_BATCH))
-        # The servable has no features for users without train rows, and neither has a request.
-        self.examples = [example for example in some if not self._fields(example) or _history(example)][:rows]
+        self.model, self._retrieval, self._ranking = model, retrieval, ranking
+        self._features, self._names, self._catalogue = features, features.query_names(), catalogue
+        names = first_files(held_out.raw, rows)
 
-    def score_difference(self, transformed: Collection[str]) -> float | None:
+        def files(split_uri: str) -> list[str]:
+            return [path for name, path in shards.paths(split_uri).items() if name in names]
+
+        raw, known = read_queries(files(train.raw), files(held_out.raw), features)
+        assume(model, known)
+        layout = transformed_layout(features, transform)
+        of_train, of_eval = (read_timelines(files(split.transformed), layout) for split in (train, held_out))
+        transformed = Queries(of_train, features.histories, of_eval)
+        some = tf.range(min(rows, raw.rows), dtype=tf.int64)
+        self.batch = raw.at(some)
+        self.inputs = request(self.batch, features)
+        self._trained = model_batch(transformed.at(some))
+        self._items = catalogue.rows(self.batch[f.ITEM_ID].numpy())
+        self._unknown = unknown_user(features, transform)
+
+    def score_difference(self) -> float | None:
         """Largest relative difference of what `rank` gives between training and serving; None without a row.
 
         Training's side is Transform's materialised output of the same rows, given to the trained models.
-
-        Args:
-          transformed: patterns of Transform's eval examples.
         """
-        if not self.examples:
+        if not len(self._items):
             return None
-        queries = Queries.of(self.examples)
-        served = queries.ask(self.model, "rank", item_id=tf.constant(queries.items)[:, tf.newaxis])
-        keys = row_key(queries.inputs[f.USER_ID], queries.items, queries.inputs[f.TIMESTAMP]).numpy()
-        place = {key: number for number, key in enumerate(keys)}
-        differences = np.full(len(keys), np.inf)  # Where a row is not found.
-        for batch in inputs.dataset(transformed, self._transform, _READ_BATCH):
-            found = [number for number, key in enumerate(batch[f.ROW_KEY].numpy()) if key in place]
-            if found:
-                rows = {name: tf.gather(values, found) for name, values in batch.items()}
-                order = [place[key] for key in rows[f.ROW_KEY].numpy()]
-                pairs = [(trained, served[name][order, 0]) for name, trained in self._scores(rows).items()]
-                differences[order] = np.max([np.abs(a - b) / (1 + np.abs(a)) for a, b in pairs], axis=0)
-        return float(min(differences.max(), np.finfo(np.float32).max))
+        served = ask(self.model, "rank", self.inputs | {f.ITEM_ID: self.batch[f.ITEM_ID][:, tf.newaxis]})
+        pairs = [(trained, served[name][:, 0]) for name, trained in self._scores().items()]
+        difference = np.max([np.abs(a - b) / (1 + np.abs(a)) for a, b in pairs])
+        return float(min(difference, np.finfo(np.float32).max))
 
-    def _scores(self, rows: inputs.Batch) -> dict[str, np.ndarray]:
+    def _scores(self) -> dict[str, np.ndarray]:
         """What `rank` gives for the rows' own items, [n] each, from the trained models."""
-        query = {name: rows[name] for name in self._names}
-        item = {name: rows[name] for name in self._features.candidate_names()}
-        retrieval = tf.reduce_sum(self._retrieval.query(query) * self._retrieval.candidate(item), axis=1)
+        query = {name: self._trained[name] for name in self._names}
+        item = {name: tf.constant(values[self._items]) for name, values in self._catalogue.features.items()}
+        vectors = self._retrieval.query(query)
+        logits = tf.reduce_sum(vectors * self._retrieval.candidate(item), axis=1)
+        retrieval = self._scored(vectors, query, item[f.ITEM_ID][:, tf.newaxis], logits[:, tf.newaxis])[:, 0]
         ranked = self._ranking.score(query, self._ranking.candidate(item)[:, tf.newaxis])
         scores = {"score": retrieval + ranked.pop("added")[:, 0]} | {name: one[:, 0] for name, one in ranked.items()}
         return {name: values.numpy() for name, values in scores.items()}
 
-    def index_recall(self, catalogue: Catalogue) -> float | None:
+    def _scored(self, vectors, query: inputs.Batch, items: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """[B, M] retrieval scores of items, given as indices with their products."""
+        if not self._features.histories.repeats:
+            return logits
+        return self._retrieval.again(vectors, query[f.HISTORY_ITEM_ID], query[f.HISTORY_GAP], items, logits)
+
+    def index_recall(self) -> float | None:
         """Recall of the exact best 100 items by `retrieve`, over unknown users with the histories of eval rows.
 
-        Exact are the inner products of the trained towers' own embeddings.
+        Exact are the trained towers' own scores of the whole catalogue.
         """
-        if not self.examples:
+        if not len(self._items):
             return None
-        unknown_users = [self._as_unknown_user(example) for example in self.examples]
-        spec = self._transform.raw_feature_spec()
-        raw = tf.io.parse_example([example.SerializeToString() for example in unknown_users], spec)
-        features = model_features(raw, self._transform)
-        query = self._retrieval.query({name: features[name] for name in self._names})
-        items = self._retrieval.candidate({name: tf.constant(values) for name, values in catalogue.features.items()})
-        row_of = {item: row for row, item in enumerate(catalogue.ids)}
-        served = Queries.of(unknown_users).ask(self.model, "retrieve")["item_id"]
-        k = min(_RECALL_K, served.shape[1])
+        users = {name: tf.cast(value, self._trained[name].dtype) for name, value in self._unknown.items()}
+        hidden = {name: tf.zeros_like(self._trained[name]) + value for name, value in users.items()}
+        query = {name: (self._trained | hidden)[name] for name in self._names}
+        vectors = self._retrieval.query(query)
+        features = {name: tf.constant(values[:-1]) for name, values in self._catalogue.features.items()}
+        items, indices = self._retrieval.candidate(features), features[f.ITEM_ID][tf.newaxis]
+        served = ask(self.model, "retrieve", self.inputs | {f.USER_ID: tf.zeros_like(self.inputs[f.USER_ID])})
+        found = self._catalogue.rows(served["item_id"].ravel()).reshape(served["item_id"].shape)
+        histories = self.inputs[f.HISTORY_ITEM_ID].numpy()
+        had = self._catalogue.rows(histories.ravel()).reshape(histories.shape)
+        k = min(_RECALL_K, found.shape[1])
         recalls = []
-        for example, vector, found in zip(unknown_users, query, served, strict=True):  # All scores would not fit.
-            scores = tf.linalg.matvec(items, vector).numpy()
-            scores[[row_of[item] for item in _history(example) if item in row_of]] = -np.inf
-            best = tf.math.top_k(scores, min(k, np.isfinite(scores).sum())).indices.numpy()
-            recalls.append(len(set(catalogue.ids[best]) & set(found[:k])) / max(len(best), 1))
+        for row in range(len(found)):  # All scores would not fit.
+            one = {name: values[row : row + 1] for name, values in query.items()}
+            vector = vectors[row : row + 1]
+            logits = tf.matmul(vector, items, transpose_b=True)
+            scores = np.append(self._scored(vector, one, indices, logits).numpy()[0], -np.inf)
+            if not self._features.histories.repeats:
+                scores[had[row]] = -np.inf
+            best = np.argsort(-scores, kind="stable")[: min(k, np.isfinite(scores).sum())]
+            recalls.append(len(np.intersect1d(best, found[row, :k])) / max(len(best), 1))
         return float(np.mean(recalls))
-
-    def _as_unknown_user(self, example: tf.train.Example) -> tf.train.Example:
-        unknown_user = tf.train.Example()
-        unknown_user.CopyFrom(example)
-        unknown_user.features.feature[f.USER_ID].bytes_list.value[0] = b""
-        for name in self._fields(example):
-            del unknown_user.features.feature[name]
-        return unknown_user
-
-    def _fields(self, example: tf.train.Example) -> list[str]:
-        return [name for name in self._features.users if name in example.features.feature]
-
-
-def _history(example: tf.train.Example) -> list[bytes]:
-    return raw_bytes(example, f.HISTORY_ITEM_ID)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -16,102 +16,55 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from components.evaluator import outputs as o
 from components.evaluator import slices
-from components.evaluator.ranks import Popularity, list_ranks
-from components.queries import Queries
-from components.tables import shards
-from models import inputs
+from components.evaluator.ranks import list_ranks
+from components.evaluator.shards import Shard
+from components.queries import ask, assume, read_queries, request
 from models.features import names as f
+from models.features.feature_set import FeatureSet
+from models.queries import Queries
+from models.timelines import Timelines
 
 _BATCH = 512
-_CELLS = 2**21  # Limit of a batch's rows times the longest list of seen or relevant items in it: 16 MB a tensor.
-_SEEN = {name: tf.io.FixedLenFeature([], tf.string) for name in (f.USER_ID, f.ITEM_ID)}
-_ASKED = _SEEN | {f.TIMESTAMP: tf.io.FixedLenFeature([], tf.int64)}
+_CELLS = 2**21  # Limit of a batch's rows times the longest list of its users' train rows: 16 MB a tensor.
+_LOCK = threading.Lock()  # A runner may ask the models of a process from several threads.
 
 
-class _Shard(NamedTuple):
-    """The files of some users."""
+def batches(widths: np.ndarray) -> Iterator[np.ndarray]:
+    """Places of rows, by their widths, up to `_BATCH` together, and fewer where one is wide.
 
-    train: str | None
-    eval: str
-
-
-def _count(path: str) -> Iterator[tuple[bytes, int]]:
-    """A file of train examples to the items' counts, batch by batch, as Beam's work for an element costs as much."""
-    for batch in inputs.column_batches([path], {f.ITEM_ID: _SEEN[f.ITEM_ID]}):
-        for item, count in zip(*np.unique(batch[f.ITEM_ID], return_counts=True), strict=True):
-            yield item, int(count)
-
-
-def _seen_by(path: str | None, users: Collection[bytes]) -> dict[bytes, frozenset[bytes]]:
-    """The train items of these users, from the file that all of theirs are in."""
-    if not path:
-        return {}
-    columns = inputs.read_columns([path], _SEEN)
-    order = np.argsort(columns[f.USER_ID], kind="stable")
-    names, starts = np.unique(columns[f.USER_ID][order], return_index=True)
-    items = np.split(columns[f.ITEM_ID][order], starts[1:])
-    return {name: frozenset(seen) for name, seen in zip(names, items, strict=True) if name in users}
-
-
-class _Row(NamedTuple):
-    """A serialized eval example with what is known of its user."""
-
-    record: bytes
-    seen: frozenset[bytes]  # In train.
-    items: list[bytes]  # The user's eval items, each once, with the user's first eval example; else none.
-    popular: tuple[float, float]  # The true item's rank under popularity: all items, and without what was seen.
-    slices: list[str]
-
-
-def _rows(shard: _Shard, popularity: Popularity, sliced: Mapping[str, slices.Sliced]) -> Iterator[_Row]:
-    """A shard's eval examples, by the length of what their users have seen."""
-    asked = inputs.read_columns([shard.eval], _ASKED)
-    users, items, times = (asked[name] for name in (f.USER_ID, f.ITEM_ID, f.TIMESTAMP))
-    records = inputs.read_records([shard.eval])
-    seen_by = _seen_by(shard.train, set(users))
-    # By the length of what they have seen, as the longest in a batch decides what the batch costs.
-    order = sorted(range(len(users)), key=lambda n: (len(seen_by.get(users[n], ())), users[n], times[n]))
-    for user, numbers in itertools.groupby(order, key=lambda n: users[n]):
-        mine = list(numbers)
-        seen = seen_by.get(user, frozenset())
-        relevant = [items[number] for number in mine]
-        unfiltered = popularity.ranks(relevant, np.array([]))
-        filtered = popularity.ranks(relevant, popularity.counts_of(seen))
-        for place, (number, item) in enumerate(zip(mine, relevant, strict=True)):
-            # An item that was seen is filtered out, so that it cannot be found again.
-            popular = unfiltered[place], np.inf if item in seen else filtered[place]
-            example = tf.train.Example.FromString(records[number])
-            cut = slices.of_example(example, bool(seen), popularity.level(item), sliced)
-            yield _Row(records[number], seen, [] if place else [*dict.fromkeys(relevant)], popular, cut)
-
-
-def batches(rows: Iterable[_Row]) -> Iterator[list[_Row]]:
-    """Up to `_BATCH` rows each, and fewer where one is wide, as tensors are as wide as the widest in a batch."""
-    batch, widest = [], 1
-    for row in rows:
-        width = max(len(row.seen), len(row.items))
-        if batch and (len(batch) == _BATCH or (len(batch) + 1) * max(widest, width) > _CELLS):
-            yield batch
-            batch, widest = [], 1
-        batch.append(row)
-        widest = max(widest, width)
-    if batch:
-        yield batch
+    Tensors are as wide as the widest row in a batch, so what the longest cost is paid by few.
+    """
+    order = np.argsort(widths, kind="stable")
+    start = 0
+    while start < len(order):
+        end = start + 1
+        while end < len(order) and end - start < _BATCH and (end + 1 - start) * max(1, widths[order[end]]) <= _CELLS:
+            end += 1
+        yield order[start:end]
+        start = end
 
 
 class Predict(beam.DoFn):
-    """A shard's eval examples to TFMA extracts of up to `_BATCH` queries.
+    """A shard's eval rows to TFMA extracts of up to `_BATCH` queries.
 
     Args:
       model_dirs: the servable's directory by the prefix of its outputs' names.
+      features: of the data set.
       sliced: features to slice by.
-      preference_threshold: the rating from which on an item is liked.
+      items: what is known of the items.
     """
 
-    def __init__(self, model_dirs: dict[str, str], sliced: Mapping[str, slices.Sliced], preference_threshold: float):
+    def __init__(
+        self,
+        model_dirs: dict[str, str],
+        features: FeatureSet,
+        sliced: Mapping[str, slices.Sliced],
+        items: slices.Items,
+    ):
         self._model_dirs = model_dirs
-        self._sliced = sliced
-        self._preference_threshold = preference_threshold
+        self._features = features
+        self._sliced = {name: one for name, one in sliced.items() if name not in features.items}
+        self._items = items
         self._handles = {prefix: shared.Shared() for prefix in model_dirs}
 
     def setup(self) -> None:
@@ -119,102 +72,127 @@ class Predict(beam.DoFn):
             prefix: handle.acquire(lambda prefix=prefix: load(self._model_dirs[prefix]))
             for prefix, handle in self._handles.items()
         }
+        self._row_of = {item: row for row, item in enumerate(self._items.ids.tolist())}
 
-    def process(self, shard: _Shard, popularity: Popularity) -> Iterator[dict[str, Any]]:
-        for rows in batches(_rows(shard, popularity, self._sliced)):
-            yield self._measure(rows, popularity)
+    def process(self, shard: Shard) -> Iterator[dict[str, Any]]:
+        queries, train = read_queries([shard.train] if shard.train else [], [shard.eval], self._features)
+        known = queries.train_rows[shard.rows]
+        users = queries.asked.users[f.USER_ID][queries.user[shard.rows]]
+        of_user = _items_of_first(users, queries.asked.rows[f.ITEM_ID][shard.rows])
+        seen = _seen_by(train, {*users.tolist()})
+        with _LOCK:
+            for model in self._models.values():
+                assume(model, train)
+            for places in batches(known):
+                yield self._measure(
+                    queries,
+                    shard,
+                    places,
+                    [of_user.get(int(place), []) for place in places],
+                    [seen.get(user, frozenset()) for user in users[places].tolist()],
+                )
 
-    def _measure(self, rows: list[_Row], popularity: Popularity) -> dict[str, Any]:
-        queries = Queries([row.record for row in rows])
-        ratings = queries.ratings
-        liked = np.ones(len(rows), bool)  # Without ratings whatever a user had counts as liked.
-        if ratings is not None:
-            liked = ratings.astype(np.float32) >= np.float32(self._preference_threshold)  # As Transform compares.
-        popular = np.array([row.popular for row in rows])
-        predictions = {o.POPULARITY_UNFILTERED: popular[:, :1], o.POPULARITY: popular[:, 1:]}
+    def _measure(
+        self,
+        queries: Queries,
+        shard: Shard,
+        places: np.ndarray,
+        of_user: list[list[bytes]],
+        seen: list[frozenset[bytes]],
+    ) -> dict[str, Any]:
+        batch = queries.at(tf.constant(shard.rows[places]))
+        ranks = [(name, getattr(shard.ranks, name)) for name in o.BASELINES]
+        predictions = {name: of[places, np.newaxis] for name, of in ranks if of is not None}
         labels = {}
         for prefix, model in self._models.items():
-            answers = self._of_model(model, queries, rows, liked, popularity)
+            answers = self._of_model(model, batch, of_user, seen)
             predictions |= {prefix + name: values for name, values in answers.items()}
-            if ratings is not None:
-                labels |= {prefix + o.RATING: ratings, prefix + o.PREFERENCE: liked.astype(float)}
+            for name, label in ((o.RATING, f.RATING), (o.PREFERENCE, f.POSITIVE)):
+                if name in answers:
+                    labels[prefix + name] = self._label(batch, label)
         return {
             tfma.PREDICTIONS_KEY: predictions,
-            tfma.LABELS_KEY: {name: labels.get(name, np.zeros(len(rows))) for name in predictions},
-            o.SLICES: [row.slices for row in rows],
+            tfma.LABELS_KEY: {name: labels.get(name, np.zeros(len(places))) for name in predictions},
+            o.SLICES: self._slices(batch, queries.train_rows[shard.rows[places]]),
         }
 
-    def _of_model(self, model, queries: Queries, rows: list[_Row], liked: np.ndarray, popularity: Popularity):
-        retrieved = queries.ask(model, "retrieve")
-        recommended = queries.ask(model, "recommend")
-        true = queries.items[:, np.newaxis]
-        before = list_ranks(retrieved["item_id"], retrieved["score"], true)
-        after = list_ranks(recommended["item_id"], recommended["score"], true)
-        per_user = np.full([len(rows), max(1, *(len(row.items) for row in rows))], np.nan)
-        for number, row in enumerate(rows):
-            if row.items:
+    def _label(self, batch: dict[str, tf.Tensor], name: str) -> np.ndarray:
+        return batch[f.RATING].numpy().astype(float) if name == f.RATING else self._positive(batch).astype(float)
+
+    def _positive(self, batch: dict[str, tf.Tensor]) -> np.ndarray:
+        """[n] which rows are what the second stage wants more of; all, where the data does not say."""
+        positive = self._features.positive
+        if positive is None:
+            return np.ones(len(batch[f.ITEM_ID]), bool)
+        if isinstance(positive, list):
+            return np.isin(batch[f.EVENT].numpy().astype(bytes), [kind.encode() for kind in positive])
+        return batch[f.RATING].numpy() >= np.float32(positive)  # As Transform compares.
+
+    def _of_model(
+        self, model, batch: dict[str, tf.Tensor], of_user: list[list[bytes]], seen: list[frozenset[bytes]]
+    ) -> dict[str, np.ndarray]:
+        inputs = request(batch, self._features)
+        retrieved, recommended = ask(model, "retrieve", inputs), ask(model, "recommend", inputs)
+        items = batch[f.ITEM_ID].numpy()
+        before = list_ranks(retrieved["item_id"], retrieved["score"], items[:, np.newaxis])
+        after = list_ranks(recommended["item_id"], recommended["score"], items[:, np.newaxis])
+        per_user = np.full([len(items), max(1, *map(len, of_user))], np.nan)
+        for number, wanted in enumerate(of_user):
+            if wanted:
                 one = slice(number, number + 1)
-                wanted = np.array([row.items], object)
-                ranks = list_ranks(retrieved["item_id"][one], retrieved["score"][one], wanted)
-                per_user[one, : len(row.items)] = ranks
-        lists = [[item for item in row if item] for row in recommended["item_id"]]
+                found = list_ranks(retrieved["item_id"][one], retrieved["score"][one], np.array([wanted], object))
+                per_user[one, : len(wanted)] = found
+        positive = self._positive(batch)[:, np.newaxis]
+        lists = recommended["item_id"].tolist()
+        rows = np.array([[self._row_of.get(item, -1) for item in row] for row in lists])
         figures = {
             o.RETRIEVAL: before,
             o.PER_USER: per_user,
-            o.BEFORE: np.where(liked[:, np.newaxis], before, np.nan),
-            o.AFTER: np.where(liked[:, np.newaxis], after, np.nan),
+            o.BEFORE: np.where(positive, before, np.nan),
+            o.AFTER: np.where(positive, after, np.nan),
             o.RECOMMENDED: recommended["item_id"],
-            o.AVERAGE_POPULARITY: np.array([popularity.mean_count(items) for items in lists]),
-            o.SEEN_SHARE: np.array(
-                [sum(item in row.seen for item in items) for items, row in zip(lists, rows, strict=True)]
-            )
-            / recommended["item_id"].shape[1],
+            o.AVERAGE_POPULARITY: np.where(rows >= 0, self._items.counts[rows], 0).sum(1)
+            / np.maximum(1, (rows >= 0).sum(1)),
+            o.SEEN_SHARE: np.array([sum(item in had for item in row) for row, had in zip(lists, seen, strict=True)])
+            / rows.shape[1],
         }
-        if queries.ratings is not None:
-            ranked = queries.ask(model, "rank", item_id=tf.constant(queries.items)[:, tf.newaxis])
-            predicted = ranked["predicted_rating"][:, 0].astype(float)
-            figures[o.RATING] = predicted
-            # A probability that falls below one half where the predicted rating falls below the threshold.
-            figures[o.PREFERENCE] = 1 / (1 + np.exp(self._preference_threshold - predicted))
+        if self._features.rated or self._features.positive is not None:
+            ranked = ask(model, "rank", inputs | {f.ITEM_ID: tf.constant(items[:, np.newaxis])})
+            for output, name in ((o.RATING, "predicted_rating"), (o.PREFERENCE, "positive_probability")):
+                if name in ranked:
+                    figures[output] = ranked[name][:, 0].astype(float)
         return figures
 
+    def _slices(self, batch: dict[str, tf.Tensor], known: np.ndarray) -> list[list[str]]:
+        lengths = np.count_nonzero(batch[f.HISTORY_ITEM_ID].numpy() != b"", axis=1)
+        columns = {name: batch[name].numpy() for name in self._sliced}
+        found = []
+        for number, item in enumerate(batch[f.ITEM_ID].numpy().tolist()):
+            names = slices.of_query(known[number], lengths[number])
+            names += self._items.names[self._items.slices[self._row_of[item]]]
+            for name, one in self._sliced.items():
+                names += one.names(name, np.atleast_1d(columns[name][number]).tolist())
+            found.append(names)
+        return found
 
-class Predictions(beam.PTransform):
-    """The extracts of a whole eval split.
 
-    Args:
-      model_dirs: as for `Predict`.
-      train_uri, eval_uri: InteractionGen's splits.
-      catalogue_size: number of items.
-      sliced, preference_threshold: as for `Predict`.
-    """
+def _items_of_first(users: np.ndarray, items: np.ndarray) -> dict[int, list[bytes]]:
+    """By the place of each user's first row, all the user's items, each once."""
+    first: dict[bytes, int] = {}
+    wanted: dict[int, dict[bytes, None]] = {}
+    for place, (user, item) in enumerate(zip(users.tolist(), items.tolist(), strict=True)):
+        wanted.setdefault(first.setdefault(user, place), {})[item] = None
+    return {place: [*distinct] for place, distinct in wanted.items()}
 
-    def __init__(
-        self,
-        model_dirs: dict[str, str],
-        train_uri: str,
-        eval_uri: str,
-        catalogue_size: int,
-        sliced: Mapping[str, slices.Sliced],
-        preference_threshold: float,
-    ):
-        super().__init__()
-        self._predict = Predict(model_dirs, sliced, preference_threshold)
-        self._train_uri, self._eval_uri = train_uri, eval_uri
-        self._catalogue_size = catalogue_size
 
-    def expand(self, pbegin: beam.Pipeline) -> beam.PCollection:
-        train, eval_ = map(shards.paths, (self._train_uri, self._eval_uri))
-        counts = (
-            pbegin
-            | "TrainFiles" >> beam.Create([*train.values()])
-            | "Count" >> beam.FlatMap(_count)
-            | beam.CombinePerKey(sum)
-            | beam.combiners.ToDict()
-        )
-        popularity = counts | "Popularity" >> beam.Map(Popularity, self._catalogue_size)
-        pairs = [_Shard(train.get(name), path) for name, path in eval_.items()]
-        return pbegin | "Shards" >> beam.Create(pairs) | beam.ParDo(self._predict, beam.pvalue.AsSingleton(popularity))
+def _seen_by(train: Timelines, users: Collection[bytes]) -> dict[bytes, frozenset[bytes]]:
+    """The train items of these users."""
+    items = train.rows[f.ITEM_ID]
+    return {
+        user: frozenset(items[train.starts[place] : train.starts[place + 1]].tolist())
+        for place, user in enumerate(train.users[f.USER_ID].tolist())
+        if user in users
+    }
 
 
 def signature_names(model_dir: str) -> dict[str, tuple[set[str], set[str]]]:

@@ -1,4 +1,4 @@
-"""A few users with what they saw and what they would get, for a person to look at."""
+"""A few users with what they had and what they would get, for a person to look at."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from components.queries import Queries, raw_bytes
+from components.evaluator.parity import Parity
+from components.queries import ask
 from models.catalogue import Catalogue
 from models.features import names as f
 
@@ -14,25 +15,26 @@ _USERS = 10
 _SHOWN_HISTORY = 5
 
 
-def sample_users(model, examples: list[tf.train.Example], catalogue: Catalogue) -> list[dict[str, Any]]:
+def sample_users(parity: Parity, catalogue: Catalogue) -> list[dict[str, Any]]:
     """Ten users with the end of their history, their recommendations, and an eval item of theirs."""
-    by_user = {raw_bytes(example, f.USER_ID)[0]: example for example in reversed(examples)}
-    chosen = list(by_user.values())[::-1][:_USERS]
-    if not chosen:
+    users = parity.batch[f.USER_ID].numpy().tolist()
+    rows = [users.index(user) for user in dict.fromkeys(users)][:_USERS]
+    if not rows:
         return []
     titles = {item: title or item for item, title in zip(catalogue.ids, catalogue.titles, strict=True)}
-    recommended = Queries.of(chosen).ask(model, "recommend")
+    recommended = ask(parity.model, "recommend", {name: tf.gather(of, rows) for name, of in parity.inputs.items()})
+    histories, items = (parity.batch[name].numpy() for name in (f.HISTORY_ITEM_ID, f.ITEM_ID))
     return [
         {
-            "user_id": raw_bytes(example, f.USER_ID)[0].decode(),
-            "history": [titles[item].decode() for item in raw_bytes(example, f.HISTORY_ITEM_ID)][:_SHOWN_HISTORY],
-            "next_item_id": raw_bytes(example, f.ITEM_ID)[0].decode(),
-            "next": titles[raw_bytes(example, f.ITEM_ID)[0]].decode(),
+            "user_id": users[row].decode(),
+            "history": [titles[item].decode() for item in histories[row] if item][:_SHOWN_HISTORY],
+            "next_item_id": items[row].decode(),
+            "next": titles[items[row]].decode(),
             "recommended": [
                 {"item_id": item.decode(), "title": titles[item].decode(), "score": round(float(score), 3)}
-                for item, score in zip(items, scores, strict=True)
+                for item, score in zip(ids, scores, strict=True)
                 if item
             ],
         }
-        for example, items, scores in zip(chosen, recommended["item_id"], recommended["score"], strict=True)
+        for row, ids, scores in zip(rows, recommended["item_id"], recommended["score"], strict=True)
     ]

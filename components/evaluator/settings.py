@@ -14,7 +14,8 @@ class Threshold(Settings):
 
     metric: str  # A name under `metrics` in report.json.
     slice: str | None = None  # As under `metrics.slices`; None: all queries.
-    against: Literal["popularity", "live"] | None = None  # Times this figure of that model.
+    # Times this figure of the live model, or of the best of the baselines, of which popularity is one.
+    against: Literal["popularity", "live"] | None = None
     at_least: float | None = None
     at_most: float | None = None
 
@@ -35,22 +36,24 @@ class Threshold(Settings):
         return value <= bound if self.at_least is None else value >= bound
 
 
+# `top_k`: of the longest measured list that is well shorter than the catalogue.
 DEFAULT_THRESHOLDS: dict[str, dict[str, Any]] = {
     "rating_error": {"metric": "rmse_over_constant", "at_most": 1.0},
     "better_than_popularity": {
-        "metric": "filtered_top_100_categorical_accuracy",
+        "metric": "filtered_top_k_categorical_accuracy",
         "against": "popularity",
         "at_least": 1.05,
     },
+    "ranking_helps": {"metric": "gain", "at_least": 0.97},  # Below 1 by what chance may do.
     "nothing_seen": {"metric": "seen_share", "at_most": 0.0},
     "index_recall": {"metric": "recall_at_100", "at_least": 0.95},
     "train_serve_parity": {"metric": "train_serve_difference", "at_most": 1e-3},
-    "retrieval_kept": {"metric": "filtered_top_100_categorical_accuracy", "against": "live", "at_least": 0.95},
+    "retrieval_kept": {"metric": "filtered_top_k_categorical_accuracy", "against": "live", "at_least": 0.95},
     "lists_kept": {"metric": "ndcg_at_10_after", "against": "live", "at_least": 0.85},
     "rating_error_kept": {"metric": "rmse", "against": "live", "at_most": 1.03},
 } | {
     f"{name}_kept": {
-        "metric": "filtered_top_100_categorical_accuracy",
+        "metric": "filtered_top_k_categorical_accuracy",
         "slice": slice_,
         "against": "live",
         "at_least": at_least,
@@ -84,6 +87,7 @@ class Evaluation(Settings):
     """
 
     thresholds: dict[str, Threshold | None] = {}
+    max_queries: int = Field(100_000, ge=1)  # About so many eval rows are asked about, those of some users.
     min_slice_queries: int = Field(200, ge=1)  # Smaller slices are neither reported nor held to thresholds.
     parity_rows: int = Field(512, ge=1)  # Eval rows whose scores are compared between training and serving.
 

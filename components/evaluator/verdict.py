@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.evaluator import slices
-from components.evaluator.figures import LIVE, OF_RATINGS, OVERALL, POPULARITY, Figures, Measured, figure_names
+from components.evaluator.figures import BEST_BASELINE, GAIN, LIVE, OVERALL, Figures, Kind, Measured
 from components.evaluator.settings import DEFAULT_THRESHOLDS, Evaluation, Threshold
 from models.errors import UserError
 from models.features.feature_set import FeatureSet
@@ -11,20 +11,20 @@ from models.features.feature_set import FeatureSet
 # Figures of the whole model that are measured beside TFMA.
 INDEX_RECALL, PARITY = "recall_at_100", "train_serve_difference"
 
-_OF = {POPULARITY: "popularity", LIVE: "the live model"}
+_SEEN = "seen_share"
 
 
 def check_thresholds(limits: Evaluation, features: FeatureSet) -> None:
     """Raises UserError for a threshold on a figure or a slice that does not exist."""
-    sliced = features.sliced()
+    sliced, kind = features.sliced(), Kind.of(features)
     for name, threshold in limits.active_thresholds().items():
-        if not features.rated and name in DEFAULT_THRESHOLDS and threshold.metric in OF_RATINGS:
+        if name in DEFAULT_THRESHOLDS and threshold.metric in kind.absent():
             continue
-        known = figure_names(threshold.against, features.rated)
+        known = kind.figure_names(threshold.against)
         if not threshold.against and not threshold.slice:
             known += [INDEX_RECALL, PARITY]
         if threshold.metric not in known:
-            of = f" of {_OF[threshold.against]}" if threshold.against else ""
+            of = f" of {_of(threshold.against)}" if threshold.against else ""
             raise UserError(
                 f"evaluation.thresholds.{name}.metric: no figure {threshold.metric!r}{of}; there are {', '.join(known)}"
             )
@@ -53,20 +53,28 @@ def refusals(measured: Measured, checks: Figures, limits: Evaluation) -> list[st
         slice_ = threshold.slice or OVERALL
         if threshold.against == LIVE and LIVE not in measured.references:
             continue
-        if threshold.metric in OF_RATINGS and not measured.rated:
+        if threshold.metric in measured.kind.absent() or (threshold.metric == _SEEN and measured.kind.repeats):
             continue
         if threshold.slice and measured.queries(slice_) < limits.min_slice_queries:
             continue
-        value = (measured.figures(slice_) | checks)[threshold.metric]
-        if threshold.against:
-            reference = measured.figures(slice_, threshold.against)[threshold.metric]
-            reason = _compared(threshold, value, reference)
+        metric = measured.resolved(threshold.metric)
+        value = (measured.figures(slice_) | checks)[metric]
+        if metric == GAIN and value is None:
+            continue  # There is no list to make worse.
+        if threshold.against == BEST_BASELINE:
+            reason = _compared(threshold, value, *measured.best_baseline(metric, slice_))
+        elif threshold.against:
+            reason = _compared(threshold, value, LIVE, measured.figures(slice_, LIVE)[metric])
         else:
             reason = _absolute(threshold, value)
         if reason:
             where = f" for {threshold.slice}" if threshold.slice else ""
-            reasons.append(f"{name}: {threshold.metric}{where} {reason}")
+            reasons.append(f"{name}: {metric}{where} {reason}")
     return reasons
+
+
+def _of(reference: str) -> str:
+    return "the live model" if reference == LIVE else reference.replace("_", " ")
 
 
 def _absolute(threshold: Threshold, value: float | None) -> str | None:
@@ -75,17 +83,17 @@ def _absolute(threshold: Threshold, value: float | None) -> str | None:
     return None if threshold.admits(value) else f"is {value:.4g}, and has to be {_bound(threshold, 1.0)}"
 
 
-def _compared(threshold: Threshold, value: float | None, reference: float | None) -> str | None:
+def _compared(threshold: Threshold, value: float | None, name: str, reference: float | None) -> str | None:
     if reference is None or (not reference and threshold.against == LIVE):
         return None  # There is nothing to lose.
     if value is None:
-        return f"could not be measured, and is {reference:.4g} with {_OF[threshold.against]}"
+        return f"could not be measured, and is {reference:.4g} with {_of(name)}"
     # Two zeros do not pass.
     if threshold.admits(value, reference) and (value or reference):
         return None
     return (
         f"is {value:.4g}, and has to be {_bound(threshold, reference)} "
-        f"({threshold.limit:g} times the {reference:.4g} of {_OF[threshold.against]})"
+        f"({threshold.limit:g} times the {reference:.4g} of {_of(name)})"
     )
 
 

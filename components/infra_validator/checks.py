@@ -8,10 +8,9 @@ import time
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
+from components.infra_validator.asked import Asked
 from components.infra_validator.settings import InfraValidation
-from components.queries import Queries
 from models.features import names as f
 from serving.client import Client
 
@@ -32,14 +31,15 @@ class Checks:
     Args:
       client: of the server.
       config: the configuration's section.
-      examples: eval examples of different users.
+      asked: whom to ask about.
       items: ids of the catalogue.
     """
 
-    def __init__(self, client: Client, config: InfraValidation, examples: list[tf.train.Example], items: set[str]):
-        self._client, self._config, self._items = client, config, items
-        inputs = {name: tensor.numpy().tolist() for name, tensor in Queries.of(examples).inputs.items()}
+    def __init__(self, client: Client, config: InfraValidation, asked: Asked, items: set[str]):
+        self._client, self._config, self._items, self._repeats = client, config, items, asked.repeats
+        inputs = {name: tensor.numpy().tolist() for name, tensor in asked.inputs.items()}
         self._known = {name: _decoded(values) for name, values in inputs.items()}
+        self._had = asked.had
         self._problems: list[str] = []
 
     def run(self) -> CheckReport:
@@ -55,26 +55,27 @@ class Checks:
             ("users without an id", known | {f.USER_ID: [""] * count}, False),
             ("a user without id and history", one | no_history | {f.USER_ID: [""]}, False),
         ):
-            users, histories = query[f.USER_ID], query[f.HISTORY_ITEM_ID]
-            self._check(f"recommend for {who}", "recommend", query, histories)
-            self._check(f"retrieve for {who}", "retrieve", query, histories)
-            remembered = histories if is_known else [[]] * len(users)
-            self._check(f"serving_default for {who}", "serving_default", {f.USER_ID: users}, remembered)
+            users, histories = query[f.USER_ID], [frozenset(history) for history in query[f.HISTORY_ITEM_ID]]
+            had = [self._had[n % len(self._had)] if is_known else frozenset() for n in range(len(users))]
+            excluded = [a | b for a, b in zip(histories, had, strict=True)]
+            self._check(f"recommend for {who}", "recommend", query, excluded)
+            self._check(f"retrieve for {who}", "retrieve", query, excluded)
+            self._check(f"serving_default for {who}", "serving_default", {f.USER_ID: users}, had)
         return CheckReport(self._problems, self._latency())
 
-    def _check(self, title: str, signature: str, query: dict[str, list], excluded: list[list[str]]) -> None:
+    def _check(self, title: str, signature: str, query: dict[str, list], excluded: list[frozenset[str]]) -> None:
         answer = self._client.call(signature, query)
         rows = len(query[f.USER_ID])
         if {len(values) for values in answer.values()} != {rows}:
             self._problems.append(f"{title}: the answers do not have one row for each of {rows} queries")
             return
         for ids, scores, seen in zip(answer["item_id"], answer["score"], excluded, strict=True):
-            problem = self._problem(ids, scores, set(seen))
+            problem = self._problem(ids, scores, frozenset() if self._repeats else seen)
             if problem:
                 self._problems.append(f"{title}: {problem}")
                 return
 
-    def _problem(self, ids: list[str], scores: list[float], excluded: set[str]) -> str | None:
+    def _problem(self, ids: list[str], scores: list[float], excluded: frozenset[str]) -> str | None:
         """What is wrong with one list."""
         items = [item for item in ids if item]
         if not items and not self._items <= excluded:

@@ -17,6 +17,7 @@ class ServedModelValidator(Component):
       model_blessing: the Evaluator's. No server is started for a model that it refused.
       examples: InteractionGen's, whose eval rows are asked about.
       items: ItemGen's.
+      features: the FeatureSet of the data, as JSON.
       settings: the section `infra_validator`, as JSON.
       fingerprint: digest of the code, the server's included.
     """
@@ -29,4 +30,4 @@ class ServedModelValidator(Component):
         "items": standard_artifacts.Examples,
     }
     OUTPUTS = {"blessing": standard_artifacts.InfraBlessing}
-    PARAMETERS = {"settings": str, "fingerprint": str}
+    PARAMETERS = {"features": str, "settings": str, "fingerprint": str}

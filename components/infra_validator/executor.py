@@ -14,18 +14,18 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.artifacts import split_files
-from components.files import EVAL_SPLIT, INFRA_VALIDATION_FILE, ITEMS_SPLIT
+from components.files import EVAL_SPLIT, INFRA_VALIDATION_FILE, ITEMS_SPLIT, TRAIN_SPLIT
+from components.infra_validator.asked import Asked
 from components.infra_validator.checks import Checks
 from components.infra_validator.settings import InfraValidation
 from components.infra_validator.warm_up import write_warm_up
-from components.queries import Queries, raw_bytes
 from models import inputs
 from models.features import names as f
+from models.features.feature_set import FeatureSet
 from serving.client import Client
 from serving.errors import NotStarted, ServingError
 from serving.process import running_server
 
-_LOOKED_AT = 10_000  # Eval examples, to find enough users.
 _REFUSED_BEFORE = "not asked, as the Evaluator refused the model"
 
 
@@ -39,14 +39,19 @@ class Executor(base_executor.BaseExecutor):
             report["skipped"] = _REFUSED_BEFORE
         else:
             config = InfraValidation.model_validate_json(exec_properties["settings"])
-            examples = _examples(split_files(input_dict["examples"], EVAL_SPLIT), config.users)
+            features = FeatureSet.model_validate_json(exec_properties["features"])
+            asked = Asked.read(
+                *(artifact_utils.get_split_uri(input_dict["examples"], split) for split in (TRAIN_SPLIT, EVAL_SPLIT)),
+                features,
+                config.users,
+            )
             items = _items(split_files(input_dict["items"], ITEMS_SPLIT))
             source = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
             with tempfile.TemporaryDirectory() as scratch:  # The artifacts may be in an object store.
                 model_dir = os.path.join(scratch, "model")
                 io_utils.copy_dir(source, model_dir)
-                write_warm_up(model_dir, Queries.of(examples[:1]))
-                report |= ask(model_dir, config, examples, items)
+                write_warm_up(model_dir, asked)
+                report |= ask(model_dir, config, asked, items)
                 if not report["refused_because"]:
                     io_utils.copy_dir(model_dir, path_utils.stamped_model_path(blessing.uri))
         blessed = not report["refused_because"] and "skipped" not in report
@@ -62,7 +67,7 @@ def _bless(blessing, blessed: bool) -> None:
     blessing.set_int_custom_property("has_model", int(blessed))
 
 
-def ask(model_dir: str, config: InfraValidation, examples: list[tf.train.Example], items: set[str]) -> dict[str, Any]:
+def ask(model_dir: str, config: InfraValidation, asked: Asked, items: set[str]) -> dict[str, Any]:
     """What a server on the model answers: `refused_because`, and `milliseconds` by protocol.
 
     Raises:
@@ -73,7 +78,7 @@ def ask(model_dir: str, config: InfraValidation, examples: list[tf.train.Example
             reports = {}
             for protocol, port in (("REST", ports.rest), ("gRPC", ports.grpc)):
                 with Client("127.0.0.1", port, protocol == "gRPC", timeout_seconds=config.ready_seconds) as client:
-                    reports[protocol] = Checks(client, config, examples, items).run()
+                    reports[protocol] = Checks(client, config, asked, items).run()
     except NotStarted:
         raise
     except ServingError as error:
@@ -84,16 +89,6 @@ def ask(model_dir: str, config: InfraValidation, examples: list[tf.train.Example
         ],
         "milliseconds": {protocol: report.milliseconds for protocol, report in reports.items()},
     }
-
-
-def _examples(files: list[str], count: int) -> list[tf.train.Example]:
-    """The first eval examples, of different users, with a known one first where there is any."""
-    by_user: dict[bytes, tf.train.Example] = {}
-    for example in map(tf.train.Example.FromString, inputs.read_records(files, _LOOKED_AT)):
-        by_user.setdefault(raw_bytes(example, f.USER_ID)[0], example)
-        if len(by_user) == count:
-            break
-    return sorted(by_user.values(), key=lambda example: not raw_bytes(example, f.HISTORY_ITEM_ID))
 
 
 def _items(files: list[str]) -> set[str]:

@@ -6,18 +6,18 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.utils import io_utils, path_utils
 
-from components.queries import Queries
+from components.infra_validator.asked import Asked
 from models.features import names as f
 
 
-def write_warm_up(model_dir: str, queries: Queries) -> None:
+def write_warm_up(model_dir: str, asked: Asked) -> None:
     """Writes a request for each signature into the model's `assets.extra/`."""
-    items = tf.constant(queries.items)
+    query, items = {name: values[:1] for name, values in asked.inputs.items()}, asked.items[:1]
     requests = {
-        "serving_default": {f.USER_ID: queries.inputs[f.USER_ID]},
-        "recommend": queries.inputs,
-        "retrieve": queries.inputs,
-        "rank": queries.inputs | {f.ITEM_ID: items[:, tf.newaxis]},
+        "serving_default": {f.USER_ID: query[f.USER_ID]},
+        "recommend": query,
+        "retrieve": query,
+        "rank": query | {f.ITEM_ID: items[:, tf.newaxis]},
         "similar": {f.ITEM_ID: items},
     }
     records = []

@@ -8,7 +8,7 @@ from components.interaction_gen.executor import Executor
 
 
 class InteractionGen(BeamComponent):
-    """Interactions with histories, as splits `train` and `eval`.
+    """Timelines of users, as splits `train` and `eval`.
 
     Args:
       data: the layout of the tables, `tables.settings.Tables` as JSON.

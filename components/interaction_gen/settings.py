@@ -15,4 +15,4 @@ class Split(Settings):
     kind: Literal["per_user_chronological", "random", "global_temporal"] = "per_user_chronological"
     eval_share: float = Field(0.2, gt=0, lt=1)
     seed: int = 42
-    history_length: int = Field(100, ge=1)  # The most recent interactions that a query knows.
+    history_length: int = Field(100, ge=1, le=1000)  # The most recent interactions that a query knows.

@@ -2,50 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Iterable
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components.artifacts import read_summary
-from components.files import ITEMS_SPLIT
-from components.tables import reading, shards, spans
-from components.tables.records import FirstRows, ReadTable, shuffled_examples
+from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
+from components.tables import parsing, shards, spans
+from components.tables.records import COUNTS, Counts, ReadTable, first_rows, of_length, to_examples, vector_lengths
 from components.tables.settings import Tables
 from models.features import names as n
 from models.features.feature_set import FeatureSet
-from models.features.kinds import Feature
+from models.timelines import Column, Layout, read_timelines
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Writes the split `items`. Of rows with the same item id, the first counts."""
+    """Writes the split `items`. Of rows with the same item id, the first counts.
+
+    Without a table of items they are those that the interactions name.
+    """
 
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
         data = Tables.model_validate_json(exec_properties["data"])
-        span = read_summary(artifact_utils.get_single_uri(input_dict["summary"]))["span"]
-        directory, _ = spans.resolve(exec_properties["directory"], span)
-        table = ReadTable(directory, data.items, lambda values: reading.entity(values, data.items, n.ITEM_ID))
-        features = FeatureSet.model_validate_json(exec_properties["features"]).of_items()
-        number = shards.shard_count(table.files)
+        features = FeatureSet.model_validate_json(exec_properties["features"])
         writer = shards.Writer(output_dict["examples"], [ITEMS_SPLIT])
         with self._make_beam_pipeline() as pipeline:
-            read = pipeline | table
-            written = (
-                read.rows
-                | FirstRows()
-                | "Pack" >> shards.PackByKey(number)
-                | "GroupByShard" >> beam.GroupByKey()
-                | "Examples" >> beam.MapTuple(lambda shard, packs: _write(writer, features, number, shard, packs))
-            )
+            if data.items is None:
+                files = [
+                    path
+                    for split in (TRAIN_SPLIT, EVAL_SPLIT)
+                    for path in shards.paths(artifact_utils.get_split_uri(input_dict["interactions"], split)).values()
+                ]
+                ids = pipeline | "Files" >> beam.Create(files) | "Named" >> beam.Map(_named)
+                written = ids | beam.combiners.ToList() | "Write" >> beam.Map(_write_named, writer)
+            else:
+                span = read_summary(artifact_utils.get_single_uri(input_dict["summary"]))["span"]
+                directory, _ = spans.resolve(exec_properties["directory"], span)
+                parse = functools.partial(parsing.entities, table=data.items, id_name=n.ITEM_ID)
+                table = ReadTable("items", directory, data.items, parse, n.ITEM_ID)
+                read = pipeline | table
+                counts = beam.pvalue.AsDict(read[COUNTS] | beam.CombinePerKey(sum))
+                written = (
+                    read.packs
+                    | "GroupByShard" >> beam.GroupByKey()
+                    | "Write" >> beam.Map(_write, counts, writer=writer, features=features, number=table.shards)
+                )
             writer.commit(written)
 
 
 def _write(
-    writer: shards.Writer, features: Mapping[str, Feature], number: int, shard: int, packs: Iterable[bytes]
+    of_shard: tuple[int, Iterable[bytes]],
+    counts: Counts,
+    writer: shards.Writer,
+    features: FeatureSet,
+    number: int,
 ) -> tuple[str, str]:
-    examples = shuffled_examples(
-        sorted(shards.unpacked(packs)), shard, lambda item: {n.ITEM_ID: item[0], **item[1]}, features
-    )
-    return writer.write(ITEMS_SPLIT, shards.file_name(shard, number), examples)
+    shard, packs = of_shard
+    rows = first_rows(shards.unpack(packs), n.ITEM_ID)
+    lengths = vector_lengths(counts, "items")
+    columns = {
+        name: (of_length(rows[name], lengths[name]) if name in lengths else rows[name]).combine_chunks()
+        for name in features.of_items()
+    }
+    return writer.write(ITEMS_SPLIT, shards.file_name(shard, number), to_examples(columns))
+
+
+def _named(path: str) -> pa.Array:
+    """The ids of a file's items."""
+    import tensorflow as tf
+
+    rows = {n.ITEM_ID: Column(tf.string, "")}
+    return pa.array(read_timelines([path], Layout({}, rows)).rows[n.ITEM_ID], pa.string()).unique()
+
+
+def _write_named(ids: list[pa.Array], writer: shards.Writer) -> tuple[str, str]:
+    items = pa.chunked_array(ids, pa.string()).unique()
+    ordered = items.take(pc.array_sort_indices(items))
+    return writer.write(ITEMS_SPLIT, shards.file_name(0, 1), to_examples({n.ITEM_ID: ordered}))

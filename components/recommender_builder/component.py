@@ -10,15 +10,14 @@ class RecommenderBuilder(Component):
     """One SavedModel with every signature.
 
     Args:
-      examples: InteractionGen's, for what users have seen.
-      transformed_examples: Transform's, for the queries that the index is timed on.
+      examples: InteractionGen's, for the users' ids.
+      transformed_examples: Transform's, for all that users have had, and for the queries that tune the index.
       items: ItemGen's.
       transform_graph: Transform's.
       retrieval_model: the retrieval Trainer's.
       ranking_model: the ranking Trainer's.
       features: the FeatureSet of the data, as JSON.
       index: the `Index` section, as JSON.
-      history_length: the most recent interactions that a query of a known user knows.
       origin: digest of data, configuration and code. Servables of the same origin are the same model.
       fingerprint: digest of the code.
     """
@@ -33,4 +32,4 @@ class RecommenderBuilder(Component):
         "ranking_model": standard_artifacts.Model,
     }
     OUTPUTS = {"model": standard_artifacts.Model}
-    PARAMETERS = {"features": str, "index": str, "history_length": int, "origin": str, "fingerprint": str}
+    PARAMETERS = {"features": str, "index": str, "origin": str, "fingerprint": str}

@@ -17,11 +17,15 @@ from components.files import BUILD_FILE, EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from components.recommender_builder.index import build_index, describe
 from components.recommender_builder.recommender import CandidateVectors, Recommender
 from components.recommender_builder.settings import Index
-from components.recommender_builder.users import load_users
-from models import inputs
-from models.catalogue import load_catalogue
+from components.recommender_builder.users import Known, join
+from models.catalogue import Catalogue, load_catalogue
+from models.features import names as f
 from models.features.feature_set import FeatureSet
+from models.features.preprocessing import unknown_user
+from models.queries import Queries, model_batch
+from models.timelines import Column, Layout, read_timelines, transformed_layout
 
+SPLITS = (TRAIN_SPLIT, EVAL_SPLIT)
 _DESCRIBED_K = 100
 _QUERIES = 256
 
@@ -34,38 +38,43 @@ class Executor(base_executor.BaseExecutor):
         transform = tft.TFTransformOutput(artifact_utils.get_single_uri(input_dict["transform_graph"]))
         features = FeatureSet.model_validate_json(exec_properties["features"])
         catalogue = load_catalogue(split_files(input_dict["items"], ITEMS_SPLIT), features, transform)
-        users = load_users(split_files(input_dict["examples"], TRAIN_SPLIT), features.users)
+        train, held_out = (_known(input_dict, split, features, transform, catalogue) for split in SPLITS)
+        users = join([train, held_out], unknown_user(features, transform))
         retrieval, ranking = (
             tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
             for name in ("retrieval_model", "ranking_model")
         )
-        vectors = CandidateVectors(catalogue, features, transform, retrieval, ranking)
-        transformed = inputs.dataset(split_files(input_dict["transformed_examples"], EVAL_SPLIT), transform, _QUERIES)
-        sample = next(iter(transformed))
+        vectors = CandidateVectors(catalogue, retrieval, ranking)
+        asked = Queries(train.timelines, features.histories, held_out.timelines)
+        sample = model_batch(asked.at(tf.range(min(_QUERIES, asked.rows), dtype=tf.int64)))
         queries = retrieval.query({name: sample[name] for name in features.query_names()}).numpy()
         embeddings, directions = (table.numpy()[: len(catalogue)] for table in (vectors.retrieval, vectors.directions))
         index = build_index(config, embeddings, queries)
         similar_index = build_index(config, directions, directions[:: max(1, len(directions) // _QUERIES)])
         recommender = Recommender(
-            config,
-            exec_properties["history_length"],
-            catalogue,
-            users,
-            features,
-            transform,
-            retrieval,
-            ranking,
-            vectors,
-            index,
-            similar_index,
+            config, catalogue, users, features, transform, retrieval, ranking, vectors, index, similar_index
         )
 
         model_dir = path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"]))
         options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
         tf.saved_model.save(recommender, model_dir, signatures=recommender.signatures(), options=options)
 
-        build = {"origin": exec_properties["origin"], "index": describe(index, embeddings, queries, _DESCRIBED_K)}
+        described = describe(index, embeddings, queries, _DESCRIBED_K) | {"candidates": config.candidates}
+        build = {"origin": exec_properties["origin"], "index": described}
         path = os.path.join(model_dir, BUILD_FILE)
         tf.io.gfile.makedirs(os.path.dirname(path))
         with tf.io.gfile.GFile(path, "w") as file:
             file.write(json.dumps(build, indent=2))
+
+
+def _known(
+    input_dict: dict, split: str, features: FeatureSet, transform: tft.TFTransformOutput, catalogue: Catalogue
+) -> Known:
+    raw = read_timelines(split_files(input_dict["examples"], split), Layout({f.USER_ID: Column(tf.string, "")}, {}))
+    layout = transformed_layout(features, transform)
+    if split == EVAL_SPLIT:
+        layout = layout._replace(rows={**layout.rows, f.ITEM_KEY: Column(tf.string, "")})
+    timelines = read_timelines(split_files(input_dict["transformed_examples"], split), layout)
+    # What is in train is in the vocabulary, whose order is the catalogue's.
+    items = timelines.rows[f.ITEM_ID] if split == TRAIN_SPLIT else catalogue.rows(timelines.rows[f.ITEM_KEY])
+    return Known(raw.users[f.USER_ID], timelines, items)

@@ -9,19 +9,28 @@ from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 from components.recommender_builder.settings import Index
 from components.recommender_builder.users import Users
 from models import inputs
-from models.catalogue import Catalogue, unknown_item
+from models.catalogue import Catalogue
 from models.features import names as f
 from models.features.feature_set import FeatureSet
 
 _NO_SCORE = tf.float32.min  # Of the empty entries that fill a short list: finite, and below every other.
 
-_USERS = tf.TensorSpec([None], tf.string, name="user_id")
-_MOMENTS = tf.TensorSpec([None], tf.int64, name="timestamp")
-_HISTORY_IDS = tf.TensorSpec([None, None], tf.string, name="history_item_id")
-_HISTORY_TIMES = tf.TensorSpec([None, None], tf.int64, name="history_timestamp")
-_QUERY = (_USERS, _MOMENTS, _HISTORY_IDS, _HISTORY_TIMES)
 _ITEMS = tf.TensorSpec([None], tf.string, name="item_id")
 _ITEM_LISTS = tf.TensorSpec([None, None], tf.string, name="item_id")
+
+Query = dict[str, tf.Tensor]  # Raw inputs of `recommend` by name.
+
+
+def query_specs(features: FeatureSet) -> dict[str, tf.TensorSpec]:
+    """The inputs of `recommend`: "" and 0 and, of a context that is a number, NaN stand for what is not known."""
+    context = {name: tf.TensorSpec([None], feature.dtype(), name=name) for name, feature in features.context.items()}
+    return {
+        f.USER_ID: tf.TensorSpec([None], tf.string, name=f.USER_ID),
+        f.TIMESTAMP: tf.TensorSpec([None], tf.int64, name=f.TIMESTAMP),
+        f.HISTORY_ITEM_ID: tf.TensorSpec([None, None], tf.string, name=f.HISTORY_ITEM_ID),
+        f.HISTORY_TIMESTAMP: tf.TensorSpec([None, None], tf.int64, name=f.HISTORY_TIMESTAMP),
+        **context,
+    }
 
 
 class Recommender(tf.Module):
@@ -32,9 +41,8 @@ class Recommender(tf.Module):
 
     Args:
       config: how many candidates and recommendations there are.
-      history_length: the most recent interactions of a user that make a query.
       catalogue: the n candidates.
-      users: the users known at the end of training.
+      users: the users, with all that is known of them.
       features: of the data set.
       transform: what Transform made.
       retrieval: loaded `RetrievalServable`.
@@ -47,7 +55,6 @@ class Recommender(tf.Module):
     def __init__(
         self,
         config: Index,
-        history_length: int,
         catalogue: Catalogue,
         users: Users,
         features: FeatureSet,
@@ -61,8 +68,10 @@ class Recommender(tf.Module):
         super().__init__()
         self._size = len(catalogue)
         self._config = config
-        self._history_length = history_length
+        self._histories = features.histories
+        self._context = dict(features.context)
         self._query_names = features.query_names()
+        self._query_specs = query_specs(features)
         # What is inside TFT's Keras layer, whose export would trace and convert it once more.
         loader = SavedModelLoader(transform.transform_savedmodel_dir)
         self._transform, self._transform_resources = loader.apply_transform_model, vars(loader)
@@ -72,37 +81,60 @@ class Recommender(tf.Module):
         self._ids = _table([*catalogue.ids, b""])
         self._titles = _table([*catalogue.titles, b""])
         self._rows = _Lookup(catalogue.ids)
+        self._item_indices = _table(catalogue.features[f.ITEM_ID])
         self._user_rows = _Lookup(users.ids)
+        self._user_features = {name: _table(values) for name, values in users.features.items()}
         self._starts = _table(users.starts)
-        self._seen_rows = _table(self._rows(tf.constant(users.items)))
-        self._seen_times = _table(users.timestamps)
-        self._fields = {name: _table(values) for name, values in users.fields.items()}
-        self._end_of_training = int(users.timestamps.max())
+        self._had_rows, self._had_times = (
+            _table(values, of_any_length=True) for values in (users.items, users.timestamps)
+        )
+        self._end_of_data = int(users.timestamps.max())
+        rows = [tf.TensorSpec([None], dtype) for dtype in (tf.string, tf.string, tf.int64)]
+        self.assume = tf.function(self._assume, input_signature=rows, autograph=False)
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The exported functions by signature name; inputs and outputs as in ARCHITECTURE.md."""
+        query = self._query_specs
         functions = {
-            "serving_default": (self.recommend_known, [_USERS]),
-            "recommend": (self.recommend, _QUERY),
-            "retrieve": (self.retrieve, _QUERY),
-            "rank": (self.rank, [*_QUERY, _ITEM_LISTS]),
-            "similar": (self.similar, [_ITEMS]),
+            "serving_default": (self.recommend_known, {f.USER_ID: query[f.USER_ID]}),
+            "recommend": (self.recommend, query),
+            "retrieve": (self.retrieve, query),
+            "rank": (self.rank, query | {f.ITEM_ID: _ITEM_LISTS}),
+            "similar": (self.similar, {f.ITEM_ID: _ITEMS}),
         }
         return {
-            name: tf.function(call, autograph=False).get_concrete_function(*specs)
+            name: tf.function(call, autograph=False).get_concrete_function(**specs)
             for name, (call, specs) in functions.items()
         }
 
-    def recommend_known(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Recommendations for users as they were known at the end of training. [B] ids to [B, K] lists."""
-        items, times = self._known_history(user_id)
-        return self.recommend(user_id, tf.zeros_like(user_id, tf.int64), items, times)
+    def _assume(self, user_id: tf.Tensor, item_id: tf.Tensor, timestamp: tf.Tensor) -> None:
+        """Makes these [R] interactions, a user's the most recent first, all that is known of what users have had.
 
-    def recommend(self, user_id, timestamp, history_item_id, history_timestamp) -> dict[str, tf.Tensor]:
-        """Retrieves, drops what was seen, ranks: [B, K] item_id, title, score. `timestamp` 0 means now."""
-        features = self._features(user_id, timestamp, history_item_id, history_timestamp)
-        query = self._retrieval.query(features)
-        candidates, scores = self._candidates(query, user_id, history_item_id)
+        No server calls it. The Evaluator does, whose rows must not be known: index and weights stay what they are.
+        """
+        users = self._user_rows(user_id)
+        order = tf.argsort(users, stable=True)
+        order = order[: tf.math.count_nonzero(users < self._unknown_user(), dtype=tf.int32)]
+        counts = tf.math.bincount(tf.gather(users, order), minlength=self._unknown_user() + 1)
+        self._starts.assign(tf.concat([[0], tf.cumsum(tf.cast(counts, tf.int64))], 0))
+        self._had_rows.assign(self._rows(tf.gather(item_id, order)))
+        self._had_times.assign(tf.gather(timestamp, order))
+
+    def _unknown_user(self) -> int:
+        return self._starts.shape[0] - 2
+
+    def recommend_known(self, user_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Recommendations for users as they are known, in an unknown context. [B] ids to [B, K] lists."""
+        items, times = self._known_history(user_id)
+        unknown = {name: tf.fill(tf.shape(user_id), feature.missing) for name, feature in self._context.items()}
+        query = {f.USER_ID: user_id, f.TIMESTAMP: tf.zeros_like(user_id, tf.int64)}
+        return self.recommend(**query, history_item_id=items, history_timestamp=times, **unknown)
+
+    def recommend(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Retrieves, drops what the user has had unless items repeat, ranks: [B, K] item_id, title, score."""
+        features = self._features(query)
+        vectors = self._retrieval.query(features)
+        candidates, scores = self._candidates(features, vectors, query)
         ranked = scores + self._ranking.score(features, tf.gather(self._vectors.ranking, candidates))["added"]
         ranked = tf.where(candidates == self._size, _NO_SCORE, ranked)
         best = tf.math.top_k(ranked, tf.minimum(self._config.recommendations, tf.shape(ranked)[1]))
@@ -113,17 +145,17 @@ class Recommender(tf.Module):
             "score": best.values,
         }
 
-    def retrieve(self, user_id, timestamp, history_item_id, history_timestamp) -> dict[str, tf.Tensor]:
-        """The first stage, without what was seen: [B, N] item_id, score, best first."""
-        query = self._retrieval.query(self._features(user_id, timestamp, history_item_id, history_timestamp))
-        candidates, scores = self._candidates(query, user_id, history_item_id)
+    def retrieve(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The first stage of `recommend`: [B, N] item_id, score, best first."""
+        features = self._features(query)
+        candidates, scores = self._candidates(features, self._retrieval.query(features), query)
         return {"item_id": tf.gather(self._ids, candidates), "score": scores}
 
-    def rank(self, user_id, timestamp, history_item_id, history_timestamp, item_id) -> dict[str, tf.Tensor]:
-        """The second stage for given items, in the order given: [B, M] score, and predicted_rating if there are any."""
-        features = self._features(user_id, timestamp, history_item_id, history_timestamp)
+    def rank(self, item_id: tf.Tensor, **query: tf.Tensor) -> dict[str, tf.Tensor]:
+        """The second stage for given items, in the order given: [B, M] score, and what the ranker predicts beside."""
+        features = self._features(query)
         items = self._rows(item_id)
-        retrieval_scores = self._retrieval_scores(self._retrieval.query(features), items)
+        retrieval_scores = self._retrieval_scores(features, self._retrieval.query(features), items)
         ranked = self._ranking.score(features, tf.gather(self._vectors.ranking, items))
         return {"score": retrieval_scores + ranked.pop("added"), **ranked}
 
@@ -143,79 +175,95 @@ class Recommender(tf.Module):
         }
 
     def _known_history(self, user_id: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The most recent train interactions of known users: [B, H] ids and times, padded with "" and 0."""
+        """The most recent interactions of known users: [B, H] ids and times, padded with "" and 0."""
         users = self._user_rows(user_id)
         starts, ends = tf.gather(self._starts, users), tf.gather(self._starts, users + 1)
-        rows = tf.ragged.range(starts, tf.minimum(ends, starts + self._history_length))
-        times = tf.gather(self._seen_times, rows).to_tensor()
-        items = tf.gather(self._seen_rows, rows).to_tensor(default_value=self._size)
+        rows = tf.ragged.range(starts, tf.minimum(ends, starts + self._histories.length))
+        times = tf.gather(self._had_times, rows).to_tensor()
+        items = tf.gather(self._had_rows, rows).to_tensor(default_value=self._size)
         return tf.gather(self._ids, items), times
 
-    def _features(self, user_id, timestamp, history_item_id, history_timestamp) -> inputs.Batch:
-        """Raw query to the model features of the query side, through Transform's graph."""
-        items = history_item_id[:, : self._history_length]
-        times = history_timestamp[:, : self._history_length]
+    def _features(self, query: Query) -> inputs.Batch:
+        """Raw query to the model features of the query side."""
+        length = self._histories.length
+        items, times = query[f.HISTORY_ITEM_ID][:, :length], query[f.HISTORY_TIMESTAMP][:, :length]
         clock = tf.cast(tf.timestamp(), tf.int64)
-        # A history that goes on after training has its gaps to the clock; another one as they were in training.
-        fresh = tf.reduce_max(times, axis=1) > self._end_of_training
-        now = tf.where(fresh, clock, tf.minimum(clock, self._end_of_training))
-        present = tf.where(items != "")
-        shape = tf.shape(items, tf.int64)
-        raw = {
-            f.USER_ID: user_id,
-            f.TIMESTAMP: tf.where(timestamp > 0, timestamp, now),
-            f.HISTORY_ITEM_ID: tf.SparseTensor(present, tf.gather_nd(items, present), shape),
-            f.HISTORY_TIMESTAMP: tf.SparseTensor(present, tf.gather_nd(times, present), shape),
+        # A history that goes on after the data has its gaps to the clock; another one as they were in training.
+        fresh = tf.reduce_max(times, axis=1) > self._end_of_data
+        now = tf.where(fresh, clock, tf.minimum(clock, self._end_of_data))
+        moment = tf.where(query[f.TIMESTAMP] > 0, query[f.TIMESTAMP], now)
+        raw = {f.TIMESTAMP: moment} | {name: query[name] for name in self._context}
+        transformed = self._transform({name: _column(values) for name, values in raw.items()})
+        indices = tf.gather(self._item_indices, self._history_rows(query))
+        users = self._user_rows(query[f.USER_ID])
+        features = {name: tf.gather(table, users) for name, table in self._user_features.items()}
+        features |= {
+            f.MOMENT: _only_column(transformed[f.MOMENT]),
+            f.HISTORY_ITEM_ID: tf.where(items == "", tf.cast(f.PADDING, indices.dtype), indices),
+            f.HISTORY_GAP: inputs.gaps(moment, times),
+            **{name: _only_column(transformed[name]) for name in self._context},
         }
-        users = self._user_rows(user_id)
-        for name, table in self._fields.items():
-            values = tf.gather(table, users)[:, tf.newaxis]
-            known = tf.where(values != "" if values.dtype == tf.string else values == values)  # NaN is not itself.
-            raw[name] = tf.SparseTensor(known, tf.gather_nd(values, known), tf.shape(values, tf.int64))
-        features = inputs.densify(self._transform(raw))
         return {name: features[name] for name in self._query_names}
 
-    def _candidates(self, query, user_id, history_item_id) -> tuple[tf.Tensor, tf.Tensor]:
-        """[B, N] catalogue rows of the best items that were not seen, and their retrieval scores."""
+    def _candidates(self, features: inputs.Batch, vectors: tf.Tensor, query: Query) -> tuple[tf.Tensor, tf.Tensor]:
+        """[B, N] catalogue rows of the best items that may be recommended, and their retrieval scores."""
         wanted = min(self._config.candidates, self._size)
-        width = tf.cast(self._size + 1, tf.int64)
-        seen = self._seen(user_id, history_item_id)
-        keys = _distinct(seen.value_rowids() * width + tf.cast(seen.flat_values, tf.int64))
-        most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(keys), keys // width, seen.nrows()))
-        found = self._index.search(query, tf.minimum(wanted + tf.cast(most, tf.int32), self._size))
-        rows = tf.range(seen.nrows())[:, tf.newaxis]
-        items = self._kept(found, ~_is_in(rows * width + tf.cast(found, tf.int64), keys), wanted)
-        scores = self._retrieval_scores(query, items)
+        if self._histories.repeats:
+            found = self._index.search(vectors, tf.constant(wanted))
+            items = self._each_once(tf.concat([self._history_rows(query), found], axis=1))
+        else:
+            items = self._not_had(vectors, query, wanted)
+        scores = self._retrieval_scores(features, vectors, items)
         # An approximate search may order by other scores than the exact ones.
         best = tf.math.top_k(tf.where(items == self._size, _NO_SCORE, scores), wanted)
         return tf.gather(items, best.indices, batch_dims=1), best.values
 
-    def _seen(self, user_id: tf.Tensor, history_item_id: tf.Tensor) -> tf.RaggedTensor:
-        """Catalogue rows that each query has seen, in training or in the history given."""
+    def _not_had(self, vectors: tf.Tensor, query: Query, wanted: int) -> tf.Tensor:
+        """[B, N] the best that the user has not had."""
+        width = tf.cast(self._size + 1, tf.int64)
+        had = self._had(query[f.USER_ID], query[f.HISTORY_ITEM_ID])
+        keys = _distinct(had.value_rowids() * width + tf.cast(had.flat_values, tf.int64))
+        most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(keys), keys // width, had.nrows()))
+        found = self._index.search(vectors, tf.minimum(wanted + tf.cast(most, tf.int32), self._size))
+        rows = tf.range(had.nrows())[:, tf.newaxis]
+        return self._kept(found, ~_is_in(rows * width + tf.cast(found, tf.int64), keys), wanted)
+
+    def _had(self, user_id: tf.Tensor, history_item_id: tf.Tensor) -> tf.RaggedTensor:
+        """Catalogue rows that each query's user has had, as is known here or by the history given."""
         users = self._user_rows(user_id)
-        trained = tf.ragged.range(tf.gather(self._starts, users), tf.gather(self._starts, users + 1))
+        known = tf.ragged.range(tf.gather(self._starts, users), tf.gather(self._starts, users + 1))
         given = tf.RaggedTensor.from_tensor(self._rows(history_item_id))
-        return tf.concat([tf.gather(self._seen_rows, trained), given], axis=1)
+        return tf.concat([tf.gather(self._had_rows, known), given], axis=1)
 
     def _kept(self, items: tf.Tensor, keep: tf.Tensor, length: int) -> tf.Tensor:
         """The first `length` of each row's items that are to be kept, in order, filled up with row n."""
         kept = tf.ragged.boolean_mask(items, keep)[:, :length]
         return kept.to_tensor(default_value=self._size, shape=[None, length])
 
-    def _retrieval_scores(self, query: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        return tf.einsum("bd,bmd->bm", query, tf.gather(self._vectors.retrieval, items))
+    def _retrieval_scores(self, features: inputs.Batch, vectors: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        logits = tf.einsum("bd,bmd->bm", vectors, tf.gather(self._vectors.retrieval, items))
+        if not self._histories.repeats:
+            return logits
+        history, gaps = features[f.HISTORY_ITEM_ID], features[f.HISTORY_GAP]
+        return self._retrieval.again(vectors, history, gaps, tf.gather(self._item_indices, items), logits)
+
+    def _history_rows(self, query: Query) -> tf.Tensor:
+        return self._rows(query[f.HISTORY_ITEM_ID][:, : self._histories.length])
+
+    def _each_once(self, items: tf.Tensor) -> tf.Tensor:
+        """[B, M] items of each row, each once, filled up with row n."""
+        items = tf.sort(items, axis=1)
+        repeated = tf.concat([tf.zeros_like(items[:, :1], tf.bool), items[:, 1:] == items[:, :-1]], axis=1)
+        return tf.where(repeated, self._size, items)
 
 
 class CandidateVectors(tf.Module):
     """What both models make of the candidates, [n + 1, D] each; the last row is an unknown item."""
 
-    def __init__(
-        self, catalogue: Catalogue, features: FeatureSet, transform: tft.TFTransformOutput, retrieval, ranking
-    ):
+    def __init__(self, catalogue: Catalogue, retrieval: tf.Module, ranking: tf.Module):
         super().__init__()
-        known = {name: tf.constant(values) for name, values in catalogue.features.items()}
-        unknown = unknown_item(features, transform)
-        both = [tf.concat([model.candidate(known), model.candidate(unknown)], 0) for model in (retrieval, ranking)]
+        features = {name: tf.constant(values) for name, values in catalogue.features.items()}
+        both = [model.candidate(features) for model in (retrieval, ranking)]
         directions = tf.math.l2_normalize(both[0][:, :-1], axis=1)  # Without the bias.
         self.retrieval, self.ranking, self.directions = map(_table, (*both, directions))
 
@@ -245,5 +293,16 @@ def _is_in(wanted: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     return tf.reshape(tf.gather(keys, tf.searchsorted(keys, flat)) == flat, tf.shape(wanted))
 
 
-def _table(values) -> tf.Variable:
-    return tf.Variable(values, trainable=False)
+def _column(values: tf.Tensor) -> tf.SparseTensor:
+    """[B, 1] with all of [B] values, zeros and empty texts included, as Transform's graph takes lists."""
+    rows = tf.range(tf.size(values, tf.int64), dtype=tf.int64)
+    return tf.SparseTensor(tf.stack([rows, tf.zeros_like(rows)], axis=1), values, [tf.size(values, tf.int64), 1])
+
+
+def _only_column(sparse: tf.SparseTensor) -> tf.Tensor:
+    """[B] from the values of a SparseTensor with one a row."""
+    return tf.reshape(sparse.values, [-1])
+
+
+def _table(values, *, of_any_length: bool = False) -> tf.Variable:
+    return tf.Variable(values, trainable=False, shape=[None] if of_any_length else None)

@@ -1,62 +1,66 @@
-"""Beam sources of table rows, rejected rows, and tf.Examples: what both ExampleGens share."""
+"""Beam's source of table rows, and tf.Examples: what both ExampleGens share."""
 
 from __future__ import annotations
 
 import csv
 import io
-import itertools
 import os
-import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
-import pyarrow
+import pyarrow as pa
+import pyarrow.compute as pc
 from tfx_bsl.coders import example_coder
 
-from components.tables import blocks, reading
+from components.tables import blocks, reading, shards
+from components.tables.parsing import FILE, LINE, Parsed
 from components.tables.settings import Table
 from models.errors import UserError
-from models.features.kinds import Feature
 
-REJECTED = "rejected"
-_BATCH = 1000  # Examples encoded at once.
+REJECTED, COUNTS = "rejected", "counts"
 
+LEFT_OUT, UNREADABLE, PRESENT = "left_out", "unreadable", "present"  # Kinds of counts.
 
-class Rejected(NamedTuple):
-    """A row that is left out, and why."""
-
-    file: str
-    line: int
-    reason: str
-    row: str
-
-
-class ReadRow(NamedTuple):
-    """A row that could be read, and where it stands."""
-
-    file: int
-    line: int
-    parsed: Any
+Counts = Mapping[tuple[str, str], int]
 
 
 class ReadTable(beam.PTransform):
-    """Reads a table's rows as `ReadRow`s of `parse(values)`; unreadable ones go to the output `REJECTED`.
+    """Reads a table as packs of rows by the shards of their key.
 
-    Raises UserError where the table has no file.
+    Gives `packs`, pairs of a shard and bytes for `shards.unpack`; and to outputs of these names the REJECTED rows, and
+    COUNTS, pairs of (kind of count, table and what) and a number. Raises UserError where the table has no
+    file.
 
     Attributes:
       files: the paths of the table's files; `file` is a place in this list.
+
+    Args:
+      name: of the table.
+      directory: where it is.
+      table: its layout.
+      parse: rows to what they come to.
+      key: column whose values decide the shard.
+      number: of shards; None: as many as the files make.
     """
 
-    def __init__(self, directory: str, table: Table, parse: Callable[[dict[str, str]], Any]):
+    def __init__(
+        self,
+        name: str,
+        directory: str,
+        table: Table,
+        parse: Callable[[reading.Rows], Parsed],
+        key: str,
+        number: int | None = None,
+    ):
         super().__init__()
         self.files = reading.table_files(directory, table)
         if not self.files:
             raise UserError(f"{os.path.join(directory, table.file)}: no such file")
+        self.shards = number or shards.shard_count(self.files)
+        self._read = _ReadRows(name, table, parse, key, self.shards)
         self._table = table
-        self._parse = parse
 
     def expand(self, pbegin: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
         return (
@@ -64,7 +68,7 @@ class ReadTable(beam.PTransform):
             | "Files" >> beam.Create([*enumerate(self.files)])
             | "Blocks" >> beam.FlatMap(_blocks, self._table)
             | "Spread" >> beam.Reshuffle()
-            | "Rows" >> beam.ParDo(_ReadRows(self._table, self._parse)).with_outputs(REJECTED, main="rows")
+            | "Rows" >> beam.ParDo(self._read).with_outputs(REJECTED, COUNTS, main="packs")
         )
 
 
@@ -75,64 +79,66 @@ def _blocks(file: tuple[int, str], table: Table) -> Iterator[tuple[int, blocks.B
 
 
 class _ReadRows(beam.DoFn):
-    def __init__(self, table: Table, parse: Callable[[dict[str, str]], Any]):
-        self._table = table
-        self._parse = parse
+    def __init__(self, name: str, table: Table, parse: Callable[[reading.Rows], Parsed], key: str, number: int):
+        self._name, self._table, self._parse, self._key, self._shards = name, table, parse, key, number
 
     def process(self, part: tuple[int, blocks.Block]) -> Iterator[Any]:
         number, block = part
-        for row in reading.read_block(block, self._table):
-            try:
-                if row.error:
-                    raise ValueError(row.error)
-                yield ReadRow(number, row.line, self._parse(row.values))
-            except ValueError as error:
-                yield beam.pvalue.TaggedOutput(REJECTED, Rejected(block.path, row.line, str(error), row.text))
+        for rows in reading.read_block(block, self._table):
+            parsed = self._parse(rows)
+            for one in parsed.rejected:
+                yield beam.pvalue.TaggedOutput(REJECTED, one)
+            for kind, counts in (
+                (LEFT_OUT, parsed.left_out),
+                (UNREADABLE, parsed.unreadable),
+                (PRESENT, parsed.present),
+            ):
+                for what, count in counts.items():
+                    yield beam.pvalue.TaggedOutput(COUNTS, ((kind, f"{self._name}.{what}"), count))
+            place = pa.array(np.full(len(parsed.rows), number, np.int32))
+            batch = pa.RecordBatch.from_arrays([*parsed.rows.columns, place], names=[*parsed.rows.schema.names, FILE])
+            if len(batch):
+                yield from shards.packs_by_shard(batch, self._key, self._shards)
 
 
-class FirstRows(beam.PTransform):
-    """Keeps the first row of each id, as `(id, (id, features))`."""
-
-    def expand(self, rows: beam.PCollection) -> beam.PCollection:
-        first = rows | "Key" >> beam.Map(lambda row: (row.parsed.id, row)) | "First" >> beam.CombinePerKey(min)
-        return first | "Features" >> beam.MapTuple(lambda key, row: (key, (key, row.parsed.features)))
-
-
-def shuffled_examples(
-    rows: Sequence[Any], shard: int, values: Callable[[Any], dict[str, Any]], features: Mapping[str, Feature]
-) -> Iterator[bytes]:
-    """A shard's rows as serialized tf.Examples, in an order that only the shard decides.
-
-    Args:
-      rows: what the shard holds.
-      shard: its number.
-      values: makes what `to_examples` takes of a row.
-      features: by name.
-    """
-    rows = list(rows)
-    random.Random(shard).shuffle(rows)
-    for start in range(0, len(rows), _BATCH):
-        yield from to_examples([values(row) for row in rows[start : start + _BATCH]], features)
+def first_rows(table: pa.Table, key: str) -> pa.Table:
+    """The first row of each key by its place in the source, in the order of the keys."""
+    order = pc.sort_indices(table, [(key, "ascending"), (FILE, "ascending"), (LINE, "ascending")])
+    ordered = table.take(order).combine_chunks()
+    keys = ordered[key].combine_chunks().dictionary_encode().indices.to_numpy()
+    return ordered.filter(pa.array(np.append(True, keys[1:] != keys[:-1])[: len(keys)]))
 
 
-def to_examples(rows: Sequence[dict[str, Any]], features: Mapping[str, Feature]) -> list[bytes]:
-    """Serialized tf.Examples, encoded together, which is much faster than one by one.
+def vector_lengths(counts: Counts, table: str) -> dict[str, int]:
+    """The length that most of a feature's vectors have, by feature of a table."""
+    found: dict[str, tuple[int, int]] = {}
+    for (kind, what), count in counts.items():
+        name, slash, length = what.removeprefix(f"{table}.").partition("/")
+        if kind == PRESENT and slash and what.startswith(f"{table}."):
+            found[name] = max(found.get(name, (0, 0)), (count, int(length)))
+    return {name: length for name, (_, length) in found.items()}
 
-    A scalar is a list of one; what is `None` or not there is a missing value.
-    """
-    columns = {}
-    for name, feature in features.items():
-        values = [row.get(name) for row in rows]
-        lists = [value if isinstance(value, list) else [] if value is None else [value] for value in values]
-        offsets = [*itertools.accumulate(map(len, lists), initial=0)]
-        missing = [value is None for value in values]
-        if all(missing):
-            continue
-        columns[name] = pyarrow.ListArray.from_arrays(
-            pyarrow.array(offsets, pyarrow.int32(), mask=np.array([*missing, False])),
-            pyarrow.array(itertools.chain.from_iterable(lists), getattr(pyarrow, feature.arrow_type)()),
-        )
-    return example_coder.RecordBatchToExamples(pyarrow.RecordBatch.from_pydict(columns))
+
+def of_length(vectors: pa.ChunkedArray, length: int) -> pa.ChunkedArray:
+    """Vectors of another length are missing."""
+    return pc.if_else(pc.equal(pc.list_value_length(vectors), length), vectors, pa.scalar(None, vectors.type))
+
+
+def to_examples(columns: Mapping[str, pa.Array]) -> list[bytes]:
+    """Serialized tf.Examples of [n] values, or lists of them; null is a missing one."""
+    lists = {}
+    for name, column in columns.items():
+        values = column if pa.types.is_list(column.type) else _lists_of_one(column)
+        if values.null_count < len(values):
+            is_text = pa.types.is_string(values.type.value_type)
+            lists[name] = values.cast(pa.list_(pa.binary())) if is_text else values
+    return example_coder.RecordBatchToExamples(pa.RecordBatch.from_pydict(lists))
+
+
+def _lists_of_one(column: pa.Array) -> pa.Array:
+    there = column.is_valid().to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(there)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets, mask=np.append(~there, False)), column.filter(pa.array(there)))
 
 
 def to_csv_line(fields: tuple) -> str:

@@ -1,9 +1,10 @@
-"""Analyzes the train examples by TFT's Beam API, and then transforms all examples, file by file."""
+"""Analyzes train examples and items by TFT's Beam API, and then transforms the examples, file by file."""
 
 from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Collection
 from typing import Any
 
 import apache_beam as beam
@@ -18,12 +19,14 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from components.artifacts import split_files
-from components.files import TRAIN_SPLIT
+from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from components.tables import shards
 from components.transform.source import OrderedExamples
 from components.transform.transformed import TransformFile
+from models.features import names as n
 from models.features.feature_set import FeatureSet
 from models.features.preprocessing import preprocessing_fn
+from models.features.schema import joint_schema
 from models.settings import Transform
 
 _ONE_WORKER = "--direct_num_workers=1"
@@ -36,53 +39,55 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
         settings = Transform.model_validate_json(exec_properties["settings"])
         features = FeatureSet.model_validate_json(exec_properties["features"])
-        schema_path = os.path.join(artifact_utils.get_single_uri(input_dict["schema"]), DEFAULT_FILE_NAME)
-        schema = io_utils.parse_pbtxt_file(schema_path, schema_pb2.Schema())
+        schema = joint_schema([_schema(input_dict[name]) for name in ("schema", "item_schema")])
         graph = artifact_utils.get_single_uri(output_dict["transform_graph"])
+        analyzed = split_files(input_dict["examples"], TRAIN_SPLIT) + split_files(input_dict["items"], ITEMS_SPLIT)
         workers = self._beam_pipeline_args
         # Sums and quantiles depend on who adds up what, so one worker analyzes; any number transforms.
         self._beam_pipeline_args = [*workers, _ONE_WORKER]
         with self._make_beam_pipeline() as pipeline:
-            analyze(
-                pipeline,
-                split_files(input_dict["examples"], TRAIN_SPLIT),
-                schema,
-                features,
-                settings,
-                graph,
-            )
+            analyze(pipeline, analyzed, schema, features, settings, graph)
         self._beam_pipeline_args = workers
         fileio.rmtree(os.path.join(graph, _SCRATCH))
 
-        examples = artifact_utils.get_single_instance(input_dict["examples"])
-        splits = artifact_utils.decode_split_names(examples.split_names)
-        uris = {split: artifact_utils.get_split_uri([examples], split) for split in splits}
-        files = [(split, *file) for split, uri in uris.items() for file in shards.paths(uri).items()]
-        writer = shards.Writer(output_dict["transformed_examples"], splits)
+        of_rows = [*features.model_users(), n.OVERLAP, *features.model_interactions()]
+        outputs = {TRAIN_SPLIT: of_rows, EVAL_SPLIT: [*of_rows, n.ITEM_KEY]}
+        files = [
+            (split, *file)
+            for split in outputs
+            for file in shards.paths(artifact_utils.get_split_uri(input_dict["examples"], split)).items()
+        ]
+        writer = shards.Writer(output_dict["transformed_examples"], [*outputs])
+        transform_file = TransformFile(graph, [*features.of_timelines()], outputs, writer)
         with self._make_beam_pipeline() as pipeline:
-            written = pipeline | "Files" >> beam.Create(files) | beam.ParDo(TransformFile(graph, writer))
+            written = pipeline | "Files" >> beam.Create(files) | beam.ParDo(transform_file)
             writer.commit(written)
+
+
+def _schema(artifacts: list) -> schema_pb2.Schema:
+    path = os.path.join(artifact_utils.get_single_uri(artifacts), DEFAULT_FILE_NAME)
+    return io_utils.parse_pbtxt_file(path, schema_pb2.Schema())
 
 
 def analyze(
     pipeline: beam.Pipeline,
-    files: list[str],
+    files: Collection[str],
     schema: schema_pb2.Schema,
     features: FeatureSet,
     settings: Transform,
     graph: str,
 ) -> None:
-    """Adds the analysis of a split to a Beam pipeline, which leaves in `graph` what `tft.TFTransformOutput` reads.
+    """Adds the analysis of examples to a Beam pipeline, which leaves in `graph` what `tft.TFTransformOutput` reads.
 
     Args:
       pipeline: Beam's.
-      files: patterns of the split's files.
-      schema: of its examples.
+      files: patterns of the files of train examples and of items.
+      schema: of both, any of which may lack a feature.
       features: of the data set.
       settings: of the features.
       graph: the directory.
     """
-    preprocess = functools.partial(preprocessing_fn, features=features.of_interactions(), settings=settings)
+    preprocess = functools.partial(preprocessing_fn, features=features, settings=settings)
     source = OrderedExamples(files, schema=schema)
     specs = source.TensorAdapter().OriginalTypeSpecs()
     source = source.Project(list(tft.get_analyze_input_columns(preprocess, specs)))

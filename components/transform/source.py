@@ -10,11 +10,11 @@ import tensorflow as tf
 from tensorflow_metadata.proto.v0 import schema_pb2
 from tfx_bsl.tfxio import dataset_options, tf_example_record
 
-_ROWS = 1000  # In a batch.
+_EXAMPLES = 256  # In a batch.
 
 
 class OrderedExamples(tf_example_record.TFExampleRecord):
-    """Reads files in the order of their names, and each as a whole, a batch of `_ROWS` at a time.
+    """Reads files in the order of their names, and each as a whole, a batch of `_EXAMPLES` at a time.
 
     TFX's own source reads them in the order in which the file system lists them, and record by record.
     """
@@ -40,4 +40,4 @@ class _ReadBatches(beam.PTransform):
 
 def _batches(path: str, schema: bytes) -> Iterator[pyarrow.RecordBatch]:
     source = tf_example_record.TFExampleRecord([path], schema=schema_pb2.Schema.FromString(schema))
-    return source.RecordBatches(dataset_options.RecordBatchesOptions(_ROWS, num_epochs=1, shuffle=False))
+    return source.RecordBatches(dataset_options.RecordBatchesOptions(_EXAMPLES, num_epochs=1, shuffle=False))

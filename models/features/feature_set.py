@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from models.features import names as n
-from models.features.kinds import Declared, Feature, HistoryIds, HistoryTimes, Id, Rating, Timestamp
+from models.features.kinds import Declared, Event, Feature, ItemId, Overlap, Rating, Timestamp, UserId
 from models.settings import Settings
+
+
+class Histories(Settings):
+    """What a query knows of its user.
+
+    Attributes:
+      length: the most recent interactions, at most so many.
+      both_sides: whether they may lie after the query, too, as where rows are held out at random.
+      repeats: whether an item that is had again stays in the history of the later time.
+    """
+
+    length: int = Field(100, ge=1)
+    both_sides: bool = False
+    repeats: bool = False
 
 
 class FeatureSet(Settings):
@@ -13,30 +29,58 @@ class FeatureSet(Settings):
     Attributes:
       items: features of items by name, the title among them.
       users: features of users by name.
+      context: features of an interaction, which a request brings with it.
       rated: whether interactions have ratings.
+      events: weights in training of the kinds of events; empty where all weigh the same, None where there are none.
+      positive: what counts as wanted: ratings from here on, or these kinds of events; None: everything.
+      histories: what a query knows of its user.
     """
 
     items: dict[str, Declared] = {}
     users: dict[str, Declared] = {}
+    context: dict[str, Declared] = {}
     rated: bool = True
+    events: dict[str, float] | None = None
+    positive: float | list[str] | None = None
+    histories: Histories = Histories()
+
+    def of_timelines(self) -> dict[str, Feature]:
+        """The raw features of a user's example."""
+        return self.of_users() | {n.OVERLAP: Overlap()} | self.of_interactions()
+
+    def of_users(self) -> dict[str, Feature]:
+        """Those of them that the user has once."""
+        return {n.USER_ID: UserId(), **self.users}
 
     def of_interactions(self) -> dict[str, Feature]:
-        """The raw features of an interaction's example."""
-        query = {
-            n.USER_ID: Id(),
-            n.TIMESTAMP: Timestamp(),
-            n.HISTORY_ITEM_ID: HistoryIds(),
-            n.HISTORY_TIMESTAMP: HistoryTimes(),
-        }
-        return query | self.users | self.of_items() | ({n.RATING: Rating()} if self.rated else {})
+        """Those of them that are parallel lists, one entry an interaction."""
+        features: dict[str, Feature] = {n.ITEM_ID: ItemId(), n.TIMESTAMP: Timestamp()}
+        if self.rated:
+            features[n.RATING] = Rating()
+        if self.events is not None:
+            features[n.EVENT] = Event()
+        return features | self.context
 
     def of_items(self) -> dict[str, Feature]:
         """The raw features of an item's example."""
-        return {n.ITEM_ID: Id(), **self.items}
+        return {n.ITEM_ID: ItemId(), **self.items}
+
+    def model_users(self) -> list[str]:
+        """Model features that a user has once."""
+        return [n.USER_ID, *self.users]
+
+    def model_interactions(self) -> list[str]:
+        """Model features that an interaction has, labels included."""
+        labels = [name for name, there in self.labels().items() if there]
+        return [n.ITEM_ID, n.TIMESTAMP, n.MOMENT, *self.context, *labels]
+
+    def labels(self) -> dict[str, bool]:
+        """What an interaction may teach beside the choice of its item, and whether this data has it."""
+        return {n.RATING: self.rated, n.WEIGHT: bool(self.events), n.POSITIVE: self.positive is not None}
 
     def query_names(self) -> list[str]:
         """Model features of the query side, in a fixed order."""
-        return [n.USER_ID, n.TIMESTAMP, n.HISTORY_ITEM_ID, n.HISTORY_GAP, *self.users]
+        return [*self.model_users(), n.MOMENT, n.HISTORY_ITEM_ID, n.HISTORY_GAP, *self.context]
 
     def candidate_names(self) -> list[str]:
         """Model features of the candidate side, in a fixed order."""
@@ -44,4 +88,5 @@ class FeatureSet(Settings):
 
     def sliced(self) -> dict[str, Feature]:
         """The features that evaluation is also cut by."""
-        return {name: feature for name, feature in (self.items | self.users).items() if feature.kind != "text"}
+        every = self.items | self.users | self.context
+        return {name: feature for name, feature in every.items() if feature.kind not in ("text", "vector")}

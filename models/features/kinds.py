@@ -1,7 +1,7 @@
 """The kinds of features. One small class knows all about a kind: how it is read, stored, transformed and embedded.
 
-Those that a configuration may declare are in `Declared`; the others are of every data set. TensorFlow is imported only
-where it is used, as the configuration imports this module.
+Those that a configuration may declare are in `Declared`; the others are of every data set. Arrow and TensorFlow are
+imported only where they are used, as the configuration imports this module.
 """
 
 from __future__ import annotations
@@ -15,16 +15,19 @@ from models.features import names as n
 from models.settings import Settings, Transform
 
 if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
     import tensorflow as tf
     from tensorflow_metadata.proto.v0 import schema_pb2
 
-Raw = dict[str, Any]  # Tensors and SparseTensors by name.
-_EmbeddedAs = Literal["index", "list", "number"]
+_EmbeddedAs = Literal["index", "list", "number", "vector"]
 
 _MAX_WORDS = 16  # Words kept of a text.
 _WORD_SEPARATOR = r"[^\pL\pN]+"
 _BAND, _LAST_BAND = 10, 90  # Width of the bands that numbers are sliced into, and where the last one begins.
+_BLANKS_OR_COMMA = r"[\s,;|\[\]]+"  # Between the components of a vector, and around them.
 _FLOAT32_MAX = 3.4e38
+_NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
 def _to_column(value: Any) -> str | int:
@@ -41,31 +44,37 @@ class Feature(Settings):
 
     Attributes:
       arrow_type: pyarrow's name of a value's type.
-      is_list: whether a row has any number of values, not one.
-      optional: whether a row may have none.
-      missing: placeholder for a missing value.
-      embedded_as: the layer from the model feature, as `models.layers` knows it: one index, a list of them, a number.
+      is_list: whether an entity has any number of values, not one.
+      optional: whether it may have none.
+      missing: what stands for a missing value where there has to be one.
+      embedded_as: the layer from the model feature, as `models.layers` knows it.
     """
 
     model_config = ConfigDict(frozen=True)
 
-    arrow_type: ClassVar[str] = "binary"
+    arrow_type: ClassVar[str] = "string"
     schema_type: ClassVar[str] = "BYTES"
     is_list: ClassVar[bool] = False
     optional: ClassVar[bool] = False
     missing: ClassVar[Any] = ""
     embedded_as: ClassVar[_EmbeddedAs] = "index"
 
-    def parse(self, text: str) -> Any:
-        """The value of a field's text; None where it is missing. Raises ValueError for one that cannot be."""
-        return text or None
+    def parse(self, texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
+        """Fields as [n] texts to [n] values, null where missing, and whether each is a text that cannot be read."""
+        import numpy as np
+        import pyarrow.compute as pc
 
-    def describe(self, entry: schema_pb2.Feature) -> None:
-        """Says in the schema what raw examples look like."""
+        return _null_where(texts, pc.equal(texts, "")), np.zeros(len(texts), bool)
+
+    def describe(self, entry: schema_pb2.Feature, in_list: bool) -> None:
+        """Says in the schema what raw examples look like; `in_list`: with an entry for each interaction."""
         from tensorflow_metadata.proto.v0 import schema_pb2
 
         entry.type = getattr(schema_pb2, self.schema_type)
-        if self.is_list:
+        if in_list:
+            entry.presence.min_fraction = 1.0
+            entry.value_count.min = 1
+        elif self.is_list:
             entry.value_count.min = 0
         elif self.optional:
             entry.value_count.max = 1
@@ -73,32 +82,26 @@ class Feature(Settings):
             entry.presence.min_fraction = 1.0
             entry.shape.SetInParent()  # A scalar.
 
-    def preprocess(self, name: str, raw: Raw, settings: Transform) -> Raw:
-        """What Transform makes of it: model features by name; none by default."""
+    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
+        """What Transform makes of it: model features by name; none by default.
+
+        Args:
+          name: the feature's.
+          values: a SparseTensor of lists, or a [B] tensor with `missing` in it.
+          counted: those of them that vocabularies and statistics are made of.
+          settings: the section `transform`.
+        """
         return {}
-
-    def raw_spec(self) -> Any:
-        """How raw examples are parsed for Transform's graph."""
-        import tensorflow as tf
-
-        varies = self.is_list or self.optional
-        return tf.io.VarLenFeature(self.dtype()) if varies else self.scalar_spec()
-
-    def scalar_spec(self) -> Any:
-        """How raw examples are parsed to one value each, `missing` where there is none."""
-        import tensorflow as tf
-
-        return tf.io.FixedLenFeature([], self.dtype(), self.missing)
 
     def dtype(self) -> tf.DType:
         """Of a raw value."""
         import tensorflow as tf
 
-        return tf.string if self.arrow_type == "binary" else tf.as_dtype(self.arrow_type)
+        return tf.as_dtype(self.arrow_type)
 
     def slices(self, values: list[Any]) -> list[str]:
         """The names under which a row with these raw values is evaluated."""
-        return [value.decode() for value in values]
+        return [value.decode() for value in values if value]
 
 
 class Category(Feature):
@@ -106,11 +109,11 @@ class Category(Feature):
 
     kind: Literal["category"] = "category"
     column: Column | None = None  # Where it is not the feature's name.
-    min_count: int = Field(1, ge=1)  # Values in fewer train rows are out of vocabulary.
+    min_count: int = Field(1, ge=1)  # Values that fewer items, users or train rows have are unknown ones.
     optional: ClassVar[bool] = True
 
-    def preprocess(self, name: str, raw: Raw, settings: Transform) -> Raw:
-        return {name: _vocabulary(name, _scalar(raw[name], ""), self.min_count)}
+    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
+        return {name: _vocabulary(name, values, counted, self.min_count)}
 
 
 class Tags(Feature):
@@ -123,6 +126,7 @@ class Tags(Feature):
     flags: dict[str, Column] = {}  # Instead of `column`: tag -> column that holds 1 where the row has it.
     min_count: int = Field(1, ge=1)
     is_list: ClassVar[bool] = True
+    optional: ClassVar[bool] = True
     embedded_as: ClassVar[_EmbeddedAs] = "list"
 
     @model_validator(mode="after")
@@ -131,12 +135,18 @@ class Tags(Feature):
             raise ValueError("give flags or column, not both")
         return self
 
-    def parse(self, text: str) -> list[str]:
-        tags = [tag.strip() for tag in text.split(self.separator)]
-        return [tag for tag in tags if tag and tag not in self.empty]
+    def parse(self, texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
-    def preprocess(self, name: str, raw: Raw, settings: Transform) -> Raw:
-        return {name: _vocabulary(name, raw[name], self.min_count)}
+        lists = pc.split_pattern(texts, self.separator)
+        tags = pc.utf8_trim_whitespace(lists.values)
+        kept = pc.invert(pc.is_in(tags, pa.array(["", *self.empty], tags.type)))
+        return _kept_of_lists(lists, tags, kept), np.zeros(len(texts), bool)
+
+    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
+        return {name: _vocabulary(name, values, counted, self.min_count)}
 
 
 class Text(Feature):
@@ -144,18 +154,17 @@ class Text(Feature):
 
     kind: Literal["text"] = "text"
     column: Column | None = None
-    min_count: int = Field(2, ge=1)
+    min_count: int = Field(1, ge=1)
+    optional: ClassVar[bool] = True
     embedded_as: ClassVar[_EmbeddedAs] = "list"
 
-    def parse(self, text: str) -> str:
-        return text
-
-    def preprocess(self, name: str, raw: Raw, settings: Transform) -> Raw:
+    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
         import tensorflow as tf
 
-        lowered = tf.strings.lower(raw[name], encoding="utf-8")
-        words = tf.strings.split(tf.strings.strip(tf.strings.regex_replace(lowered, _WORD_SEPARATOR, " ")))
-        return {name: _vocabulary(name, words[:, :_MAX_WORDS].to_sparse(), self.min_count)}
+        lowered = tf.strings.lower(values, encoding="utf-8")
+        split = tf.strings.split(tf.strings.strip(tf.strings.regex_replace(lowered, _WORD_SEPARATOR, " ")))
+        words = split[:, :_MAX_WORDS].to_sparse()
+        return {name: _vocabulary(name, words, words, self.min_count)}
 
 
 class Number(Feature):
@@ -170,120 +179,186 @@ class Number(Feature):
     missing: ClassVar[Any] = math.nan
     embedded_as: ClassVar[_EmbeddedAs] = "number"
 
-    def parse(self, text: str) -> float | None:
-        return parse_number(text) if text else None
+    def parse(self, texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
+        import pyarrow as pa
 
-    def preprocess(self, name: str, raw: Raw, settings: Transform) -> Raw:
+        numbers, unreadable = parse_numbers(texts)
+        return numbers.cast(pa.float32()), unreadable
+
+    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
         import tensorflow as tf
         import tensorflow_transform as tft
 
-        values = raw[name]
-        if self.scale == "log":
-            logs = tf.math.sign(values.values) * tf.math.log1p(tf.abs(values.values))
-            values = tf.SparseTensor(values.indices, logs, values.dense_shape)
-        return {name: _scalar(tft.scale_to_z_score(values), 0.0)}
+        numbers, seen = self._scaled(values), self._scaled(counted)
+        present = tf.boolean_mask(seen, seen == seen)  # NaN is not itself.
+        scores = tf.math.divide_no_nan(numbers - tft.mean(present), tf.sqrt(tft.var(present)))
+        return {name: _like(values, tf.where(numbers == numbers, scores, 0.0))}
+
+    def _scaled(self, values: Any) -> tf.Tensor:
+        import tensorflow as tf
+
+        numbers = values.values if isinstance(values, tf.SparseTensor) else values
+        return tf.math.sign(numbers) * tf.math.log1p(tf.abs(numbers)) if self.scale == "log" else numbers
 
     def slices(self, values: list[Any]) -> list[str]:
-        return [_band(value) for value in values]
+        return [_band(value) for value in values if value == value]
 
 
-Declared = Annotated[Category | Tags | Text | Number, Field(discriminator="kind")]
+class Vector(Feature):
+    """Floats of one length, as an embedding that is there already, to a learnt projection; zeros where missing."""
 
+    kind: Literal["vector"] = "vector"
+    column: Column | None = None
+    arrow_type: ClassVar[str] = "float32"
+    schema_type: ClassVar[str] = "FLOAT"
+    is_list: ClassVar[bool] = True
+    optional: ClassVar[bool] = True
+    missing: ClassVar[Any] = math.nan
+    embedded_as: ClassVar[_EmbeddedAs] = "vector"
 
-class Id(Feature):
-    """Of a user or an item, to an index of its vocabulary."""
+    def parse(self, texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
+        """As of the base, in lists; one with a component that is no number cannot be read."""
+        import numpy as np
+        import pyarrow as pa
+        import pyarrow.compute as pc
 
-    def preprocess(self, name: str, raw: Raw, settings: Transform) -> Raw:
+        spaced = pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, _BLANKS_OR_COMMA, " "))
+        lists = pc.split_pattern(spaced, " ")
+        numbers, bad = parse_numbers(lists.values)
+        row = np.repeat(np.arange(len(lists)), np.diff(lists.offsets.to_numpy()))
+        missing = pc.equal(spaced, "").to_numpy(zero_copy_only=False)
+        unreadable = np.zeros(len(lists), bool)
+        unreadable[row[bad]] = True
+        kept = ~(missing | unreadable)[row]
+        return _kept_of_lists(lists, numbers.cast(pa.float32()), pa.array(kept), missing | unreadable), unreadable
+
+    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
+        import tensorflow as tf
         import tensorflow_transform as tft
 
-        vocabulary = tft.vocabulary(raw[name], vocab_filename=name)
-        indexed = {name: raw[name]}
-        if name == n.ITEM_ID and n.HISTORY_ITEM_ID in raw:
-            indexed[n.HISTORY_ITEM_ID] = raw[n.HISTORY_ITEM_ID]
-        return {key: tft.apply_vocabulary(ids, vocabulary, num_oov_buckets=1) for key, ids in indexed.items()}
+        norms = tf.sqrt(tf.sparse.reduce_sum(values.with_values(tf.square(values.values)), axis=1))
+        norms = tf.ensure_shape(norms, [None])
+        mean = tft.mean(tf.boolean_mask(norms, norms > 0))  # So that the scale of the components does not matter.
+        return {name: values.with_values(tf.math.divide_no_nan(values.values, mean))}
 
 
-class HistoryIds(Feature):
-    """Ids of the items of a history, whose indices `Id` makes, in the items' own vocabulary."""
+Declared = Annotated[Category | Tags | Text | Number | Vector, Field(discriminator="kind")]
 
-    is_list: ClassVar[bool] = True
+
+class UserId(Feature):
+    """Of a user, to an index of the vocabulary."""
+
+    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
+        return {name: _vocabulary(name, values, counted, 1)}
+
+
+class ItemId(Feature):
+    """Of an item, to an index of the vocabulary, which holds those of the train interactions."""
+
+    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
+        return {name: _vocabulary(name, values, counted, 1), n.ITEM_KEY: values}
 
 
 class Timestamp(Feature):
-    """Unix seconds, to a quantile bucket."""
+    """Unix seconds, to themselves and a quantile bucket."""
 
     arrow_type: ClassVar[str] = "int64"
     schema_type: ClassVar[str] = "INT"
+    missing: ClassVar[Any] = 0
 
-    def describe(self, entry: schema_pb2.Feature) -> None:
-        super().describe(entry)
+    def describe(self, entry: schema_pb2.Feature, in_list: bool) -> None:
+        super().describe(entry, in_list)
         entry.int_domain.min = 1
 
-    def preprocess(self, name: str, raw: Raw, settings: Transform) -> Raw:
+    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
         import tensorflow_transform as tft
 
-        return {name: tft.bucketize(raw[name], settings.timestamp_buckets)}
-
-
-class HistoryTimes(Timestamp):
-    """Unix seconds of the entries of a history, to the log of their distances to the row's own."""
-
-    is_list: ClassVar[bool] = True
-
-    def preprocess(self, name: str, raw: Raw, settings: Transform) -> Raw:
-        import tensorflow as tf
-
-        history = raw[name]
-        moment = tf.gather(raw[n.TIMESTAMP], history.indices[:, 0])
-        # In double precision, as the last bit of a logarithm depends on where a value lies in memory.
-        gap = tf.cast(tf.math.log1p(tf.cast(tf.abs(moment - history.values), tf.float64)), tf.float32)
-        gap = tf.where(history.values > 0, gap, n.UNKNOWN_GAP)
-        return {n.HISTORY_GAP: tf.SparseTensor(history.indices, gap, history.dense_shape)}
+        error = min(0.01, 1 / settings.timestamp_buckets)  # Of a boundary's place among the values.
+        boundaries = tft.quantiles(counted.values, settings.timestamp_buckets, epsilon=error)
+        return {name: values, n.MOMENT: tft.apply_buckets(values, boundaries)}
 
 
 class Rating(Feature):
-    """A rating, to itself and the preference."""
+    """A rating, to itself."""
 
     arrow_type: ClassVar[str] = "float32"
     schema_type: ClassVar[str] = "FLOAT"
+    missing: ClassVar[Any] = math.nan
 
-    def preprocess(self, name: str, raw: Raw, settings: Transform) -> Raw:
-        import tensorflow as tf
-
-        liked = raw[name] >= settings.preference_threshold
-        return {name: raw[name], n.PREFERENCE: tf.cast(liked, tf.float32)}
+    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
+        return {name: values}
 
 
-def parse_number(text: str) -> float:
-    """A finite number. Raises ValueError for what is none."""
+class Event(Feature):
+    """A kind of interaction; what Transform makes of it is in `preprocessing`, as it is the FeatureSet that weighs."""
+
+
+class Overlap(Feature):
+    """A small count."""
+
+    arrow_type: ClassVar[str] = "int64"
+    schema_type: ClassVar[str] = "INT"
+    missing: ClassVar[Any] = 0
+
+    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
+        return {name: values}
+
+
+def parse_numbers(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
+    """[n] texts to [n] finite float64, null where the text is empty or none, and whether it is none."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    empty = pc.equal(texts, "").to_numpy(zero_copy_only=False)
     try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not abs(number) <= _FLOAT32_MAX:  # Neither is NaN.
-        raise ValueError(f"{text!r} is not a number")
-    return number
+        numbers = texts.cast(pa.float64())
+    except pa.ArrowInvalid:  # Slower, but it tells which.
+        plain = pc.if_else(pc.match_substring_regex(texts, _NUMBER), texts, None)
+        numbers = pc.utf8_ltrim(plain, "+").cast(pa.float64())
+    values = numbers.to_numpy(zero_copy_only=False)
+    fits = np.abs(values) <= _FLOAT32_MAX  # Neither is NaN.
+    return pa.array(values, mask=~fits), ~fits & ~empty
+
+
+def _null_where(values: pa.Array, mask: Any) -> pa.Array:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.if_else(mask, pa.scalar(None, values.type), values)
+
+
+def _kept_of_lists(
+    lists: pa.ListArray, values: pa.Array, kept: pa.Array, missing: np.ndarray | None = None
+) -> pa.Array:
+    """Lists of those of their `values` that are kept; null where `missing`."""
+    import numpy as np
+    import pyarrow as pa
+
+    flags = kept.to_numpy(zero_copy_only=False)
+    offsets = np.concatenate([[0], np.cumsum(flags)])[lists.offsets.to_numpy()].astype(np.int32)
+    mask = None if missing is None else pa.array(np.append(missing, False))
+    offsets = pa.array(offsets) if mask is None else pa.array(offsets, mask=mask.to_numpy(zero_copy_only=False))
+    return pa.ListArray.from_arrays(offsets, values.filter(kept))
 
 
 def _band(value: float) -> str:
     if value < 0:
         return "below 0"
-    band = min(int(value // _BAND) * _BAND, _LAST_BAND + _BAND) if value < 1e9 else _LAST_BAND + _BAND
+    band = int(min(value // _BAND * _BAND, _LAST_BAND + _BAND))
     return f"{band}-{band + _BAND - 1}" if band <= _LAST_BAND else f"{band} and more"
 
 
-def _vocabulary(name: str, values: Any, min_count: int) -> Any:
+def _vocabulary(name: str, values: Any, counted: Any, min_count: int) -> Any:
     import tensorflow_transform as tft
 
     threshold = min_count if min_count > 1 else None
-    return tft.compute_and_apply_vocabulary(
-        values, num_oov_buckets=1, frequency_threshold=threshold, vocab_filename=name
-    )
+    vocabulary = tft.vocabulary(counted, frequency_threshold=threshold, vocab_filename=name)
+    return tft.apply_vocabulary(values, vocabulary, num_oov_buckets=1)
 
 
-def _scalar(sparse: tf.SparseTensor, default: Any) -> tf.Tensor:
-    """[B] from a SparseTensor with at most one value a row."""
+def _like(values: Any, flat: tf.Tensor) -> Any:
+    """`flat` in the shape of `values`, [B] or lists."""
     import tensorflow as tf
 
-    one_column = tf.SparseTensor(sparse.indices, sparse.values, [sparse.dense_shape[0], 1])
-    return tf.squeeze(tf.sparse.to_dense(one_column, default_value=default), axis=1)
+    return values.with_values(flat) if isinstance(values, tf.SparseTensor) else flat

@@ -6,8 +6,9 @@ import hashlib
 import os
 
 from components import storage
-from components.tables import reading
+from components.tables import parsing, reading
 from models.errors import UserError
+from models.features import names as n
 from models.features.feature_set import FeatureSet
 from pipeline.config import Config
 
@@ -27,26 +28,23 @@ def check(config: Config) -> None:
         for file in files:
             if storage.size(file) == 0:
                 raise UserError(f"{file} is empty: it has to hold the {name} table")
-            if next(reading.read_rows(file, table), None) is None:
+            if not any(len(rows.lines) or rows.broken for rows in reading.read_rows(file, table)):
                 raise UserError(f"{file} has a header and no rows: it has to hold the {name} table")
-    users, items, reasons = set(), set(), []
+    users: set[str] = set()
+    items: set[str] = set()
+    reasons: list[str] = []
     for file in reading.table_files(data.directory, data.interactions):
-        for row in reading.read_rows(file, data.interactions):
-            try:
-                if row.error:
-                    raise ValueError(row.error)
-                user, item, _, _ = reading.interaction(row.values)
-            except ValueError as error:
-                if len(reasons) < reading.SHOWN_REASONS:
-                    reasons.append(f"line {row.line}: {error}")
-                continue
-            users.add(user)
-            items.add(item)
+        for rows in reading.read_rows(file, data.interactions):
+            parsed = parsing.interactions(rows, data.interactions)
+            reasons += [f"line {row.line}: {row.reason}" for row in parsed.rejected]
+            reasons += [f"{count:,} rows left out: {reason}" for reason, count in parsed.left_out.items()]
+            users.update(parsed.rows[n.USER_ID].unique().to_pylist())
+            items.update(parsed.rows[n.ITEM_ID].unique().to_pylist())
             if len(users) > 1 and len(items) > 1:
                 return
     path = os.path.join(data.directory, data.interactions.file)
     if not users:
-        raise UserError(f"{path}: none of its rows can be read ({'; '.join(reasons)})")
+        raise UserError(f"{path}: none of its rows can be read ({'; '.join(reasons[: reading.SHOWN_REASONS])})")
     short = "user" if len(users) == 1 else "item"
     raise UserError(f"{path} has interactions of only one {short}; at least two are needed")
 
@@ -54,7 +52,7 @@ def check(config: Config) -> None:
 def features(config: Config) -> FeatureSet:
     """The features that the data has: those of users only where their table is there."""
     users = config.data.users
-    return config.data.features(with_users=bool(users and reading.table_files(config.data.directory, users)))
+    return config.features(with_users=bool(users and reading.table_files(config.data.directory, users)))
 
 
 def fingerprint(config: Config) -> str:

@@ -46,7 +46,7 @@ def recognise(directory: str) -> str:
     wanted = []
     for name in layouts:
         data = load_config(name).data
-        files = [data.interactions.file, data.items.file]
+        files = [table.file for table in data.by_name().values() if not table.optional]
         if reading.table_files(directory, data.interactions):
             return name
         wanted.append(" and ".join(files))

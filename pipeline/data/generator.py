@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.data.purchases import write_purchases
 from pipeline.data.settings import Generated
 
 _NOUNS = {
@@ -39,7 +40,7 @@ _SESSION_ROWS = 12
 
 
 def write_generated(size: Generated, directory: str, progress: Callable[[Sequence[int]], Iterable[int]] = iter) -> None:
-    """Writes `movies.csv` and `ratings.csv`, in MovieLens's own layout, unless they are there already.
+    """Writes `movies.csv` and `ratings.csv` in MovieLens's own layout, or purchases, unless the directory is there.
 
     The directory appears whole or not at all. `progress` is told of each user, as `rich.progress.track` is.
     """
@@ -49,10 +50,13 @@ def write_generated(size: Generated, directory: str, progress: Callable[[Sequenc
     scratch = f"{directory}.{uuid.uuid4().hex[:8]}"
     os.mkdir(scratch)
     try:
-        rng = np.random.default_rng(size.seed)
-        genre_names = list(_NOUNS)
-        genres, quality, popularity = _write_movies(size, rng, Path(scratch) / "movies.csv", genre_names)
-        _write_ratings(size, rng, Path(scratch) / "ratings.csv", genres, quality, popularity, progress)
+        if size.kind == "purchases":
+            write_purchases(size, Path(scratch), progress)
+        else:
+            rng = np.random.default_rng(size.seed)
+            genre_names = list(_NOUNS)
+            genres, quality, popularity = _write_movies(size, rng, Path(scratch) / "movies.csv", genre_names)
+            _write_ratings(size, rng, Path(scratch) / "ratings.csv", genres, quality, popularity, progress)
         with contextlib.suppress(OSError):  # Another run was faster.
             os.rename(scratch, directory)
     finally:

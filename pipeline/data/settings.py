@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
 from components.tables.settings import Tables
@@ -9,8 +11,9 @@ from models.settings import Settings
 
 
 class Generated(Settings):
-    """Size of the built-in data, which is generated and says so."""
+    """Kind and size of the built-in data, which is generated and says so."""
 
+    kind: Literal["ratings", "purchases"] = "ratings"
     users: int = Field(600, ge=2)
     items: int = Field(800, ge=20)
     interactions: int = Field(40_000, ge=100)

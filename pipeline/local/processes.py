@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import resource
 import signal
 import threading
 import time
@@ -68,11 +69,6 @@ def share_processors(among: int) -> None:
     os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(max(1, os.cpu_count() // among)))
 
 
-def shown_name(name: str) -> str:
-    """What lists of processes show for a process of that name."""
-    return name[:_NAME_LENGTH]
-
-
 def _run(
     outputs: list[connection.Connection],
     environment: dict[str, str],
@@ -84,9 +80,15 @@ def _run(
     os.environ.clear()
     os.environ.update(environment)
     with contextlib.suppress(OSError):  # Not every system has it.
-        Path("/proc/self/comm").write_text(shown_name(multiprocessing.current_process().name), encoding="utf-8")
+        Path("/proc/self/comm").write_text(multiprocessing.current_process().name[:_NAME_LENGTH], encoding="utf-8")
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    target(*arguments)
+    try:
+        target(*arguments)
+    finally:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        what = f"{used.ru_utime + used.ru_stime:.3f} s of processors, {used.ru_maxrss >> 10} MiB at most"
+        # At once, as others write there, too.
+        os.write(1, f"{multiprocessing.current_process().name}: {what}\n".encode())
 
 
 def _end_with_parent() -> None:

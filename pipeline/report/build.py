@@ -10,7 +10,7 @@ from pipeline.config import Config
 from pipeline.outputs import Outputs
 from pipeline.steps import TRAINERS, Step
 
-_COUNTS = ("interactions", "users", "items", "rejected_rows")
+_COUNTS = ("interactions", "users", "items", "rejected_rows", "duplicate_rows")
 
 
 def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str, Any]:
@@ -43,9 +43,12 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
         "data": summarise(
             outputs.artifact(Step.STATISTICS_GEN, "statistics").uri,
             outputs.artifact(Step.EXAMPLE_VALIDATOR, "anomalies").uri,
+            outputs.artifact(Step.ITEM_STATISTICS_GEN, "statistics").uri,
+            summary["train"],
         ),
         "samples": evaluation["samples"],
         "notes": [
+            *(f"{what}: {rows:,} rows do not count and were left out" for what, rows in summary["left_out"].items()),
             *(f"{name}: {rows:,} values could not be read and count as missing" for name, rows in unreadable),
             *evaluation["notes"],
         ],

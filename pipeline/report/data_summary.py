@@ -9,24 +9,29 @@ from typing import Any
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
+from components.files import ITEMS_SPLIT, TRAIN_SPLIT
 from models.features import names as f
 
 _STATISTICS_FILE, _ANOMALIES_FILE = "FeatureStats.pb", "SchemaDiff.pb"
 _CHARTED = (f.RATING, f.TIMESTAMP)
 
 
-def summarise(statistics_uri: str, anomalies_uri: str, split: str = "train") -> dict[str, Any]:
-    """A split's features with their statistics, histograms of ratings and times, and anomalies by feature."""
-    statistics = tfdv.load_stats_binary(os.path.join(statistics_uri, f"Split-{split}", _STATISTICS_FILE))
-    (dataset,) = statistics.datasets
-    anomalies = _anomalies(os.path.join(anomalies_uri, f"Split-{split}", _ANOMALIES_FILE))
-    by_name = {feature.path.step[0]: feature for feature in dataset.features}
+def summarise(statistics_uri: str, anomalies_uri: str, item_statistics_uri: str, rows: int) -> dict[str, Any]:
+    """The features of train rows and of items, histograms of ratings and times, and anomalies by feature."""
+    of_train = _by_name(statistics_uri, TRAIN_SPLIT)
+    anomalies = _anomalies(os.path.join(anomalies_uri, f"Split-{TRAIN_SPLIT}", _ANOMALIES_FILE))
+    by_name = _by_name(item_statistics_uri, ITEMS_SPLIT) | of_train
     return {
-        "rows": dataset.num_examples,
+        "rows": rows,
         "features": {name: _feature(feature) for name, feature in sorted(by_name.items())},
-        "histograms": {name: _histogram(by_name[name]) for name in _CHARTED if name in by_name},
+        "histograms": {name: _histogram(of_train[name]) for name in _CHARTED if name in of_train},
         "anomalies": {name: info.description for name, info in anomalies.anomaly_info.items()},
     }
+
+
+def _by_name(statistics_uri: str, split: str) -> dict[str, statistics_pb2.FeatureNameStatistics]:
+    (dataset,) = tfdv.load_stats_binary(os.path.join(statistics_uri, f"Split-{split}", _STATISTICS_FILE)).datasets
+    return {feature.path.step[0]: feature for feature in dataset.features}
 
 
 def _anomalies(path: str) -> anomalies_pb2.Anomalies:

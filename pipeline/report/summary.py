@@ -30,9 +30,9 @@ TITLES = {
     "filtered_ndcg_at_10": "filtered nDCG@10",
     "top_100_categorical_accuracy": "unfiltered top-100 accuracy",
     "rmse": "rating RMSE",
-    "auc": "AUC of liked",
-    "ndcg_at_10_before": "nDCG@10 of liked items, retrieval alone",
-    "ndcg_at_10_after": "nDCG@10 of liked items, after ranking",
+    "auc": "AUC of positive",
+    "ndcg_at_10_before": "nDCG@10 of positive items, retrieval alone",
+    "ndcg_at_10_after": "nDCG@10 of positive items, after ranking",
     "recall_at_100": "index recall@100",
 }
 

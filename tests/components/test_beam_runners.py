@@ -1,4 +1,4 @@
-"""InteractionGen's Beam job on several workers of the pool."""
+"""The ExampleGens' Beam jobs on several workers of the pool."""
 
 import collections
 import shutil
@@ -12,7 +12,9 @@ from pipeline.data.generator import write_generated
 from pipeline.data.settings import Generated
 from pipeline.local.beam_workers import pool
 from pipeline.local.dag_runner import to_shown_error
-from tests.components.test_example_gens import generate
+from tests.components.test_example_gens import generate, generate_items
+
+WITHOUT_ITEMS = {"data.items": "null"}
 
 
 @pytest.fixture
@@ -31,15 +33,22 @@ def records(examples):
     }
 
 
-def test_two_workers_write_the_same_files(tables):
+@pytest.mark.parametrize("overrides", [{}, WITHOUT_ITEMS | {"split.kind": "random"}, {"split.kind": "global_temporal"}])
+def test_two_workers_write_the_same_files(tables, overrides):
     copy = shutil.copytree(tables, tables.parent / "copy")
-    generate(copy)
+    generate(copy, **overrides)
+    generate_items(copy, **overrides)
     with pool(workers=2) as beam_args:
-        generate(tables, beam_args)
+        generate(tables, beam_args, **overrides)
+        generate_items(tables, beam_args=beam_args, **overrides)
     found = records(tables / "examples")
     assert found == records(copy / "examples")
     assert len(found) > 8, "shards of two splits"
     assert {name.split("/")[0] for name in found} == {"Split-train", "Split-eval"}
+    assert (tables / "summary" / "summary.json").read_text() == (copy / "summary" / "summary.json").read_text()
+    items = records(tables / "catalogue")
+    assert items == records(copy / "catalogue")
+    assert sum(map(len, items.values())) == 60 and (len(items) == 1) == ("data.items" in overrides)
 
 
 def test_a_user_has_the_same_shard_in_both_splits_and_no_other(tables):

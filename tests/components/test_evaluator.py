@@ -1,5 +1,8 @@
 """Ranks, metrics, slices and thresholds against answers that can be counted by hand, or by a few lines of numpy."""
 
+import copy
+from types import SimpleNamespace
+
 import apache_beam as beam
 import numpy as np
 import pytest
@@ -8,13 +11,18 @@ import tensorflow_model_analysis as tfma
 
 from components.evaluator import metrics, predictions, slices
 from components.evaluator import outputs as o
-from components.evaluator.figures import LIVE, POPULARITY, Measured, build_eval_config
-from components.evaluator.ranks import Popularity, list_ranks
+from components.evaluator.baselines import Ranks
+from components.evaluator.figures import LIVE, Kind, Measured, build_eval_config, gated_length
+from components.evaluator.ranks import POPULARITY_LEVELS, list_ranks, popularity_levels
 from components.evaluator.settings import Evaluation
+from components.evaluator.shards import Shard
 from components.evaluator.verdict import check_thresholds, refusals
+from components.recommender_builder.recommender import query_specs
+from models.catalogue import Catalogue
 from models.errors import UserError
-from models.features.feature_set import FeatureSet
-from models.features.kinds import Category, Number, Tags
+from models.features.feature_set import FeatureSet, Histories
+from models.features.kinds import Category, Number, Tags, Text
+from tests.models.conftest import write, write_timelines
 
 NAN, INF = np.nan, np.inf
 
@@ -30,11 +38,10 @@ def test_ranks_count_from_one_and_are_infinite_outside_the_list():
 def test_wide_rows_come_in_small_batches(monkeypatch):
     monkeypatch.setattr(predictions, "_BATCH", 8)
     monkeypatch.setattr(predictions, "_CELLS", 100)
-    widths = [1] * 10 + [30] * 4 + [200] * 2 + [1] * 2
-    rows = [predictions._Row(b"", frozenset(range(width)), [], (1.0, 1.0), []) for width in widths]
-    batches = list(predictions.batches(rows))
-    assert [len(batch) for batch in batches] == [8, 3, 3, 1, 1, 2]
-    assert [row for batch in batches for row in batch] == rows
+    widths = np.array([1] * 10 + [30] * 4 + [200] * 2 + [1] * 2)
+    batches = list(predictions.batches(widths))
+    assert [widths[batch].tolist() for batch in batches] == [[1] * 8, [1] * 4, [30] * 3, [30], [200], [200]]
+    assert sorted(np.concatenate(batches)) == list(range(18))
 
 
 def test_equal_scores_share_the_middle_rank():
@@ -63,27 +70,15 @@ def test_ranks_of_many_lists_are_those_of_each():
             assert found == (INF if lost else 1 + np.mean(tied))
 
 
-def test_popularity_agrees_with_a_full_sort():
-    rng = np.random.default_rng(0)
-    names = [f"m{i}".encode() for i in range(50)]
-    counts = rng.integers(0, 5, 50)
-    baseline = Popularity({name: int(n) for name, n in zip(names, counts, strict=True) if n}, items=50)
-    seen = set(rng.choice(50, 12, replace=False).tolist())
-    excluded = baseline.counts_of([names[i] for i in seen])
-    unseen = sorted(set(range(50)) - seen)
-    expected = []
-    for i in unseen:
-        others = [counts[j] for j in unseen if j != i]
-        expected.append(1 + sum(n > counts[i] for n in others) + sum(n == counts[i] for n in others) / 2)
-    assert baseline.ranks([names[i] for i in unseen], excluded).tolist() == expected
-
-
-def test_levels_of_popularity_divide_the_rated_items():
-    baseline = Popularity({f"m{i}".encode(): 100 - i for i in range(20)}, items=30)
-    levels = [baseline.level(f"m{i}".encode()) for i in (0, 2, 3, 9, 10, 19, 25)]
-    assert levels == ["head", "head", "middle", "middle", "tail", "tail", "never rated"]
-    assert baseline.mean_count([b"m0", b"m1", b"m25"]) == (100 + 99) / 3
-    assert baseline.mean_count([]) == 0
+def test_levels_of_popularity_divide_the_items_with_interactions():
+    levels = popularity_levels(np.array([100 - i for i in range(20)] + [0] * 10))
+    assert [POPULARITY_LEVELS[levels[item]] for item in (0, 2, 3, 9, 10, 19, 25)] == [
+        *["head"] * 2,
+        *["middle"] * 2,
+        *["tail"] * 2,
+        "never rated",
+    ]
+    assert popularity_levels(np.zeros(3, int)).tolist() == [0, 0, 0]
 
 
 def test_list_figures_of_one_and_of_several_relevant_items():
@@ -98,35 +93,61 @@ def test_list_figures_of_one_and_of_several_relevant_items():
     assert metrics.reciprocal_rank(np.array([[INF]])).tolist() == [0]
 
 
-def test_slices_of_an_example():
-    features = {
-        "tags": slices.Sliced(Tags(), frozenset({"Drama", "Komödie"})),
-        "age": slices.Sliced(Number(), None),
-        "gender": slices.Sliced(Category(), frozenset({"F"})),
-    }
-    example = tf.train.Example()
-    example.features.feature["tags"].bytes_list.value.extend([b"Drama", "Komödie".encode(), b"too rare"])
-    example.features.feature["age"].float_list.value.append(35.0)
-    example.features.feature["gender"].bytes_list.value.append(b"F")
-    example.features.feature["history_timestamp"].int64_list.value.extend(range(9))
-    assert slices.of_example(example, True, "tail", features) == [
-        "user=warm",
-        "history=short",
-        "item=tail",
-        "tags=Drama",
-        "tags=Komödie",
-        "age=30-39",
-        "gender=F",
+SLICED = {
+    "tags": slices.Sliced(Tags(), frozenset({"Drama", "Komödie"})),
+    "age": slices.Sliced(Number(), None),
+    "gender": slices.Sliced(Category(), frozenset({"F"})),
+}
+
+
+def test_slices_of_a_query():
+    assert slices.of_query(known=1, history=9) == ["user=warm", "history=short"]
+    assert slices.of_query(known=20, history=10) == ["user=warm", "history=long"]
+    assert slices.of_query(known=0, history=0) == ["user=cold", "history=none"]
+
+
+def test_slices_of_values():
+    tags = [b"Drama", "Komödie".encode(), b"too rare", b""]
+    assert SLICED["tags"].names("tags", tags) == ["tags=Drama", "tags=Komödie"]
+    assert SLICED["age"].names("age", [35.0]) == ["age=30-39"]
+    assert SLICED["age"].names("age", [NAN]) == []
+    assert SLICED["gender"].names("gender", [b"F"]) == ["gender=F"]
+
+
+def test_slices_of_items_stand_by_their_rows_in_the_catalogue(tmp_path):
+    features = FeatureSet(items={"title": Text(), "tags": Tags()})
+    rows = [{"item_id": "c", "tags": []}, {"item_id": "a", "tags": ["Drama"]}, {"item_id": "b", "tags": ["Drama"]}]
+    write(tmp_path / "items.gz", rows, features.of_items())
+    catalogue = Catalogue(np.array([b"a", b"b", b"c"]), np.array([b"", b"", b""]), {})
+    found = slices.of_items([str(tmp_path / "items.gz")], features, SLICED, catalogue, np.array([7, 0, 0]))
+    assert [found.names[place] for place in found.slices] == [
+        ("item=head", "tags=Drama"),
+        ("item=never rated", "tags=Drama"),
+        ("item=never rated",),
     ]
-    example.features.feature["history_timestamp"].int64_list.value.append(9)
-    assert slices.of_example(example, False, "head", features)[:2] == ["user=cold", "history=long"]
-    assert slices.of_example(tf.train.Example(), False, "head", features)[1] == "history=none"
+
+
+def test_features_of_many_values_are_not_sliced_by():
+    values = {"tags": [b"Drama"], "city": [str(n).encode() for n in range(51)]}
+    transform = SimpleNamespace(vocabulary_by_name=values.get, vocabulary_size_by_name=lambda name: len(values[name]))
+    features = FeatureSet(items={"title": Text(), "tags": Tags()}, users={"age": Number(), "city": Category()})
+    found = slices.sliced_features(features, transform)
+    assert {name: one.values for name, one in found.items()} == {"tags": {"Drama"}, "age": None}
+
+
+@pytest.mark.parametrize(
+    ("items", "candidates", "length"),
+    [(1000, 100, 100), (999, 100, 50), (10_000, 60, 50), (300, 100, 10), (9, 100, 1), (1000, 1, 1)],
+)
+def test_the_gate_compares_lists_well_shorter_than_the_catalogue(items, candidates, length):
+    assert gated_length(items, candidates) == length
 
 
 # Eight queries in two batches, the last two of the tail. The live model is better there, and worse elsewhere.
 RANKS = np.array([1.0, 20, INF, 2, 7, 150, INF, INF])
 LIVE_RANKS = np.array([1.0, INF, INF, INF, 7, 150, 3, 5])
 POPULAR = np.array([50.0, 300, 101, 60, 500, 600, 700, 800])
+RECENT = np.array([60.0, 300, 100, 60, 500, 600, 700, 800])
 RATINGS = np.array([5.0, 2, 4, 3, 4.5, 1, 4, 2])
 PREDICTED = np.array([4.5, 3, 3.9, 3, 4, 2, 3, 3])
 LIKED = RATINGS >= 4
@@ -164,7 +185,8 @@ def outputs(prefix, ranks):
 
 def extracts(with_live, rows):
     predictions = outputs("", RANKS) | (outputs(o.LIVE, LIVE_RANKS) if with_live else {})
-    predictions |= {o.POPULARITY: POPULAR[:, np.newaxis], o.POPULARITY_UNFILTERED: 2 * POPULAR[:, np.newaxis]}
+    baselines = {o.POPULARITY: POPULAR, o.RECENT_POPULARITY: RECENT, o.UNFILTERED: 2 * POPULAR}
+    predictions |= {name: values[:, np.newaxis] for name, values in baselines.items()}
     labels = {prefix + o.RATING: RATINGS for prefix in ("", o.LIVE)}
     labels |= {prefix + o.PREFERENCE: LIKED.astype(float) for prefix in ("", o.LIVE)}
     return {
@@ -174,8 +196,11 @@ def extracts(with_live, rows):
     }
 
 
+KIND = Kind(rated=True, has_positives=True, repeats=False)
+
+
 def measure(output, with_live):
-    config = build_eval_config(catalogue_size=10, with_live=with_live, rated=True)
+    config = build_eval_config(catalogue_size=10, with_live=with_live, kind=KIND)
     with beam.Pipeline() as pipeline:
         (
             pipeline
@@ -184,7 +209,7 @@ def measure(output, with_live):
                 eval_config=config, extractors=[slices.by_slice()], output_path=str(output)
             )
         )
-    return Measured(tfma.load_eval_result(str(output)), with_live, rated=True)
+    return Measured(tfma.load_eval_result(str(output)), with_live, KIND, k=100)
 
 
 @pytest.fixture(scope="module")
@@ -209,6 +234,7 @@ def test_tfma_gives_the_values_that_numpy_gives(measured):
     assert retrieval["filtered_ndcg_at_10_per_user"] == pytest.approx(1 / (1 + 1 / np.log2(3)))
     assert found["two_stage"]["ndcg_at_10_before"] == pytest.approx(gains[LIKED].mean())
     assert found["two_stage"]["ndcg_at_10_after"] == 1
+    assert found["two_stage"]["gain"] == pytest.approx(1 / gains[LIKED].mean())
     ranking, error = found["ranking"], PREDICTED - RATINGS
     assert ranking["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)))
     assert ranking["mae"] == pytest.approx(np.mean(np.abs(error)))
@@ -222,14 +248,21 @@ def test_tfma_gives_the_values_that_numpy_gives(measured):
 
 
 def test_references_are_measured_on_the_same_queries(measured, measured_alone):
-    popularity = measured.figures(reference=POPULARITY)
+    popularity = measured.figures(reference=o.POPULARITY)
     assert popularity["filtered_top_100_categorical_accuracy"] == 2 / 8
     assert popularity["top_100_categorical_accuracy"] == 1 / 8
+    assert measured.figures(reference=o.RECENT_POPULARITY)["filtered_top_100_categorical_accuracy"] == 3 / 8
     live = measured.figures(reference=LIVE)
     assert live["filtered_top_100_categorical_accuracy"] == np.mean(LIVE_RANKS <= 100)
     assert live["rmse"] == measured.figures()["rmse"]
     assert measured_alone.figures() == measured.figures()
-    assert measured_alone.references == [POPULARITY]
+    assert measured_alone.references == [o.POPULARITY, o.RECENT_POPULARITY]
+
+
+def test_the_best_baseline_is_found_by_figure_and_by_slice(measured):
+    assert measured.best_baseline("filtered_top_100_categorical_accuracy") == (o.RECENT_POPULARITY, 3 / 8)
+    assert measured.best_baseline("filtered_top_50_categorical_accuracy") == (o.POPULARITY, 1 / 8)
+    assert measured.best_baseline("filtered_top_100_categorical_accuracy", "item=tail") == (o.POPULARITY, 0)
 
 
 def test_slices_hold_their_own_queries(measured):
@@ -258,7 +291,8 @@ def test_a_model_within_all_thresholds_is_blessed(measured):
         CHECKS,
         limits(
             error={"metric": "rmse", "at_most": 0.9},
-            lift={"metric": "filtered_top_100_categorical_accuracy", "against": "popularity", "at_least": 2},
+            lift={"metric": "filtered_top_k_categorical_accuracy", "against": "popularity", "at_least": 1.3},
+            gain={"metric": "gain", "at_least": 1.0},
             kept={"metric": "rmse", "against": "live", "at_most": 1.0},
             index={"metric": "recall_at_100", "at_least": 0.99},
         ),
@@ -272,7 +306,7 @@ def test_a_refusal_names_metric_slice_both_values_and_limit(measured):
         CHECKS | {"recall_at_100": None},
         limits(
             error={"metric": "mae", "at_most": 0.5},
-            lift={"metric": "filtered_top_100_categorical_accuracy", "against": "popularity", "at_least": 2.5},
+            lift={"metric": "filtered_top_k_categorical_accuracy", "against": "popularity", "at_least": 2},
             tail={
                 "metric": "filtered_top_10_categorical_accuracy",
                 "slice": "item=tail",
@@ -286,8 +320,8 @@ def test_a_refusal_names_metric_slice_both_values_and_limit(measured):
     assert sorted(found) == [
         f"error: mae is {mae:.4g}, and has to be at most 0.5",
         "index: recall_at_100 could not be measured",
-        "lift: filtered_top_100_categorical_accuracy is 0.5, and has to be at least 0.625 "
-        "(2.5 times the 0.25 of popularity)",
+        "lift: filtered_top_100_categorical_accuracy is 0.5, and has to be at least 0.75 "
+        "(2 times the 0.375 of recent popularity)",
         "tail: filtered_top_10_categorical_accuracy for item=tail is 0, and has to be at least 0.5 "
         "(0.5 times the 1 of the live model)",
     ]
@@ -302,6 +336,27 @@ def test_thresholds_that_do_not_apply(measured, measured_alone):
     assert refusals(measured, CHECKS, limits(none=none)) == [], "no such slice in this data"
 
 
+def of_kind(measured, **kind):
+    """The same figures of data of another kind."""
+    other = copy.copy(measured)
+    other.kind = KIND._replace(**kind)
+    return other
+
+
+def test_what_was_had_may_be_recommended_where_items_repeat(measured):
+    seen = limits(seen={"metric": "seen_share", "at_most": 0})
+    assert refusals(measured, CHECKS, seen) == ["seen: seen_share is 0.0625, and has to be at most 0"]
+    assert refusals(of_kind(measured, repeats=True), CHECKS, seen) == []
+
+
+def test_a_ranking_that_makes_lists_worse_is_refused_where_there_is_a_list(measured):
+    gain = limits(gain={"metric": "gain", "at_least": 10})
+    (reason,) = refusals(measured, CHECKS, gain)
+    assert reason.startswith("gain: gain is ") and reason.endswith(", and has to be at least 10")
+    tail = limits(gain={"metric": "gain", "slice": "item=tail", "at_least": 10})
+    assert refusals(measured, CHECKS, tail) == [], "nothing was found before"
+
+
 def test_no_better_than_a_popularity_that_finds_nothing_is_refused(measured):
     lift = {"metric": "filtered_top_1_categorical_accuracy", "against": "popularity", "at_least": 1.05}
     assert refusals(measured, CHECKS, limits(lift=lift)) == [], "one hit against none"
@@ -313,7 +368,7 @@ def test_no_better_than_a_popularity_that_finds_nothing_is_refused(measured):
     ("threshold", "message"),
     [
         ({"metric": "rsme"}, r"thresholds.typo.metric: no figure 'rsme'; there are .*rmse.*recall_at_100"),
-        ({"metric": "rmse", "against": "popularity"}, r"no figure 'rmse' of popularity; there are filtered_top_1_"),
+        ({"metric": "rmse", "against": "popularity"}, r"no figure 'rmse' of popularity; there are filtered_top_k_"),
         ({"metric": "recall_at_100", "slice": "item=tail"}, r"no figure 'recall_at_100'"),
         ({"metric": "rmse", "slice": "item=tial"}, r"typo.slice: no slice 'item=tial'; there are .*item=tail"),
     ],
@@ -327,15 +382,89 @@ def test_the_default_thresholds_are_on_figures_that_exist():
     check_thresholds(Evaluation(), FeatureSet())
 
 
-def test_thresholds_on_ratings_are_for_data_that_has_them(measured):
-    unrated = FeatureSet(rated=False)
-    check_thresholds(Evaluation(), unrated)
-    with pytest.raises(UserError, match=r"thresholds.mine.metric: no figure 'rmse'; there are filtered_top_1_"):
-        check_thresholds(limits(mine={"metric": "rmse", "at_most": 1}), unrated)
-    error = limits(error={"metric": "rmse", "at_most": 0})
-    assert len(refusals(measured, CHECKS, error)) == 1
-    measured.rated = False
-    try:
-        assert refusals(measured, CHECKS, error) == []
-    finally:
-        measured.rated = True
+@pytest.mark.parametrize(
+    ("features", "kind", "metric"),
+    [
+        (FeatureSet(rated=False, positive=["buy"], events={}), {"rated": False}, "rmse"),
+        (FeatureSet(positive=None), {"has_positives": False}, "auc"),
+    ],
+)
+def test_thresholds_on_ratings_and_positives_are_for_data_that_has_them(measured, features, kind, metric):
+    check_thresholds(Evaluation(), features)
+    with pytest.raises(UserError, match=f"thresholds.mine.metric: no figure '{metric}'; there are filtered_top_"):
+        check_thresholds(limits(mine={"metric": metric, "at_most": 1}), features)
+    default = limits(mine={"metric": metric, "at_most": 0})
+    assert len(refusals(measured, CHECKS, default)) == 1
+    other = of_kind(measured, **kind)
+    assert refusals(other, CHECKS, default) == []
+    assert metric not in other.figures()
+
+
+TRAIN = [{"user_id": "ann", "rows": [("a", 1_000, 5.0)]}]
+EVAL = [
+    {"user_id": "ann", "rows": [("b", 2_000, 4.0), ("c", 3_000, 1.0), ("b", 4_000, 3.5)]},
+    {"user_id": "bob", "rows": [("d", 5_000, 5.0)]},
+]
+
+
+def save_servable(directory, features):
+    """A servable that gives everybody the same lists."""
+
+    def always(**outputs):
+        return lambda **query: {name: tf.repeat([of], tf.size(query["user_id"]), 0) for name, of in outputs.items()}
+
+    def rank(item_id, **_):
+        rating = tf.where(item_id == "b", 4.5, 2.0)
+        return {"predicted_rating": rating, "positive_probability": tf.fill(tf.shape(item_id), 0.25)}
+
+    query = query_specs(features)
+    lists = {"item_id": tf.TensorSpec([None, None], tf.string, "item_id")}
+    signatures = {
+        "retrieve": (always(item_id=[b"c", b"b", b"a", b""], score=[3.0, 2.0, 1.0, -9.0]), query),
+        "recommend": (always(item_id=[b"b", b"a"], score=[2.0, 1.0]), query),
+        "rank": (rank, query | lists),
+    }
+    module = tf.Module()
+    rows = [tf.TensorSpec([None], dtype) for dtype in (tf.string, tf.string, tf.int64)]
+    module.assume = tf.function(lambda user_id, item_id, timestamp: None, input_signature=rows)
+    functions = {name: tf.function(call).get_concrete_function(**specs) for name, (call, specs) in signatures.items()}
+    tf.saved_model.save(module, str(directory), signatures=functions)
+
+
+def test_predictions_of_a_shard_are_its_rows_with_all_that_is_measured(tmp_path):
+    features = FeatureSet(positive=4.0, histories=Histories(length=2))
+    for name, timelines in (("train.gz", TRAIN), ("eval.gz", EVAL)):
+        write_timelines(tmp_path / name, timelines, features)
+    save_servable(tmp_path / "model", features)
+    ids = np.array([b"a", b"b", b"c", b"d"])
+    items = slices.Items(ids, np.array([4, 1, 0, 0]), np.array([0, 1, 1, 1]), [("item=head",), ("item=tail",)])
+    places = np.arange(4)
+    ranks = Ranks(places + 1.0, places + 2.0, places + 3.0, None)
+    shard = Shard(str(tmp_path / "train.gz"), str(tmp_path / "eval.gz"), places, ranks)
+    predict = predictions.Predict({"": str(tmp_path / "model")}, features, {}, items)
+    predict.setup()
+    (found,) = predict.process(shard)
+    # In the order of how much their users have in train: Bob's first.
+    given = found[tfma.PREDICTIONS_KEY]
+    expected = {
+        o.UNFILTERED: [4, 1, 2, 3],
+        o.POPULARITY: [5, 2, 3, 4],
+        o.RECENT_POPULARITY: [6, 3, 4, 5],
+        o.RETRIEVAL: [INF, 2, 1, 2],
+        o.BEFORE: [INF, 2, NAN, NAN],
+        o.AFTER: [INF, 1, NAN, NAN],
+        o.RATING: [2, 4.5, 2, 4.5],
+        o.PREFERENCE: [0.25] * 4,
+        o.AVERAGE_POPULARITY: [2.5] * 4,
+        o.SEEN_SHARE: [0, 0.5, 0.5, 0.5],
+    }
+    for name, values in expected.items():
+        np.testing.assert_array_equal(np.ravel(given[name]), values, name)
+    np.testing.assert_array_equal(given[o.PER_USER], [[INF, NAN], [2, 1], [NAN, NAN], [NAN, NAN]])
+    assert given[o.RECOMMENDED].tolist() == [[b"b", b"a"]] * 4
+    assert given.keys() == {*expected, o.PER_USER, o.RECOMMENDED}
+    labels = found[tfma.LABELS_KEY]
+    assert labels[o.RATING].tolist() == [5, 4, 1, 3.5] and labels[o.PREFERENCE].tolist() == [1, 1, 0, 0]
+    assert found[o.SLICES] == [["user=cold", "history=none", "item=tail"]] + 3 * [
+        ["user=warm", "history=short", "item=tail"]
+    ]

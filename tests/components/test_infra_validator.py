@@ -1,31 +1,60 @@
-"""What tells of the model that is asked, and what of the machine alone."""
+"""Whom a candidate is asked about, and what tells of the model that is asked, and what of the machine alone."""
 
 import pytest
-import tensorflow as tf
 
+from components.infra_validator.asked import Asked
 from components.infra_validator.executor import ask
 from components.infra_validator.settings import InfraValidation
+from models.features.feature_set import FeatureSet, Histories
 from serving.errors import NotStarted
+from tests.models.conftest import write_timelines
 from tests.serving.conftest import export
+
+FEATURES = FeatureSet(rated=False, histories=Histories(length=2))
+TRAIN = [
+    {"user_id": "ann", "rows": [("a", 1_000), ("b", 2_000), ("c", 3_000)]},
+    {"user_id": "cat", "rows": [("a", 1_000)]},
+]
+EVAL = [
+    {"user_id": "bob", "rows": [("c", 3_000)]},
+    {"user_id": "ann", "rows": [("d", 4_000), ("e", 5_000)]},
+    {"user_id": "cat", "rows": [("e", 6_000)]},
+]
 
 
 @pytest.fixture
-def example():
-    example = tf.train.Example()
-    for name, value in (("user_id", b"1"), ("item_id", b"1")):
-        example.features.feature[name].bytes_list.value.append(value)
-    example.features.feature["rating"].float_list.value.append(5.0)
-    example.features.feature["timestamp"].int64_list.value.append(1_500_000_000)
-    return example
+def asked(tmp_path):
+    """Reads so many of these users."""
+    for split, timelines in (("train", TRAIN), ("eval", EVAL)):
+        write_timelines(tmp_path / split / "data.gz", timelines, FEATURES)
+    return lambda count, features=FEATURES: Asked.read(str(tmp_path / "train"), str(tmp_path / "eval"), features, count)
 
 
-def test_a_model_that_cannot_answer_is_refused(tmp_path, example):
+def test_the_first_eval_row_of_each_user_is_asked_about_and_known_users_come_first(asked):
+    found = asked(2)
+    inputs = {name: values.numpy().tolist() for name, values in found.inputs.items()}
+    assert inputs == {
+        "user_id": [b"ann", b"bob"],
+        "timestamp": [4_000, 3_000],
+        "history_item_id": [[b"c", b"b"], [b"", b""]],
+        "history_timestamp": [[3_000, 2_000], [0, 0]],
+    }
+    assert found.items.numpy().tolist() == [b"d", b"c"]
+    assert found.had == [{*"abcde"}, {"c"}], "in both splits, which is what the servable knows"
+    assert not found.repeats and asked(1, FeatureSet(rated=False, histories=Histories(repeats=True))).repeats
+
+
+def test_all_users_are_asked_about_where_there_are_no_more(asked):
+    assert asked(50).inputs["user_id"].numpy().tolist() == [b"ann", b"cat", b"bob"]
+
+
+def test_a_model_that_cannot_answer_is_refused(tmp_path, asked):
     export(tmp_path / "model")  # It has none of the recommender's outputs.
-    (reason,) = ask(str(tmp_path / "model"), InfraValidation(batch=2), [example], {"1"})["refused_because"]
+    (reason,) = ask(str(tmp_path / "model"), InfraValidation(batch=2), asked(1), {*"abcde"})["refused_because"]
     assert "recommend" in reason
 
 
-def test_a_server_that_does_not_start_refuses_no_model(tmp_path, example):
+def test_a_server_that_does_not_start_refuses_no_model(tmp_path, asked):
     export(tmp_path / "model")
     with pytest.raises(NotStarted, match=r"was not ready within 0\.01 s"):
-        ask(str(tmp_path / "model"), InfraValidation(ready_seconds=0.01), [example], {"1"})
+        ask(str(tmp_path / "model"), InfraValidation(ready_seconds=0.01), asked(1), {*"abcde"})

@@ -8,21 +8,20 @@ import threading
 import pytest
 import tensorflow as tf
 
+from components.infra_validator.asked import Asked
 from components.infra_validator.checks import Checks
 from components.infra_validator.settings import InfraValidation
-from components.tables.records import to_examples
-from models.features.feature_set import FeatureSet
 from serving.client import Client
 
 ITEMS = ["1", "2", "3", "4", "5", "6"]
 SEEN = {"ann": ["1", "2"], "bob": ["3"], "cat": ITEMS[:5], "dan": []}
+HAD = {user: {*seen, "6"} if user == "ann" else {*seen} for user, seen in SEEN.items()}  # With the eval rows.
 LENGTH = 3
 
 
-def right(user, history, signature):
-    """The first items that the user has not seen, and that the history does not have."""
-    seen = {*history, *(SEEN.get(user, []) if signature == "serving_default" else [])}
-    ids = [item for item in ITEMS if item not in seen][:LENGTH]
+def right(user, history):
+    """The first items that the user has not had, and that the history does not have."""
+    ids = [item for item in ITEMS if item not in {*history, *HAD.get(user, ())}][:LENGTH]
     padding = LENGTH - len(ids)
     return [*ids, *[""] * padding], [*(3.0 - rank for rank in range(len(ids))), *[-3e38] * padding]
 
@@ -61,9 +60,9 @@ def server():
 def problems(server):
     """What is found where the list of one user under one signature is wrong."""
 
-    def check(signature=None, user=None, wrong=None, max_milliseconds=60_000.0, drop=0):
+    def check(signature=None, user=None, wrong=None, max_milliseconds=60_000.0, drop=0, repeats=False):
         def answer(asked, users, histories):
-            lists = [right(*query, asked) for query in zip(users, histories, strict=True)]
+            lists = [right(*query) for query in zip(users, histories, strict=True)]
             if asked == signature:
                 lists = [wrong(*found) if one == user else found for one, found in zip(users, lists, strict=True)]
                 lists = lists[: max(1, len(lists) - drop)]
@@ -72,24 +71,20 @@ def problems(server):
         server.answer = answer
         config = InfraValidation(batch=6, max_milliseconds=max_milliseconds)
         with Client("127.0.0.1", server.server_address[1], use_grpc=False) as client:
-            return Checks(client, config, examples(), set(ITEMS)).run().problems
+            return Checks(client, config, asked(repeats), set(ITEMS)).run().problems
 
     return check
 
 
-def examples():
-    rows = [
-        {
-            "user_id": user,
-            "item_id": "6",
-            "rating": 4.0,
-            "timestamp": 1_500_000_000,
-            "history_item_id": history,
-            "history_timestamp": [1_400_000_000] * len(history),
-        }
-        for user, history in SEEN.items()
-    ]
-    return [tf.train.Example.FromString(serialized) for serialized in to_examples(rows, FeatureSet().of_interactions())]
+def asked(repeats):
+    histories = tf.ragged.constant([*SEEN.values()], dtype=tf.string).to_tensor()
+    inputs = {
+        "user_id": tf.constant([*SEEN]),
+        "timestamp": tf.fill([len(SEEN)], tf.constant(1_500_000_000, tf.int64)),
+        "history_item_id": histories,
+        "history_timestamp": tf.where(histories == "", tf.constant(0, tf.int64), 1_400_000_000),
+    }
+    return Asked(inputs, tf.fill([len(SEEN)], "6"), [*map(frozenset, HAD.values())], repeats)
 
 
 def test_right_answers_have_no_problems_though_some_lists_run_short(problems):
@@ -117,6 +112,12 @@ def test_one_wrong_list_of_many_is_found_and_says_where(problems, signature, wro
         f"{signature} for known users: {text}",
         f"{signature} for a batch of 6: {text}",
     ]
+
+
+def test_what_a_user_had_may_be_recommended_where_items_repeat(problems):
+    assert problems("recommend", "bob", WRONG["seen"][0], repeats=True) == []
+    found = problems("recommend", "cat", lambda ids, scores: ([""] * LENGTH, [-3e38] * LENGTH), repeats=True)
+    assert found[0] == "recommend for known users: an empty list"
 
 
 @pytest.mark.parametrize("signature", ["recommend", "retrieve", "serving_default"])

@@ -1,5 +1,7 @@
 """Data in an object store is read exactly as from a disk."""
 
+import gzip
+
 import fsspec
 import pyarrow
 import pyarrow.parquet
@@ -10,6 +12,7 @@ from components.tables.settings import Table
 from models.errors import UserError
 from pipeline.config import load_config
 from pipeline.data import checks, editions
+from tests.components.tables.test_reading import rows_of
 
 DAT = "1::Amélie: the film::Comedy|Drama\r\n2::Plain::Drama\n"
 CSV = 'movieId,title,genres\r\n1,"two\r\nlines, one field",Drama\r\n\r\n2,B,Comedy\r\n'
@@ -24,17 +27,20 @@ def put(address, content):
 def same_rows(tmp_path, store, name, content, table):
     (tmp_path / name).write_bytes(content)
     put(f"{store}/rows/{name}", content)
-    local, remote = (list(reading.read_rows(f"{base}/{name}", table)) for base in (tmp_path, f"{store}/rows"))
-    assert local == [row._replace(file=f"{tmp_path}/{name}") for row in remote]
-    return remote
+    local, remote = (rows_of(f"{base}/{name}", table) for base in (tmp_path, f"{store}/rows"))
+    assert local == remote
+    return remote[0]
 
 
 def test_encodings_and_ends_of_lines_are_kept(tmp_path, store):
     table = load_config("movielens-dat").data.items
     rows = same_rows(tmp_path, store, "movies.dat", DAT.encode("latin-1"), table)
-    assert [row.values["title"] for row in rows] == ["Amélie: the film", "Plain"]
-    rows = same_rows(tmp_path, store, "movies.csv", CSV.encode(), load_config("movielens-csv").data.items)
-    assert [(row.line, row.values["title"]) for row in rows] == [(3, "two\r\nlines, one field"), (5, "B")]
+    assert [values["title"] for _, values in rows] == ["Amélie: the film", "Plain"]
+    table = load_config("movielens-csv").data.items
+    rows = same_rows(tmp_path, store, "movies.csv", CSV.encode(), table)
+    assert [(line, values["title"]) for line, values in rows] == [(3, "two\r\nlines, one field"), (5, "B")]
+    packed = table.model_copy(update={"file": "movies.csv.gz"})
+    assert same_rows(tmp_path, store, "movies.csv.gz", gzip.compress(CSV.encode()), packed) == rows
 
 
 def test_a_wrong_encoding_names_the_address(store):
@@ -47,7 +53,7 @@ def test_parquet_is_read(tmp_path, store):
     pyarrow.parquet.write_table(pyarrow.table({"id": ["a", "b"]}), tmp_path / "x")
     table = Table(file="", format="parquet", columns={"item_id": "id"})
     rows = same_rows(tmp_path, store, "x.parquet", (tmp_path / "x").read_bytes(), table)
-    assert [row.values["item_id"] for row in rows] == ["a", "b"]
+    assert [values["item_id"] for _, values in rows] == ["a", "b"]
 
 
 def test_a_bucket_is_recognised_checked_and_fingerprinted_as_a_directory_is(tmp_path, store):

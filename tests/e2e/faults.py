@@ -15,8 +15,8 @@ from models import training
 def timestamps_in_milliseconds(patch):
     features = recommender.Recommender._features
 
-    def in_milliseconds(self, user_id, timestamp, history_item_id, history_timestamp):
-        return features(self, user_id, timestamp * 1000, history_item_id, history_timestamp * 1000)
+    def in_milliseconds(self, query):
+        return features(self, query | {name: query[name] * 1000 for name in ("timestamp", "history_timestamp")})
 
     patch.setattr(recommender.Recommender, "_features", in_milliseconds)
 
@@ -31,12 +31,12 @@ def stale_index(patch):
 
 
 def nothing_seen(patch):
-    seen = recommender.Recommender._seen
+    had = recommender.Recommender._had
 
     def of_nobody(self, user_id, history_item_id):
-        return seen(self, tf.zeros_like(user_id), history_item_id[:, :0])
+        return had(self, tf.zeros_like(user_id), history_item_id[:, :0])
 
-    patch.setattr(recommender.Recommender, "_seen", of_nobody)
+    patch.setattr(recommender.Recommender, "_had", of_nobody)
 
 
 def worse_on_the_tail(patch):

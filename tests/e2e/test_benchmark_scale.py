@@ -1,13 +1,14 @@
 """The benchmark commands about size from end to end, on small data."""
 
-import collections
 import json
+import operator
 import subprocess
 import sys
 import time
 from types import SimpleNamespace
 
 from benchmarks.scale import pipeline
+from pipeline.local import processes
 from tests.e2e.conftest import recommender
 
 
@@ -23,7 +24,7 @@ def test_index_compares_tuned_searches_on_the_same_vectors(tmp_path):
     assert len(found["ratios"]) == 2 and "at least 20" in done.stdout
 
 
-def test_pipeline_tells_seconds_and_memory_of_every_component(tmp_path):
+def test_pipeline_tells_time_memory_and_disk_of_every_component(tmp_path):
     file = tmp_path / "figures.json"
     more = ["--interactions", 2000, "--items", 200, "--json", file, "--output", tmp_path]
     few = ["--set=retrieval.batch_size=64", "--set=evaluation.thresholds.better_than_popularity.at_least=50"]
@@ -35,21 +36,39 @@ def test_pipeline_tells_seconds_and_memory_of_every_component(tmp_path):
     assert json.loads(file.read_text()) == found
     run, two = found["runs"]["2000"], found["two_workers"]
     assert run["interactions"] == two["interactions"] and run["interactions"] > 1000
-    assert set(run["seconds"]) == set(two["seconds"]) <= set(run["peaks"])
-    assert run["peak"] >= max(run["peaks"].values()) and run["peak"] > 0
+    assert set(run["seconds"]) == set(two["seconds"]) == set(run["peaks"])
+    assert run["peak"] > 0 and min(run["peaks"].values()) > 2**20
     assert max(run["seconds"].values()) < run["total"]
+    assert run["cpu"].keys() == run["seconds"].keys() and min(run["cpu"].values()) > 0
+    assert 0 < found["ratios"][pipeline._DISK.name] == run["disk"] / run["interactions"]
     assert found["ratios"]["time growth ÷ data growth"] == 1.0
 
 
-def test_peaks_are_those_of_processes_by_their_names(monkeypatch):
-    named = "import pathlib; pathlib.Path('/proc/self/comm').write_text('Transform')"
-    holding = f"{named}; held = b'x' * 2**27; print(); input()"
-    with subprocess.Popen([sys.executable, "-c", holding], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+def test_the_peak_is_that_of_all_processes_together(monkeypatch):
+    holding = "held = b'x' * 2**27; print(flush=True); input()"
+    starting = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {holding!r}])"
+    with subprocess.Popen([sys.executable, "-c", starting], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         # It ends when it was looked at once.
         clock = SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: process.communicate(b"\n"))
         monkeypatch.setattr(pipeline, "time", clock)
-        peaks = collections.Counter()
-        pipeline._watch(process.pid, peaks)
-    assert peaks.keys() == {"Transform", pipeline._ALL}
-    assert 2**27 < peaks["Transform"] == peaks[pipeline._ALL] < 2**28
+        peak = [0]
+        pipeline._watch(process.pid, peak)
+    assert 2**27 < peak[0] < 2**28
+
+
+def test_every_process_tells_what_it_took_of_processors_and_memory(tmp_path, capfd):
+    work = range(2**24)
+    started = time.process_time()
+    sum(work)
+    once = time.process_time() - started
+    for _ in range(3):
+        assert processes.exit_code(processes.start("Transform", sum, work)) == 0
+    assert processes.exit_code(processes.start("Evaluator", operator.truediv, 1, 0)) == 1
+    assert processes.exit_code(processes.start("Evaluator", operator.mul, b"x", 2**29)) == 0
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "1.log").write_text(capfd.readouterr().out)
+    cpu, peaks = pipeline._used(tmp_path)
+    assert cpu.keys() == peaks.keys() == {"Transform", "Evaluator"}
+    assert 1.5 * once < cpu["Transform"] < 6 * once + 1
+    assert 2**28 < peaks["Evaluator"] - peaks["Transform"] < 2**30, "of its largest process"

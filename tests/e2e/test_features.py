@@ -1,4 +1,4 @@
-"""Features that a configuration adds to purchases without ratings, in everything that follows from them."""
+"""Features that a configuration adds to events without ratings, in everything that follows from them."""
 
 import json
 
@@ -9,40 +9,52 @@ import tensorflow_transform as tft
 import yaml
 from tfx.utils import io_utils, path_utils
 
-from components.evaluator.predictions import signature_names
+from components.evaluator.predictions import load, signature_names
 from pipeline.outputs import latest_artifact_uri
 from pipeline.steps import Step
 from tests.e2e.conftest import recommender
 
-BRANDS, CITIES, MATERIALS = ["Acme", "Bolt", "Cord"], ["Bern", "Oslo"], ["wood", "steel", "glass"]
+BRANDS, CITIES, MATERIALS, DEVICES = (
+    ["Acme", "Bolt", "Cord"],
+    ["Bern", "Oslo"],
+    ["wood", "steel", "glass"],
+    ["phone", ""],
+)
 ADDED = {
     "items": {
         "brand": {"kind": "category"},
         "price": {"kind": "number", "scale": "log"},
+        "image": {"kind": "vector"},
         "materials": {"kind": "tags", "separator": ";", "column": "made of"},
         "text": {"kind": "text", "column": "description", "min_count": 1},
     },
-    "users": {"city": {"kind": "category"}, "since": {"kind": "number"}},
+    "users": {"city": {"kind": "category"}, "since": {"kind": "number"}, "interests": {"kind": "tags"}},
+    "context": {"device": {"kind": "category"}, "temperature": {"kind": "number"}},
 }
+NAMES = [name for features in ADDED.values() for name in features]
 
 
 def write_shop(directory):
-    """Purchases without ratings; customers of a city prefer a brand."""
+    """Views and purchases; customers of a city prefer a brand, and phones another one."""
     rng = np.random.default_rng(0)
-    products = ["sku,name,brand,price,made of,description"]
+    products = ["sku,name,brand,price,image,made of,description"]
     for sku in range(150):
         materials = ";".join(rng.choice(MATERIALS, 2, replace=False))
-        products.append(
-            f"p{sku},Thing {sku},{BRANDS[sku % 3]},{1 + sku % 40},{materials},a {rng.choice(MATERIALS)} thing"
-        )
-    customers = [f"c{n},{CITIES[n % 2]},{1990 + n % 30}" for n in range(100)]
-    events = ["customer,sku,time"]
+        image = " ".join(f"{value:.3f}" for value in rng.normal(size=4))
+        words = f"a {rng.choice(MATERIALS)} thing"
+        products.append(f"p{sku},Thing {sku},{BRANDS[sku % 3]},{1 + sku % 40},{image},{materials},{words}")
+    customers = [f"c{n},{CITIES[n % 2]},{1990 + n % 30},wood|{MATERIALS[n % 3]}" for n in range(100)]
+    events = ["customer,sku,time,kind,device,temperature"]
     for customer in range(100):
         liked = np.where(np.arange(150) % 3 == customer % 2, 4.0, 1.0)
         for number, sku in enumerate(rng.choice(150, 20, replace=False, p=liked / liked.sum())):
-            events.append(f"c{customer},p{sku},{1_600_000_000 + 1000 * number + customer}")
+            kind, device = ("view", "buy", "ad")[number % 3], DEVICES[int(sku % 3 != 2)]
+            temperature = "" if number % 4 == 0 else number
+            events.append(
+                f"c{customer},p{sku},{1_600_000_000 + 1000 * number + customer},{kind},{device},{temperature}"
+            )
     (directory / "products.csv").write_text("\n".join(products) + "\n")
-    (directory / "customers.csv").write_text("\n".join(["customer,city,since", *customers]) + "\n")
+    (directory / "customers.csv").write_text("\n".join(["customer,city,since,interests", *customers]) + "\n")
     (directory / "events.csv").write_text("\n".join(events) + "\n")
 
 
@@ -51,9 +63,14 @@ def output(tmp_path_factory):
     """Of a run with the features."""
     directory = tmp_path_factory.mktemp("shop")
     write_shop(directory)
-    columns = {"user_id": "customer", "item_id": "sku", "timestamp": "time"}
     data = {
-        "interactions": {"file": "events.csv", "columns": columns},
+        "interactions": {
+            "file": "events.csv",
+            "columns": {"user_id": "customer", "item_id": "sku", "timestamp": "time", "event": "kind"},
+            "events": {"view": 1, "buy": 3},
+            "positive": ["buy"],
+            "context": ADDED["context"],
+        },
         "items": {"file": "products.csv", "columns": {"item_id": "sku", "title": "name"}, "features": ADDED["items"]},
         "users": {"file": "customers.csv", "columns": {"user_id": "customer"}, "features": ADDED["users"]},
     }
@@ -69,67 +86,106 @@ def transform(output):
     return tft.TFTransformOutput(latest_artifact_uri(str(output), Step.TRANSFORM, "transform_graph"))
 
 
-NAMES = [*ADDED["items"], *ADDED["users"]]
+@pytest.fixture(scope="module")
+def report(output):
+    return json.loads((output / "report.json").read_text())
+
+
+def trained(output, step):
+    return load(path_utils.serving_model_path(latest_artifact_uri(str(output), step, "model")))
 
 
 def test_they_are_in_schema_and_transforms_output(output, transform):
-    schema = io_utils.read_string_file(latest_artifact_uri(str(output), Step.SCHEMA_GEN, "schema") + "/schema.pbtxt")
+    schemas = "".join(
+        io_utils.read_string_file(latest_artifact_uri(str(output), step, "schema") + "/schema.pbtxt")
+        for step in (Step.SCHEMA_GEN, Step.ITEM_SCHEMA_GEN)
+    )
     spec = transform.transformed_feature_spec()
     for name in NAMES:
-        assert f'name: "{name}"' in schema
+        assert schemas.count(f'name: "{name}"') == 1
         assert name in spec
     assert sorted(transform.vocabulary_by_name("brand")) == [brand.encode() for brand in BRANDS]
+    assert transform.vocabulary_by_name("device") == [b"phone"], "what is missing is no value"
 
 
-def test_they_are_in_the_report(output):
-    report = json.loads((output / "report.json").read_text())
+def test_they_are_in_the_report(report):
     assert set(NAMES) <= report["data"]["features"].keys()
     slices = {name.partition("=")[0] for name in report["metrics"]["slices"]}
-    assert {"brand", "materials", "city"} <= slices
+    assert {"brand", "materials", "city", "device", "interests"} <= slices
 
 
 @pytest.mark.parametrize("step", [Step.RETRIEVAL_TRAINER, Step.RANKING_TRAINER])
 def test_changing_one_of_an_item_changes_its_vector(output, step):
-    model = tf.saved_model.load(path_utils.serving_model_path(latest_artifact_uri(str(output), step, "model")))
+    model = trained(output, step)
     item = {
         "item_id": tf.constant([3], tf.int64),
         "title": tf.constant([[0]], tf.int64),
         "brand": tf.constant([0], tf.int64),
         "price": tf.constant([0.5]),
+        "image": tf.constant([[0.1, 0.2, 0.3, 0.4]]),
         "materials": tf.constant([[0, 1]], tf.int64),
         "text": tf.constant([[0]], tf.int64),
     }
     before = model.candidate(item).numpy()
-    for name, value in {"brand": [1], "price": [1.5], "materials": [[2]], "text": [[1]]}.items():
-        changed = model.candidate(item | {name: tf.constant(value, item[name].dtype)}).numpy()
-        assert not np.allclose(before, changed), name
+    changed = {"brand": [1], "price": [1.5], "image": [[0.1, 0.2, 0.3, 0.9]], "materials": [[2]], "text": [[1]]}
+    for name, value in changed.items():
+        after = model.candidate(item | {name: tf.constant(value, item[name].dtype)}).numpy()
+        assert not np.allclose(before, after), name
 
 
 def test_changing_one_of_a_user_changes_the_query(output):
-    uri = latest_artifact_uri(str(output), Step.RETRIEVAL_TRAINER, "model")
-    model = tf.saved_model.load(path_utils.serving_model_path(uri))
+    model = trained(output, Step.RETRIEVAL_TRAINER)
     query = {
         "user_id": tf.constant([3], tf.int64),
-        "timestamp": tf.constant([7], tf.int64),
+        "moment": tf.constant([7], tf.int64),
         "history_item_id": tf.constant([[4]], tf.int64),
         "history_gap": tf.constant([[3.0]]),
         "city": tf.constant([0], tf.int64),
         "since": tf.constant([0.5]),
+        "interests": tf.constant([[0, 1]], tf.int64),
+        "device": tf.constant([0], tf.int64),
+        "temperature": tf.constant([0.5]),
     }
     before = model.query(query).numpy()
-    for name, value in {"city": [1], "since": [1.5]}.items():
-        changed = model.query(query | {name: tf.constant(value, query[name].dtype)}).numpy()
-        assert not np.allclose(before, changed), name
+    for name, value in {"city": [1], "since": [1.5], "interests": [[2]]}.items():
+        after = model.query(query | {name: tf.constant(value, query[name].dtype)}).numpy()
+        assert not np.allclose(before, after), name
 
 
-def test_data_without_ratings_has_no_rating_head_and_no_figure_of_one(output):
-    report = json.loads((output / "report.json").read_text())
-    assert report["metrics"]["ranking"] == {}
+@pytest.mark.parametrize("signature", ["recommend", "retrieve", "rank"])
+def test_the_context_is_an_input_whose_value_changes_scores(output, signature):
+    model = trained(output, Step.RECOMMENDER_BUILDER)
+    query = {
+        "user_id": tf.constant(["c3"]),
+        "timestamp": tf.constant([1_600_020_000], tf.int64),
+        "history_item_id": tf.constant([["p4"]]),
+        "history_timestamp": tf.constant([[1_600_010_000]], tf.int64),
+        "device": tf.constant([""]),
+        "temperature": tf.constant([np.nan], tf.float32),
+    }
+    ask = model.signatures[signature]
+    if signature == "rank":
+        query["item_id"] = tf.constant([["p1", "p2"]])
+    unknown = ask(**query)["score"].numpy()
+    assert np.isfinite(unknown).all()
+    for name, value in {"device": ["phone"], "temperature": [3.0]}.items():
+        assert not np.allclose(unknown, ask(**query | {name: tf.constant(value)})["score"].numpy()), name
+    strange = ask(**query | {"device": tf.constant(["no such device"])})["score"].numpy()
+    np.testing.assert_array_equal(unknown, strange, "a value that training did not know is unknown")
+
+
+def test_events_have_a_preference_head_and_no_rating_head(output, report):
+    metrics = report["metrics"]
+    assert metrics["ranking"].keys() == {"auc", "binary_accuracy"}
     assert not [reason for reason in report["not_blessed_because"] if "rating" in reason or "rmse" in reason]
-    assert report["metrics"]["parity"]["train_serve_difference"] < 1e-5
-    assert report["metrics"]["two_stage"]["ndcg_at_10_after"] > 0
+    assert metrics["parity"]["train_serve_difference"] < 1e-5
+    assert metrics["two_stage"]["ndcg_at_10_after"] > 0
     model = path_utils.serving_model_path(latest_artifact_uri(str(output), Step.RECOMMENDER_BUILDER, "model"))
-    assert signature_names(model)["rank"][1] == {"score"}
+    assert signature_names(model)["rank"][1] == {"score", "positive_probability"}
+    assert (
+        "interactions.an event of a kind that is not named in events: 600 rows do not count and were left out"
+        in (report["notes"])
+    )
     done = recommender("report", "--output", output)
     assert done.returncode == 0, done.stderr
-    assert "RMSE" not in done.stdout and "liked items" in done.stdout
+    assert "RMSE" not in done.stdout and "AUC" in done.stdout

@@ -17,15 +17,20 @@ from tfx.types import standard_artifacts
 from components.atomic_pusher.component import AtomicPusher
 from components.base import BeamComponent
 from components.evaluator.component import RecommenderEvaluator
+from components.evaluator.predictions import load
 from components.files import EVALUATION_FILE, INFRA_VALIDATION_FILE
+from components.infra_validator.asked import Asked
 from components.infra_validator.component import ServedModelValidator
 from components.infra_validator.executor import ask
 from components.live_model.component import LiveModel
+from components.queries import ask as ask_model
+from components.queries import assume, read_queries, request
 from components.recommender_builder.component import RecommenderBuilder
 from components.recommender_trainer.component import RecommenderTrainer
 from models import inputs
 from pipeline.beam_args import IN_PROCESS
 from pipeline.config import load_config
+from pipeline.data import checks
 from pipeline.outputs import PIPELINE_NAME, Outputs, connection
 from pipeline.steps import TRAINERS, Step
 from tests.e2e import faults
@@ -178,19 +183,21 @@ def test_the_pushed_model_holds_warm_up_requests(pushed):
 def with_shuffled_labels(examples, directory):
     """Transformed examples whose items, and whose ratings, are dealt out anew among the train rows."""
     shutil.copytree(examples.uri, directory)
-    first, *others = sorted(directory.glob("Split-train/*"))
-    rows = [*map(tf.train.Example.FromString, inputs.read_records([str(path) for path in (first, *others)]))]
     rng = np.random.default_rng(0)
-    orders = {labels: rng.permutation(len(rows)) for labels in (("item_id", "title", "tags"), ("rating", "preference"))}
-    for path in others:
-        path.unlink()
-    with tf.io.TFRecordWriter(str(first), "GZIP") as writer:
-        for number, row in enumerate(rows):
-            mixed = tf.train.Example.FromString(row.SerializeToString())
-            for labels, order in orders.items():
-                for name in labels:
-                    mixed.features.feature[name].CopyFrom(rows[order[number]].features.feature[name])
-            writer.write(mixed.SerializeToString())
+    files = {path: inputs.read_records([str(path)]) for path in sorted(directory.glob("Split-train/*"))}
+    timelines = {path: [*map(tf.train.Example.FromString, records)] for path, records in files.items()}
+    every = [one.features.feature for of_file in timelines.values() for one in of_file]
+    for kind, labels in (("int64_list", ["item_id"]), ("float_list", ["rating", "positive"])):
+        order = rng.permutation(sum(len(one["item_id"].int64_list.value) for one in every))
+        for name in labels:
+            lists = [getattr(one[name], kind).value for one in every]
+            dealt = iter(np.concatenate(lists)[order])
+            for values in lists:
+                values[:] = [next(dealt) for _ in values]
+    for path, of_file in timelines.items():
+        with tf.io.TFRecordWriter(str(path), "GZIP") as writer:
+            for one in of_file:
+                writer.write(one.SerializeToString())
     shuffled = standard_artifacts.Examples()
     shuffled.uri, shuffled.split_names = str(directory), examples.split_names
     return [shuffled]
@@ -248,16 +255,58 @@ def test_a_model_that_was_damaged_after_its_blessing(made, validate_and_push, tm
     assert reason.startswith("the model does not load: ") and not new
 
 
-def test_the_infra_validator_alone_notices_what_was_seen(pushed):
-    """Asked about a user whose history it is told wrongly, it finds items that it takes for seen."""
+def test_the_infra_validator_alone_notices_what_was_had(pushed):
+    """Asked about a user of whom it is told wrongly what the user had, it finds items that it takes for that."""
     (version,) = pushed.iterdir()
-    example = tf.train.Example()
-    example.features.feature["user_id"].bytes_list.value.append(b"1")
-    example.features.feature["item_id"].bytes_list.value.append(b"1")
-    example.features.feature["rating"].float_list.value.append(5.0)
-    example.features.feature["timestamp"].int64_list.value.append(1_500_000_000)
-    example.features.feature["history_item_id"].bytes_list.value.extend(str(n).encode() for n in range(1, 301))
-    example.features.feature["history_timestamp"].int64_list.value.extend([1_400_000_000] * 300)
+    query = {
+        "user_id": tf.constant(["1"]),
+        "timestamp": tf.constant([1_500_000_000], tf.int64),
+        "history_item_id": tf.constant([["1"]]),
+        "history_timestamp": tf.constant([[1_400_000_000]], tf.int64),
+    }
+    had = frozenset(str(number) for number in range(1, 300))
     settings = CONFIG.infra_validator.model_copy(update={"batch": 2})
-    found = ask(str(version), settings, [example], {str(n) for n in range(1, 200)})
-    assert any("serving_default for known users: item" in reason for reason in found["refused_because"])
+    found = ask(str(version), settings, Asked(query, tf.constant(["1"]), [had], False), had | {"300"})
+    (reason, *_) = [reason for reason in found["refused_because"] if "serving_default for known users" in reason]
+    assert reason.endswith(" was seen, and is recommended")
+
+
+def test_what_a_servable_assumes_changes_what_users_had_and_nothing_else(made, pushed):
+    """The Evaluator's servable is the pushed one, without the eval rows."""
+    (version,) = pushed.iterdir()
+    given, assumed = (load(str(version)) for _ in range(2))
+    features = checks.features(CONFIG)
+    files = ([f"{made['examples'][0].uri}/Split-{split}/*"] for split in ("train", "eval"))
+    queries, train = read_queries(*files, features)
+    assume(assumed, train)
+    changed = [
+        one.name
+        for one, other in zip(
+            *(model.signatures["serving_default"].variables for model in (assumed, given)), strict=True
+        )
+        if one.shape != other.shape or not np.array_equal(one.numpy(), other.numpy())
+    ]
+    assert len(changed) == 3, "of all tables only the users' interactions"
+    batch = queries.at(tf.range(200, dtype=tf.int64))
+    items = {"item_id": batch["item_id"][:, tf.newaxis]}
+    query = request(batch, features)
+    nobody = query | {"user_id": tf.zeros_like(query["user_id"])}
+    alike = {
+        "rank": [query | items, nobody | items],
+        "retrieve": [nobody],
+        "recommend": [nobody],
+        "serving_default": [{"user_id": tf.constant(["", "no such user"])}],
+        "similar": [{"item_id": batch["item_id"]}],
+    }
+    for signature, asked in alike.items():
+        for one in asked:
+            for name, values in ask_model(assumed, signature, one).items():
+                np.testing.assert_array_equal(values, ask_model(given, signature, one)[name], f"{signature} {name}")
+    had = {user: set() for user in batch["user_id"].numpy().tolist()}
+    for user, item in zip(train.users["user_id"][train.user_of_rows()], train.rows["item_id"], strict=True):
+        had.get(user, set()).add(item)
+    wanted, users = (batch[name].numpy().tolist() for name in ("item_id", "user_id"))
+    before, after = (ask_model(model, "retrieve", query)["item_id"].tolist() for model in (given, assumed))
+    assert not any(item in row for item, row in zip(wanted, before, strict=True)), "the pushed one knows the eval rows"
+    assert np.mean([item in row for item, row in zip(wanted, after, strict=True)]) > 0.3
+    assert not any(had[user] & {*row} for user, row in zip(users, after, strict=True))

@@ -89,7 +89,7 @@ def test_a_changed_limit_evaluates_again_and_a_refused_model_is_not_pushed(outpu
     refused = report(output)
     assert not refused["blessed"] and refused["pushed_version"] is None
     (reason,) = refused["not_blessed_because"]
-    assert reason.startswith("better_than_popularity: filtered_top_100_categorical_accuracy is ")
+    assert reason.startswith("better_than_popularity: filtered_top_10_categorical_accuracy is ")
     assert "(50 times the " in reason and "of popularity)" in reason
     assert reason in done.stdout
     assert done_anew(refused) == {"Evaluator", "InfraValidator", "Pusher"}

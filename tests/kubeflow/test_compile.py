@@ -74,7 +74,7 @@ def test_every_run_time_parameter_has_type_default_and_description(spec):
 
 def test_steps_have_resources_retries_and_caching(spec):
     tasks = spec.root.dag.tasks
-    assert len(tasks) == 13
+    assert len(tasks) == 16
     assert all(task.retry_policy.max_retry_count == 3 for task in tasks.values())
     assert all(task.retry_policy.backoff_duration.seconds == 30 for task in tasks.values())
     never = {name for name, task in tasks.items() if not task.caching_options.enable_cache}
@@ -91,7 +91,7 @@ def test_every_step_runs_our_entry_point_in_our_image_with_beams_arguments_where
         step = container(spec, name)
         assert step.image == "registry.example/recommender-pipeline:1"
         assert list(step.command) == ["python", "-m", "kubeflow.entrypoint"]
-        with_beam = {"InteractionGen", "ItemGen", "StatisticsGen", "Transform", "Evaluator"}
+        with_beam = {"InteractionGen", "ItemGen", "StatisticsGen", "StatisticsGen-items", "Transform", "Evaluator"}
         assert ("--direct_running_mode=in_memory" in step.args) == (name in with_beam), name
 
 

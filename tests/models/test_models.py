@@ -1,5 +1,7 @@
 """Layers and losses against a few lines of numpy."""
 
+import copy
+import functools
 import time
 
 import numpy as np
@@ -9,13 +11,14 @@ import tensorflow as tf
 from components.recommender_builder.recommender import CandidateVectors, Recommender
 from components.recommender_builder.settings import Index
 from components.recommender_builder.users import Users
-from models import inputs, layers, losses
-from models.catalogue import Catalogue
+from models import layers, losses, ranking, retrieval
 from models.features import names
+from models.features.feature_set import Histories
+from models.features.kinds import Number
+from models.queries import in_order, model_batch
 from models.ranking import RankingModel, RankingServable
-from models.retrieval import RetrievalModel, RetrievalServable, validate
+from models.retrieval import RetrievalModel, RetrievalServable
 from models.settings import Ranking, Retrieval
-from models.training import Ratings, TrainingRows
 from tests.models.conftest import FEATURES
 
 
@@ -24,6 +27,22 @@ def test_the_mean_of_a_list_leaves_the_padding_out():
     result = layer(tf.constant([[1, 2, -1], [-1, -1, -1], [3, -1, -1]])).numpy()
     rows = layer.weights[0].numpy()
     np.testing.assert_allclose(result, [(rows[1] + rows[2]) / 2, [0, 0, 0], rows[3]], rtol=1e-6)
+
+
+def test_a_vector_is_projected_and_a_missing_one_says_nothing():
+    layer = layers.VectorEmbedding(3, 2, "t")
+    vectors = np.array([[1.0, 2.0, 3.0], [0, 0, 0]], np.float32)
+    np.testing.assert_allclose(layer(tf.constant(vectors)), vectors @ layer.weights[0].numpy(), rtol=1e-6)
+
+
+def test_a_feature_is_embedded_as_its_kind_says(data):
+    sample = {**data.catalogue.features, **data.train.users}
+    made = layers.of_features(FEATURES.items | FEATURES.users | FEATURES.context, data.transform, sample, 4)
+    embedded = {name: layer(tf.constant(sample[name])).shape for name, layer in made.items() if name in sample}
+    assert embedded == dict.fromkeys(FEATURES.items, (5, 4)) | dict.fromkeys(FEATURES.users, (3, 4))
+    assert made["image"].weights[0].shape == (2, 4)
+    assert made["device"].embeddings.shape == (2 + 1, 4)
+    assert isinstance(made["volume"], layers.NumberEmbedding) and isinstance(FEATURES.items["price"], Number)
 
 
 def test_moment_embedding_merges_neighbouring_buckets():
@@ -76,50 +95,35 @@ def test_hide_hides_all_or_nothing_at_the_extremes():
     assert layers.hide(indices, 9, 1.0).numpy().tolist() == [9, 9, 9]
 
 
-@pytest.fixture(scope="module")
-def batch(transformed):
-    transform, file = transformed
-    (batch,) = inputs.dataset([file], transform, 10)
-    return transform, batch
+def retrieval_model(data, **values):
+    return RetrievalModel(Retrieval(embedding_dim=4, history_dropout=0, user_dropout=0, item_dropout=0, **values), data)
 
 
-@pytest.fixture(scope="module")
-def catalogue(batch):
-    _transform, rows = batch
-    keep = [list(rows["item_key"].numpy()).index(item) for item in (b"1", b"2", b"3")]
-    features = {name: rows[name].numpy()[keep] for name in FEATURES.candidate_names()}
-    return Catalogue(ids=np.array([b"1", b"2", b"3"]), titles=np.array([b"", b"", b""]), features=features)
+def items_of(data, rows):
+    return {name: tf.gather(values, rows["item_id"]) for name, values in data.item_table().items()}
 
 
-def training_rows(counts):
-    return TrainingRows(int(counts.sum()), counts, Ratings(2.0, 5.0, 3.5, 0.5))
-
-
-def retrieval_model(batch, catalogue, **values):
-    transform, rows = batch
-    config = Retrieval(embedding_dim=4, history_dropout=0, user_dropout=0, item_dropout=0, **values)
-    counts = np.bincount(rows["item_id"].numpy(), minlength=inputs.bucket_counts(transform)["item_id"])
-    return RetrievalModel(config, FEATURES, transform, catalogue, training_rows(counts)), counts
+def query_of(rows):
+    return {name: rows[name] for name in FEATURES.query_names()}
 
 
 @pytest.mark.parametrize("correction", [True, False])
 @pytest.mark.parametrize("accidental_hits", [True, False])
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_retrieval_loss_is_the_corrected_softmax(batch, catalogue, correction, accidental_hits, temperature):
-    _, rows = batch
-    model, counts = retrieval_model(
-        batch,
-        catalogue,
+def test_retrieval_loss_is_the_corrected_softmax(data, rows, correction, accidental_hits, temperature):
+    model = retrieval_model(
+        data,
         uniform_negatives=0,
         temperature=temperature,
         sampling_bias_correction=correction,
         remove_accidental_hits=accidental_hits,
     )
     got = float(model.compute_loss(rows))
-    logits = model.query_tower(rows).numpy() @ model.candidate_tower(rows).numpy().T / temperature
+    own = model.candidate_tower(items_of(data, rows)).numpy()
+    logits = model.query_tower(rows).numpy() @ own.T / temperature
     ids = rows["item_id"].numpy()
     if correction:
-        logits = logits - np.log(counts[ids] / counts.sum())
+        logits = logits - np.log(np.bincount(ids)[ids] / len(ids))
     if accidental_hits:
         logits[(ids[:, None] == ids) & ~np.eye(len(ids), dtype=bool)] = -np.inf
     expected = np.mean(np.log(np.exp(logits).sum(1)) - np.diag(logits))
@@ -140,115 +144,183 @@ def test_negatives_beyond_the_batch_are_left_out_by_their_ids(hard):
         assert got[row] == pytest.approx(expected, rel=1e-4)
 
 
-def test_uniform_negatives_enter_the_sampling_probability_as_a_mixture(batch, catalogue):
-    model, counts = retrieval_model(batch, catalogue, uniform_negatives=6)
+def test_uniform_negatives_enter_the_sampling_probability_as_a_mixture(data, rows):
+    model = retrieval_model(data, uniform_negatives=6)
     probability = model._sampling_probability(tf.constant([0, 3]), tf.constant(4)).numpy()
-    share = counts[[0, 3]] / counts.sum()
-    np.testing.assert_allclose(probability, (4 * share + 6 / 3) / 10, rtol=1e-6)
-    assert np.isfinite(float(model.compute_loss(batch[1], training=True)))
+    share = np.array([3, 0]) / 6
+    np.testing.assert_allclose(probability, (4 * share + 6 / 4) / 10, rtol=1e-6)
+    assert np.isfinite(float(model.compute_loss(rows, training=True)))
 
 
-def test_a_hidden_row_is_the_query_of_an_unknown_user(batch, catalogue):
-    transform, rows = batch
-    model, _ = retrieval_model(batch, catalogue, query_dropout=1 - 1e-7)
-    got = model.query_tower(rows, training=True).numpy()
+def test_a_rows_loss_counts_as_much_as_its_event_weighs(shop):
+    batch = model_batch(shop.queries.at(tf.range(4, dtype=tf.int64)))
+    config = Ranking(embedding_dim=4, layers=[8], dropout=0, negatives=3)
+    for model in (retrieval_model(shop, uniform_negatives=0), RankingModel(config, shop)):
+
+        def loss(weights, model=model):
+            return float(model.compute_loss(batch | {"weight": tf.constant(weights)}))
+
+        alone = [loss(4 * row) for row in np.eye(4, dtype=np.float32)]
+        assert float(model.compute_loss(batch)) == pytest.approx(np.dot(alone, [1, 3, 1, 1]) / 6, rel=1e-5)
+        unweighted = {name: values for name, values in batch.items() if name != "weight"}
+        assert float(model.compute_loss(unweighted)) == pytest.approx(np.mean(alone), rel=1e-5)
+
+
+def test_a_hidden_row_is_the_query_of_an_unknown_user(data, rows):
+    model = retrieval_model(data, query_dropout=1 - 1e-7)
+    got = model.query_tower(model.query_tower.with_unknown_queries(rows)).numpy()
     unknown_user = rows | {
-        "user_id": tf.fill(tf.shape(rows["user_id"]), tf.constant(inputs.oov_index(transform, "user_id"), tf.int64)),
+        "user_id": tf.fill(tf.shape(rows["user_id"]), tf.constant(3, tf.int64)),  # Out of vocabulary.
         "age": tf.zeros_like(rows["age"]),
+        "clubs": tf.fill(tf.shape(rows["clubs"]), tf.constant(names.PADDING, tf.int64)),
         "history_item_id": tf.fill(tf.shape(rows["history_item_id"]), tf.constant(names.PADDING, tf.int64)),
     }
     np.testing.assert_allclose(got, model.query_tower(unknown_user), rtol=1e-6)
     assert np.abs(got - model.query_tower(rows).numpy()).max() > 1e-3
 
 
-@pytest.fixture
-def recommender_that_finds(batch, catalogue):
-    """Makes Recommenders of the same models, whose index finds the rows that are given."""
-    transform, _ = batch
-    model, _ = retrieval_model(batch, catalogue)
-    ranker, config = ranking_model(batch)
-    retrieval, ranking = (
-        RetrievalServable(model, FEATURES, transform, 1.0),
-        RankingServable(ranker, FEATURES, transform, config),
-    )
-    ages = {"age": np.array([20.0, np.nan], np.float32)}
-    users = Users(np.array([b"a"]), np.array([0, 1, 1]), np.array([b"2"]), np.array([1_000]), ages)
-    vectors = CandidateVectors(catalogue, FEATURES, transform, retrieval, ranking)
+NOBODY = {"user_id": tf.constant(["nobody"]), "timestamp": tf.constant([0], tf.int64)}
+NO_HISTORY = {"history_item_id": tf.constant([[""]]), "history_timestamp": tf.constant([[0]], tf.int64)}
+NO_CONTEXT = {"device": tf.constant([""]), "volume": tf.constant([np.nan])}
+NO_QUERY = NOBODY | NO_HISTORY | NO_CONTEXT
 
-    def make(*rows):
+
+@pytest.fixture
+def recommender_that_finds(data):
+    """Makes Recommenders of the same models, whose index finds the rows that are given."""
+    ranker = ranking_model(data)
+    ranking_servable = RankingServable(ranker, data, ranker._config)
+    of_users = {
+        name: np.concatenate([data.train.users[name][:1], np.full_like(data.train.users[name][:1], value)])
+        for name, value in data.unknown_user.items()
+    }
+    users = Users(np.array([b"a"]), np.array([0, 1, 1]), np.array([1], np.int32), np.array([1_000]), of_users)
+
+    @functools.cache
+    def models(repeats):
+        of_kind = copy.copy(data)
+        of_kind.features = FEATURES.model_copy(update={"histories": Histories(repeats=repeats)})
+        servables = RetrievalServable(retrieval_model(of_kind), of_kind, 1.0), ranking_servable
+        return of_kind.features, servables, CandidateVectors(data.catalogue, *servables)
+
+    def make(*rows, repeats=False):
         index = tf.Module()
         index.search = lambda queries, k: tf.constant([rows])
-        return Recommender(
-            Index(), 100, catalogue, users, FEATURES, transform, retrieval, ranking, vectors, index, index
-        )
+        features, servables, vectors = models(repeats)
+        return Recommender(Index(), data.catalogue, users, features, data.transform, *servables, vectors, index, index)
 
     return make
 
 
-def test_now_is_the_end_of_training_unless_the_history_goes_on_after_it(recommender_that_finds):
-    recommender, now = recommender_that_finds(), int(time.time())
-    times = tf.constant([[900], [now - 60], [0]], tf.int64)  # Training ended at 1,000.
-    items = tf.constant([["1"], ["1"], [""]])
-    gaps = recommender._features(tf.constant(["a"] * 3), tf.zeros(3, tf.int64), items, times)["history_gap"].numpy()
+def test_now_is_the_end_of_the_data_unless_the_history_goes_on_after_it(recommender_that_finds):
+    now = int(time.time())
+    query = {name: tf.repeat(values, 3, axis=0) for name, values in NO_QUERY.items()} | {
+        "history_item_id": tf.constant([["1"], ["1"], [""]]),
+        "history_timestamp": tf.constant([[900], [now - 60], [0]], tf.int64),  # The data ends at 1,000.
+    }
+    gaps = recommender_that_finds()._features(query)["history_gap"].numpy()
     np.testing.assert_allclose(np.expm1(gaps[:2, 0]), [100, 60], atol=20)
 
 
+def test_a_request_becomes_the_query_that_training_had(recommender_that_finds, data, rows):
+    request = {
+        "user_id": tf.constant(["a", "nobody"]),
+        "timestamp": tf.constant([2_000, 2_000], tf.int64),
+        "history_item_id": tf.constant([["1"], [""]]),
+        "history_timestamp": tf.constant([[1_000], [0]], tf.int64),
+        "device": tf.constant(["phone", ""]),
+        "volume": tf.constant([3.0, np.nan]),
+    }
+    found = recommender_that_finds()._features(request)
+    assert list(found) == FEATURES.query_names()
+    for name, values in found.items():
+        np.testing.assert_allclose(values.numpy()[0], rows[name].numpy()[1], rtol=1e-6, err_msg=name)
+    unknown = {"user_id": 3, "age": 0, "clubs": [-1, -1], "device": 2, "volume": 0, "history_gap": [-1]}
+    assert {name: found[name].numpy()[1].tolist() for name in unknown} == unknown
+
+
 def test_the_servable_sorts_what_its_index_finds_and_knows_what_is_no_candidate(recommender_that_finds):
-    def retrieved(user, *rows):
-        zero, none = tf.constant([0], tf.int64), tf.constant([""])
-        found = recommender_that_finds(*rows).retrieve(tf.constant([user]), zero, none[None], zero[None])
+    def retrieved(user, *rows, **options):
+        query = NO_QUERY | {"user_id": tf.constant([user])}
+        found = recommender_that_finds(*rows, **options).retrieve(**query)
         return found["item_id"].numpy()[0].tolist(), found["score"].numpy()[0]
 
-    items, scores = retrieved("unknown_user", 0, 2, 3)  # 3 is no candidate.
-    assert sorted(items[:2]) == [b"1", b"3"] and items[2] == b""
-    assert scores[0] >= scores[1] > scores[2] == tf.float32.min
-    assert retrieved("unknown_user", 2, 3, 0)[0] == items
-    assert retrieved("a", 1, 3, 0)[0] == [b"1", b"", b""]
+    items, scores = retrieved("unknown_user", 0, 2, 3, 4)  # 4 is no candidate.
+    assert sorted(items[:3]) == [b"1", b"3", b"9"] and items[3] == b""
+    assert all(scores[:3] >= scores[1:]) and scores[2] > scores[3] == tf.float32.min
+    assert retrieved("unknown_user", 3, 2, 4, 0)[0] == items
+    assert retrieved("a", 1, 4, 0, 4)[0] == [b"1", b"", b"", b""]
+    assert sorted(retrieved("a", 1, 4, 0, 4, repeats=True)[0]) == [b"", b"", b"1", b"2"]
 
 
-def test_saved_towers_answer_as_before(batch, catalogue, tmp_path):
-    transform, rows = batch
-    model, _ = retrieval_model(batch, catalogue)
-    servable = RetrievalServable(model, FEATURES, transform, temperature=0.5)
-    query = {name: rows[name] for name in FEATURES.query_names()}
+def test_where_items_repeat_those_of_the_history_are_candidates_too(recommender_that_finds):
+    recommender = recommender_that_finds(0, 1, repeats=True)
+    given = {
+        "history_item_id": tf.constant([["3", "3", ""]]),
+        "history_timestamp": tf.constant([[900, 800, 0]], tf.int64),
+    }
+    found = recommender.retrieve(**NO_QUERY | given)
+    assert sorted(found["item_id"].numpy()[0].tolist())[-3:] == [b"1", b"2", b"3"]
+    assert np.all(np.diff(found["score"].numpy()[0]) <= 0)
+    ranked = recommender.rank(item_id=tf.constant([["3", "1"]]), **NO_QUERY | given)["score"].numpy()[0]
+    without = recommender.rank(item_id=tf.constant([["3", "1"]]), **NO_QUERY)["score"].numpy()[0]
+    assert ranked[0] - ranked[1] > without[0] - without[1], "what was had speaks for itself"
+
+
+def test_the_servable_can_be_made_to_know_other_interactions(recommender_that_finds):
+    def known(*rows):
+        items, times = recommender._known_history(tf.constant(["a", "nobody"]))
+        return items.numpy().tolist(), times.numpy().tolist()
+
+    recommender = recommender_that_finds(0, 1, 2, 4)
+    assert known() == ([[b"2"], [b""]], [[1_000], [0]])
+    recommender.assume(
+        user_id=tf.constant(["nobody", "a", "a"]),
+        item_id=tf.constant(["1", "3", "1"]),
+        timestamp=tf.constant([9, 8, 7], tf.int64),
+    )
+    assert known() == ([[b"3", b"1"], [b"", b""]], [[8, 7], [0, 0]])
+    found = recommender.retrieve(**NO_QUERY | {"user_id": tf.constant(["a"])})
+    assert found["item_id"].numpy().tolist() == [[b"2", b"", b"", b""]]
+
+
+def test_saved_towers_answer_as_before(data, rows, tmp_path):
+    model = retrieval_model(data)
+    servable = RetrievalServable(model, data, temperature=0.5)
+    query = query_of(rows)
     tf.saved_model.save(servable, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
     np.testing.assert_allclose(loaded.query(query), model.query_tower(rows) / 0.5, rtol=1e-5, atol=1e-6)
     first = {name: values[:1] for name, values in query.items()}
     np.testing.assert_allclose(loaded.query(first), loaded.query(query)[:1], rtol=1e-5, atol=1e-6)
+    candidates = model.candidate_tower(data.item_table())
+    np.testing.assert_allclose(loaded.candidate(data.item_table()), candidates, rtol=1e-5, atol=1e-6)
 
 
-def test_validation_counts_hits_by_item_id(batch, catalogue):
-    transform, rows = batch
-    model, _ = retrieval_model(batch, catalogue)
-    servable = RetrievalServable(model, FEATURES, transform, 1.0)
-    got = validate(servable, catalogue, [rows], FEATURES)
-    constants = {name: tf.constant(values) for name, values in catalogue.features.items()}
-    scores = model.query_tower(rows).numpy() @ model.candidate_tower(constants).numpy().T
-    best = catalogue.ids[scores.argmax(1)]
-    assert got["top_1_categorical_accuracy"] == pytest.approx(np.mean(best == rows["item_key"].numpy()))
-    assert got["top_100_categorical_accuracy"] == 1.0, "the catalogue has three items"
+def test_retrieval_validation_counts_hits_by_item_id(data):
+    model = retrieval_model(data)
+    got = retrieval.validate(RetrievalServable(model, data, 1.0), data)
+    (asked,) = in_order(data.eval, 10)
+    candidates = model.candidate_tower(data.item_table()).numpy()[:-1]
+    scores = model.query_tower(asked).numpy() @ candidates.T
+    best = data.catalogue.ids[scores.argmax(1)]
+    assert got["top_1_categorical_accuracy"] == pytest.approx(np.mean(best == asked["item_key"].numpy()))
+    assert got["top_5_categorical_accuracy"] == got["top_100_categorical_accuracy"] == 1.0, "there are four items"
 
 
-def ranking_model(batch, **values):
-    transform, rows = batch
-    config = Ranking(embedding_dim=4, layers=[8], dropout=0, **values)
-    counts = np.bincount(rows["item_id"].numpy(), minlength=inputs.bucket_counts(transform)["item_id"])
-    return RankingModel(config, FEATURES, transform, training_rows(counts)), config
+def ranking_model(data, **values):
+    return RankingModel(Ranking(embedding_dim=4, layers=[8], dropout=0, **values), data)
 
 
-def test_ranking_loss_is_the_weighted_sum_of_its_three(batch):
-    _transform, rows = batch
-    model, _ = ranking_model(
-        batch, negatives=3, rating_loss_weight=1.0, preference_loss_weight=0.5, choice_loss_weight=0.3
-    )
-    vectors = model.candidate_vectors(rows).numpy()
+def test_ranking_loss_is_the_weighted_sum_of_its_three(data, rows):
+    model = ranking_model(data, negatives=3, rating_loss_weight=1.0, preference_loss_weight=0.5, choice_loss_weight=0.3)
+    vectors = model.candidate_vectors(items_of(data, rows)).numpy()
     count = len(vectors)
     others = (np.arange(count)[:, None] + np.arange(4)) % count
-    found = model.score({name: rows[name] for name in FEATURES.query_names()}, tf.constant(vectors[others]))
+    found = model.score(query_of(rows), tf.constant(vectors[others]))
     squared = (found.rating[:, 0] - rows["rating"]).numpy() ** 2
     liked = 1 / (1 + np.exp(-found.preference[:, 0].numpy()))
-    likely = np.where(rows["preference"].numpy() == 1, liked, 1 - liked)
+    likely = np.where(rows["positive"].numpy() == 1, liked, 1 - liked)
     ids = rows["item_id"].numpy()[others]
     logits = found.choice.numpy() - np.log((np.bincount(ids[:, 0])[ids]) / count)
     logits[:, 1:][ids[:, 1:] == ids[:, :1]] = -np.inf
@@ -257,38 +329,52 @@ def test_ranking_loss_is_the_weighted_sum_of_its_three(batch):
     assert float(model.compute_loss(rows)) == pytest.approx(expected, rel=1e-4)
 
 
-def test_ranking_scores_a_list_as_it_scores_each_candidate(batch, tmp_path):
-    transform, rows = batch
-    model, config = ranking_model(batch)
-    servable = RankingServable(model, FEATURES, transform, config)
-    query = {name: rows[name] for name in FEATURES.query_names()}
-    vectors = servable.candidate({name: rows[name] for name in FEATURES.candidate_names()})
-    lists = tf.tile(vectors[tf.newaxis], [len(vectors), 1, 1])
+def test_ranking_scores_a_list_as_it_scores_each_candidate(data, rows, tmp_path):
+    model = ranking_model(data)
+    servable = RankingServable(model, data, model._config)
+    query = query_of(rows)
+    vectors = servable.candidate(data.item_table())
+    lists = tf.tile(vectors[tf.newaxis], [6, 1, 1])
     whole = servable.score(query, lists)
-    ratings = whole["predicted_rating"]
+    assert whole.keys() == {"added", "predicted_rating", "positive_probability"}
     for i in range(len(vectors)):
         one = servable.score(query, lists[:, i : i + 1])
-        np.testing.assert_allclose(ratings[:, i], one["predicted_rating"][:, 0], rtol=1e-5)
-        np.testing.assert_allclose(whole["added"][:, i], one["added"][:, 0], rtol=1e-4, atol=1e-6)
+        for name, values in whole.items():
+            np.testing.assert_allclose(values[:, i], one[name][:, 0], rtol=1e-4, atol=1e-6)
     tf.saved_model.save(servable, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
-    np.testing.assert_allclose(loaded.score(query, lists)["predicted_rating"], ratings, rtol=1e-5)
-    assert np.all((ratings.numpy() >= 2) & (ratings.numpy() <= 5))
+    for name, values in loaded.score(query, lists).items():
+        np.testing.assert_allclose(values, whole[name], rtol=1e-5, atol=1e-6)
+    assert np.all((whole["predicted_rating"].numpy() >= 2) & (whole["predicted_rating"].numpy() <= 5))
 
 
-def test_without_ratings_the_choice_is_all_that_is_learnt(batch, tmp_path):
-    transform, rows = batch
-    unrated = {name: values for name, values in rows.items() if name not in ("rating", "preference")}
-    counts = np.bincount(rows["item_id"].numpy(), minlength=inputs.bucket_counts(transform)["item_id"])
-    config = Ranking(embedding_dim=4, layers=[8], dropout=0, negatives=3, choice_loss_weight=0.5)
-    model = RankingModel(config, FEATURES, transform, TrainingRows(int(counts.sum()), counts, None))
-    own = model.candidate_vectors(unrated)
+def test_without_ratings_and_positives_the_choice_is_all_that_is_learnt(shop, tmp_path):
+    plain = copy.copy(shop)
+    plain.positive_probability = None
+    model = ranking_model(plain, negatives=3, choice_loss_weight=0.5)
+    batch = model_batch(plain.queries.at(tf.range(4, dtype=tf.int64)))
+    own = model.candidate_vectors({"item_id": batch["item_id"]})
     others = (np.arange(4)[:, None] + np.arange(4)) % 4
-    choice = model.score(unrated, tf.gather(own, others)).choice
-    loss = model._choice_loss(choice, tf.gather(rows["item_id"], others))
-    np.testing.assert_allclose(model.compute_loss(unrated), 0.5 * np.mean(loss), rtol=1e-5)
-    tf.saved_model.save(RankingServable(model, FEATURES, transform, config), str(tmp_path))
-    query = {name: rows[name] for name in FEATURES.query_names()}
+    choice = model.score(batch, tf.gather(own, others)).choice
+    columns = tf.gather(batch["item_id"], others)
+    loss = model._choice_loss(choice, columns, tf.gather(model._frequency, columns)) * [0.5, 1.5, 0.5, 0.5] * 4 / 3
+    np.testing.assert_allclose(model.compute_loss(batch), 0.5 * np.mean(loss), rtol=1e-5)
+    tf.saved_model.save(RankingServable(model, plain, model._config), str(tmp_path))
+    query = {name: batch[name] for name in plain.features.query_names()}
     loaded = tf.saved_model.load(str(tmp_path))
     found = loaded.score(query, own[tf.newaxis] + tf.zeros([4, 1, 1]))
     assert list(found) == ["added"] and found["added"].shape == (4, 4)
+    assert ranking.validate(model, plain) == {}
+
+
+def test_ranking_validation_measures_what_the_data_has(data, shop):
+    model = ranking_model(data)
+    got = ranking.validate(model, data)
+    (asked,) = in_order(data.eval, 10)
+    items = {name: tf.gather(values, [2, 1, 3]) for name, values in data.item_table().items()}
+    found = model.predict_scores(asked, model.candidate_vectors(items)[:, tf.newaxis])
+    errors = found.rating.numpy()[:, 0] - [4, 1, 5]
+    assert got["rmse"] == pytest.approx(np.sqrt(np.mean(errors**2)), rel=1e-5)
+    assert got["mae"] == pytest.approx(np.mean(np.abs(errors)), rel=1e-5)
+    assert got["binary_accuracy"] == pytest.approx(np.mean((found.preference.numpy()[:, 0] > 0) == [1, 0, 1]))
+    assert ranking.validate(ranking_model(shop), shop).keys() == {"auc", "binary_accuracy"}

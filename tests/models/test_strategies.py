@@ -12,8 +12,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import inputs
-from tests.models.conftest import FEATURES
 from tests.models.train_worker import SECTIONS, train
 
 WORKERS = {"mirrored": 1, "multi_worker": 2}
@@ -31,11 +29,9 @@ def start(kind, strategy, addresses, arguments):
 
 
 @pytest.fixture(scope="module")
-def outputs(transformed, tmp_path_factory):
+def outputs(job, tmp_path_factory):
     """Where each model was trained with each strategy: all at the same time, on one device in this process."""
-    transform, rows = transformed
-    raw_rows = os.path.join(os.path.dirname(rows), "raw.gz")
-    arguments = [FEATURES.model_dump_json(), os.path.dirname(transform.transform_savedmodel_dir), rows, raw_rows]
+    as_json = json.dumps(job._asdict())
     directory = tmp_path_factory.mktemp("strategies")
     trainings = list(itertools.product(SECTIONS, WORKERS))
     with contextlib.ExitStack() as stack:  # Held until all are drawn, so that no two are the same.
@@ -46,29 +42,27 @@ def outputs(transformed, tmp_path_factory):
         addresses = [[f"127.0.0.1:{one.getsockname()[1]}" for one in some] for some in sockets]
     processes = []
     for (kind, strategy), own in zip(trainings, addresses, strict=True):
-        processes += start(kind, strategy, own, [*arguments, str(directory / strategy / kind)])
+        processes += start(kind, strategy, own, [as_json, str(directory / strategy / kind)])
     for kind in SECTIONS:
-        train(kind, "one_device", *arguments, str(directory / "one_device" / kind))
+        train(kind, "one_device", as_json, str(directory / "one_device" / kind))
     for process in processes:
         _, errors = process.communicate()
         assert process.returncode == 0, errors[-3000:]
     return directory
 
 
-def trained(directory, transform, rows):
+def trained(directory, data):
     """The losses of the epochs, and the exported model's vectors of the items."""
     losses = json.loads((directory / "run" / "validation.json").read_text())["losses"]
-    (batch,) = inputs.dataset([rows], transform, 10)
-    features = {name: batch[name] for name in FEATURES.candidate_names()}
     exported = tf.saved_model.load(str(directory / "model"))
-    return losses, exported.candidate(features)
+    return losses, exported.candidate(data.item_table())
 
 
 @pytest.mark.parametrize("kind", SECTIONS)
 @pytest.mark.parametrize("strategy", WORKERS)
-def test_replicas_reach_the_losses_of_one_device(strategy, kind, outputs, transformed):
-    expected, expected_vectors = trained(outputs / "one_device" / kind, *transformed)
-    losses, vectors = trained(outputs / strategy / kind, *transformed)
+def test_replicas_reach_the_losses_of_one_device(strategy, kind, outputs, data):
+    expected, expected_vectors = trained(outputs / "one_device" / kind, data)
+    losses, vectors = trained(outputs / strategy / kind, data)
     assert expected[-1] < expected[0] * 0.9
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
     np.testing.assert_allclose(vectors, expected_vectors, rtol=1e-2, atol=1e-4)

@@ -6,21 +6,31 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models import inputs, training
-from models.catalogue import Catalogue
+from models import training
 from models.errors import UserError
+from models.queries import model_batch
 from models.ranking import RankingModel
 from models.retrieval import RetrievalModel
 from models.settings import Ranking, Retrieval, Training
-from tests.models.conftest import FEATURES
 
 
-def test_training_rows_are_counted_and_summarised(transformed):
-    transform, file = transformed
-    found = training.training_rows([file], transform)
-    assert found.rows == 4
-    assert found.item_counts[[0, 3]].tolist() == [2, 0] and found.item_counts.sum() == 4
-    assert found.ratings == (2.0, 5.0, 3.5, 0.5)
+def test_train_rows_are_counted_and_summarised(data, shop):
+    assert len(data.train) == 6
+    assert data.item_counts.tolist() == [3, 2, 1, 0]
+    assert data.ratings == (2.0, 5.0, pytest.approx(22 / 6))
+    assert data.positive_probability == 0.5
+    assert shop.ratings is None and shop.positive_probability == 0.25
+
+
+def test_the_towers_take_lists_of_any_length_and_vectors_of_theirs(data):
+    query = {name: (spec.shape.as_list(), spec.dtype) for name, spec in data.query_spec().items()}
+    assert list(query) == data.features.query_names()
+    assert query["user_id"] == ([None], tf.int64) and query["age"] == ([None], tf.float32)
+    assert query["clubs"] == query["history_item_id"] == ([None, None], tf.int64)
+    assert query["history_gap"] == ([None, None], tf.float32)
+    candidate = {name: spec.shape.as_list() for name, spec in data.candidate_spec().items()}
+    lists = {"title": [None, None], "tags": [None, None], "image": [None, 2]}
+    assert candidate == lists | {"item_id": [None], "price": [None]}
 
 
 @pytest.mark.parametrize(("rows", "expected"), [(10, 10), (1000, 64)])
@@ -28,27 +38,33 @@ def test_a_small_data_set_is_one_batch(rows, expected):
     assert training.fitting_batch_size(Training(batch_size=64), rows) == expected
 
 
+@pytest.mark.parametrize("of", ["data", "shop"])
 @pytest.mark.parametrize("kind", ["retrieval", "ranking"])
-def test_training_learns_the_rows(transformed, tmp_path, kind):
-    transform, file = transformed
-    rows = training.training_rows([file], transform)
+def test_training_learns_the_rows(of, tmp_path, kind, request):
+    data = request.getfixturevalue(of)
     if kind == "ranking":
-        config = Ranking(epochs=60, batch_size=4, weight_decay=0, dropout=0, choice_loss_weight=0, learning_rate=0.02)
-        model = RankingModel(config, FEATURES, transform, rows)
+        weights = {"choice_loss_weight": 0} if of == "data" else {}
+        config = Ranking(epochs=80, batch_size=6, weight_decay=0, dropout=0, learning_rate=0.02, **weights)
+        model = RankingModel(config, data)
     else:
-        (batch,) = inputs.dataset([file], transform, 10)
-        features = {name: batch[name].numpy() for name in FEATURES.candidate_names()}
-        catalogue = Catalogue(batch["item_key"].numpy(), batch["item_key"].numpy(), features)
-        config = Retrieval(epochs=60, batch_size=4, weight_decay=0, user_dropout=0, uniform_negatives=2)
-        model = RetrievalModel(config, FEATURES, transform, catalogue, rows)
-    batches = inputs.dataset([file], transform, 4, shuffle_seed=1)
-    (batch,) = batches
+        config = Retrieval(epochs=80, batch_size=6, weight_decay=0, user_dropout=0, uniform_negatives=2)
+        model = RetrievalModel(config, data)
+    batch = model_batch(data.queries.at(tf.range(len(data.train), dtype=tf.int64)))
     before = float(model.compute_loss(batch))
-    fitted = training.fit(model, batches, config, rows.rows, str(tmp_path))
+    fitted = training.fit(model, data, config, str(tmp_path))
     assert float(model.compute_loss(batch)) < before / 2
     assert fitted["train_seconds"] > 0
-    assert len(fitted["losses"]) == 60 and fitted["losses"][-1] < fitted["losses"][0]
+    assert len(fitted["losses"]) == 80 and fitted["losses"][-1] < fitted["losses"][0]
     assert list(tmp_path.rglob("events.out.tfevents.*"))
+
+
+def test_no_epoch_leaves_the_model_as_it_is(data, tmp_path):
+    config = Ranking(epochs=0)
+    model = RankingModel(config, data)
+    before = [weights.numpy() for weights in model.variables]
+    assert training.fit(model, data, config, str(tmp_path)) == {"train_seconds": 0, "losses": [], "epoch_seconds": []}
+    for weights, expected in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(weights, expected)
 
 
 def test_validation_is_written_beside_the_logs(tmp_path):
@@ -72,10 +88,7 @@ def test_one_process_of_a_cluster_is_its_chief(jobs, task, expected):
     assert training.is_chief(resolver) == expected
 
 
-def test_a_training_that_diverges_is_stopped(transformed, tmp_path):
-    transform, file = transformed
-    rows = training.training_rows([file], transform)
+def test_a_training_that_diverges_is_stopped(data, tmp_path):
     config = Ranking(epochs=5, batch_size=4, weight_decay=0, learning_rate=1e30)
-    batches = inputs.dataset([file], transform, 4, shuffle_seed=1)
     with pytest.raises(UserError, match=r"the loss is (nan|inf) after epoch \d: lower learning_rate"):
-        training.fit(RankingModel(config, FEATURES, transform, rows), batches, config, rows.rows, str(tmp_path))
+        training.fit(RankingModel(config, data), data, config, str(tmp_path))

@@ -1,9 +1,9 @@
 """Trains on the tests' rows, without anything random, as one process of a strategy; TF_CONFIG tells of the others.
 
-Arguments: which model, strategy, features as JSON, Transform's graph, transformed rows, raw rows, directory for model
-and run.
+Arguments: which model, strategy, the job as JSON, directory for model and run.
 """
 
+import json
 import sys
 
 import tensorflow as tf
@@ -11,7 +11,7 @@ import tensorflow as tf
 from models import ranking, retrieval, training
 from models.settings import Ranking, Retrieval
 
-COMMON = {"epochs": 6, "batch_size": 4, "learning_rate": 0.02, "weight_decay": 0.5}
+COMMON = {"epochs": 6, "batch_size": 6, "learning_rate": 0.02, "weight_decay": 0.5}
 NO_DROPOUT = dict.fromkeys(("user_dropout", "item_dropout"), 0.0)
 SECTIONS = {
     "retrieval": Retrieval(**COMMON, **NO_DROPOUT, history_dropout=0.0, query_dropout=0.0, uniform_negatives=0),
@@ -20,20 +20,11 @@ SECTIONS = {
 MODULES = {"retrieval": retrieval, "ranking": ranking}
 
 
-def train(kind: str, strategy: str, features: str, graph: str, rows: str, raw_rows: str, output: str) -> None:
+def train(kind: str, strategy: str, job: str, output: str) -> None:
     """Trains a model."""
-    MODULES[kind].run(
-        training.Job(
-            settings=SECTIONS[kind].model_copy(update={"strategy": strategy}).model_dump_json(),
-            features=features,
-            transform_graph=graph,
-            train_files=[rows],
-            eval_files=[rows],
-            item_files=[raw_rows],
-            run_dir=f"{output}/run",
-            model_dir=f"{output}/model",
-        )
-    )
+    settings = SECTIONS[kind].model_copy(update={"strategy": strategy}).model_dump_json()
+    own = {"settings": settings, "run_dir": f"{output}/run", "model_dir": f"{output}/model"}
+    MODULES[kind].run(training.Job(**json.loads(job) | own))
 
 
 def main(kind: str, strategy: str, *arguments: str) -> None:

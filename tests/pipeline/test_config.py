@@ -94,27 +94,98 @@ def test_the_data_of_a_file_is_looked_for_beside_it(tmp_path):
     assert load_config(str(path)).data.directory == str(tmp_path / "events")
 
 
+EVENTS = "data.interactions.columns={user_id: u, item_id: i, timestamp: t, event: e}"
+INTERACTIONS, FEATURES = "data.interactions", "data.items.features"
+
+
 @pytest.mark.parametrize(
-    ("columns", "message"),
+    ("override", "message"),
     [
-        (
-            "data.interactions.columns={user_id: u, item_id: m, rating: r}",
-            "data.interactions.columns has no timestamp",
-        ),
-        (
-            "data.items.columns={item_id: m, item_titel: t}",
-            "data.items.columns has the unknown field 'item_titel'",
-        ),
+        ("repeats=often", "repeats: Input should be a valid boolean"),
+        ("transform.preference_threshold=4", "transform.preference_threshold: Extra inputs are not permitted"),
+        ("data.interactions.columns={user_id: u, item_id: m, rating: r}", f"{INTERACTIONS}.columns has no timestamp"),
+        (f"{INTERACTIONS}.columns.time=t", f"{INTERACTIONS}.columns has the unknown field 'time'"),
+        ("data.items=movies.csv", "data.items: Input should be a valid dictionary"),
+        ("data.items.columns={title: t}", "data.items.columns has no item_id"),
+        ("data.items.columns.item_titel=t", "data.items.columns has the unknown field 'item_titel'"),
         ("data.users={file: u.csv, columns: {age: a}}", "data.users.columns has no user_id"),
         (
             "data.users={file: u.csv, columns: {user_id: u, income: i}}",
             "data.users.columns has the unknown field 'income'",
         ),
+        (f"{INTERACTIONS}.timestamp=ms", f"{INTERACTIONS}.timestamp: Input should be a valid dictionary"),
+        (f"{INTERACTIONS}.timestamp.unit=minutes", f"{INTERACTIONS}.timestamp.unit: 'minutes' is none of s, ms, us"),
+        (
+            f"{INTERACTIONS}.timestamp.time_zone=Mars",
+            f"{INTERACTIONS}.timestamp.time_zone: there is no time zone",
+        ),
+        (f"{INTERACTIONS}.timestamp.zone=UTC", f"{INTERACTIONS}.timestamp.zone: Extra inputs are not permitted"),
+        (f"{INTERACTIONS}.require=rating", f"{INTERACTIONS}.require: Input should be a valid list"),
+        (f"{INTERACTIONS}.require=[price]", f"{INTERACTIONS}.require: 'price' is not among columns, which has user_id"),
+        (
+            f"{INTERACTIONS}.where.price={{}}",
+            f"{INTERACTIONS}.where.price: give above, at_least, below, at_most or",
+        ),
+        (f"{INTERACTIONS}.where.price.above=x", f"{INTERACTIONS}.where.price.above: Input should be a valid number"),
+        (f"{INTERACTIONS}.where.price.over=1", f"{INTERACTIONS}.where.price.over: Extra inputs are not permitted"),
+        (f"{INTERACTIONS}.events.buy=1", f"{INTERACTIONS}.events: map `event` in columns to the column that holds"),
+        (f"{INTERACTIONS}.events.buy=much", f"{INTERACTIONS}.events.buy: Input should be a valid number"),
+        (f"{INTERACTIONS}.positive=often", f"{INTERACTIONS}.positive: give the rating that it begins at, or a list"),
+        (f"{INTERACTIONS}.positive=[1]", f"{INTERACTIONS}.positive: give the rating that it begins at, or a list"),
+        (f"{INTERACTIONS}.positive=[buy]", f"{INTERACTIONS}.positive: kinds of events need `event` in columns"),
+        (f"{INTERACTIONS}.context.device={{}}", f"{INTERACTIONS}.context.device.kind: give a kind"),
+        (f"{INTERACTIONS}.context.device.kind=tags", f"{INTERACTIONS}.context.device.kind: a context has features of"),
+        (
+            f"{INTERACTIONS}.context.price={{kind: number, scale: cubic}}",
+            f"{INTERACTIONS}.context.price.scale: Input should be 'linear' or 'log'",
+        ),
+        (f"{INTERACTIONS}.context.user.kind=category", f"{INTERACTIONS}.context.user: the name is taken"),
+        (f"{INTERACTIONS}.context.genres.kind=category", f"{FEATURES}.genres: the name is taken"),
+        (f"{INTERACTIONS}.context.a-b.kind=category", f"{INTERACTIONS}.context.a-b: name it with letters"),
+        (
+            f"{FEATURES}.brand.kind=colour",
+            f"{FEATURES}.brand.kind: give one of 'category', 'tags', 'text', 'number'",
+        ),
+        (f"{FEATURES}.brand={{kind: category, column: -1}}", f"{FEATURES}.brand.column: -1 is not a column: give its"),
+        (f"{FEATURES}.image={{kind: vector, length: 3}}", f"{FEATURES}.image.length: Extra inputs are not permitted"),
+        (f"{FEATURES}.genres.separator=''", f"{FEATURES}.genres.separator: String should have at least 1 character"),
+        (f"{FEATURES}.genres.min_count=0", f"{FEATURES}.genres.min_count: Input should be greater than or equal to 1"),
+        (f"{FEATURES}.genres={{kind: tags, flags: {{x: 1}}, column: b}}", f"{FEATURES}.genres: give flags or column"),
+        (f"{FEATURES}.title.kind=text", f"{FEATURES}.title: the name is taken; choose another, and give `column`"),
+        ("data.items.format=orc", "data.items.format: Input should be 'csv' or 'parquet'"),
     ],
 )
-def test_columns_are_mapped_to_fields(columns, message):
-    with pytest.raises(UserError, match=f"configuration movielens-csv.yaml: {message}"):
-        load_config("movielens-csv", [columns])
+def test_a_wrong_value_is_one_line_that_begins_with_the_path_of_its_key(override, message):
+    with pytest.raises(UserError) as refused:
+        load_config("movielens-csv", [override])
+    assert str(refused.value).startswith(f"configuration movielens-csv.yaml: {message}")
+    assert "\n" not in str(refused.value) and "; data." not in str(refused.value), "one line of one problem"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["positive=3.0"], "positive: a limit needs `rating` in columns"),
+        (["positive=[buy, see]", "events={buy: 1}"], "positive: 'see' is not among events, which has buy"),
+        (["positive=null", "events={buy: 0}"], "events.buy: the weight has to be above 0; a kind that is not named is"),
+    ],
+)
+def test_what_events_need_is_said(overrides, message):
+    with pytest.raises(UserError) as refused:
+        load_config("movielens-csv", [EVENTS, *(f"{INTERACTIONS}.{override}" for override in overrides)])
+    assert str(refused.value).startswith(f"configuration movielens-csv.yaml: {INTERACTIONS}.{message}")
+
+
+def test_the_features_follow_from_what_the_data_has():
+    features = load_config("movielens-100k", ["repeats=true", "split.history_length=7"]).features(with_users=True)
+    assert [*features.items] == ["title", "genres"] and [*features.users] == ["age", "gender", "occupation", "zip_code"]
+    assert (features.rated, features.events, features.positive) == (True, None, 4.0)
+    assert (features.histories.length, features.histories.repeats, features.histories.both_sides) == (7, True, False)
+    overrides = [EVENTS, "data.items=null", f"{INTERACTIONS}.positive=[buy]", "split.kind=random"]
+    bare = load_config("movielens-100k", [*overrides, f"{INTERACTIONS}.header=true"]).features(with_users=False)
+    assert (bare.items, bare.users, bare.rated, bare.events, bare.positive) == ({}, {}, False, {}, ["buy"])
+    assert bare.histories.both_sides and not bare.histories.repeats
+    assert bare.labels() == {"rating": False, "weight": False, "positive": True}
 
 
 def test_an_unknown_name_lists_the_known_ones():

@@ -1,5 +1,7 @@
 """The DAG as it is declared: names, order, and what stops what."""
 
+import itertools
+
 import pytest
 
 from pipeline import steps
@@ -16,7 +18,7 @@ def components():
         config=config,
         parameters=Parameters("/data", "latest", "/models", "", retrieval_epochs=1, ranking_epochs=1, thresholds="{}"),
         data_fingerprint="",
-        features=config.data.features(with_users=False),
+        features=config.features(with_users=False),
         origin="",
         live_as_of="",
         lost_versions="",
@@ -52,10 +54,24 @@ def test_those_on_beam_are_the_components_that_take_beams_arguments(components):
     assert set(steps.PARALLEL) <= set(steps.ON_BEAM)
 
 
-def test_no_trainer_starts_before_the_validator_has_passed_the_data(components):
+@pytest.mark.parametrize("validator", [Step.EXAMPLE_VALIDATOR, Step.ITEM_EXAMPLE_VALIDATOR])
+def test_no_trainer_starts_before_a_validator_has_passed_the_data(components, validator):
     by_id = {component.id: component for component in components}
     for trainer in steps.TRAINERS:
-        assert by_id[Step.EXAMPLE_VALIDATOR] in by_id[trainer].upstream_nodes
+        assert by_id[validator] in by_id[trainer].upstream_nodes
+
+
+def test_items_have_statistics_schema_and_validator_of_their_own(components):
+    by_id = {component.id: component for component in components}
+    chain = (Step.ITEM_GEN, Step.ITEM_STATISTICS_GEN, Step.ITEM_EXAMPLE_VALIDATOR)
+    for before, after in itertools.pairwise(chain):
+        assert by_id[before] in by_id[after].upstream_nodes
+    assert by_id[Step.ITEM_SCHEMA_GEN] in by_id[Step.ITEM_EXAMPLE_VALIDATOR].upstream_nodes
+    schemas = {step: by_id[step].exec_properties["text"] for step in (Step.SCHEMA_GEN, Step.ITEM_SCHEMA_GEN)}
+    assert {step: ["user_id" in text, "title" in text] for step, text in schemas.items()} == {
+        Step.SCHEMA_GEN: [True, False],
+        Step.ITEM_SCHEMA_GEN: [False, True],
+    }
 
 
 def test_nothing_is_pushed_without_both_blessings(components):

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.config import load_config
 from pipeline.fingerprints import model_origin
-from pipeline.steps import Step
+from pipeline.steps import TRAINERS, Step
 from tests.e2e.conftest import ROOT
 
 PACKAGES = ("benchmarks", "components", "kubeflow", "models", "pipeline", "serving")
@@ -32,7 +32,7 @@ def parameters():
         config=config,
         parameters=dag.Parameters("/data", "latest", "/models", "", 1, 1, "{}"),
         data_fingerprint="data",
-        features=config.data.features(with_users=False),
+        features=config.features(with_users=False),
         origin=fingerprints.model_origin(config, "data"),
         live_as_of="",
         lost_versions="",
@@ -66,12 +66,13 @@ EDITS = {
     "components/infra_validator/checks.py": {Step.INFRA_VALIDATOR},
     "components/evaluator/ranks.py": {Step.EVALUATOR},
     "components/item_gen/executor.py": {Step.ITEM_GEN} | MODEL,
-    "components/interaction_gen/histories.py": {Step.INTERACTION_GEN} | MODEL,
+    "components/interaction_gen/timelines.py": {Step.INTERACTION_GEN} | MODEL,
     "components/transform/source.py": {Step.TRANSFORM} | MODEL,
     "components/recommender_builder/index.py": MODEL,
     "models/ranking.py": {Step.RANKING_TRAINER} | MODEL,
     "models/retrieval.py": {Step.RETRIEVAL_TRAINER} | MODEL,
-    "models/layers.py": {Step.RETRIEVAL_TRAINER, Step.RANKING_TRAINER} | MODEL,
+    "models/queries.py": {*TRAINERS, Step.EVALUATOR, Step.INFRA_VALIDATOR} | MODEL,
+    "models/layers.py": {*TRAINERS} | MODEL,
 }
 
 
@@ -93,6 +94,7 @@ def test_a_models_origin_is_the_same_for_the_same_data_and_configuration():
         "split.kind=random",
         "index.recommendations=5",
         "data.max_rejected_share=0.5",
+        "repeats=true",
     ],
 )
 def test_a_models_origin_changes_with_what_makes_the_model(override):

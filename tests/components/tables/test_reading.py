@@ -1,14 +1,14 @@
-"""Rows of every supported layout, and what is wrong with those that cannot be read."""
+"""Rows of every supported layout, and what is said of those that cannot be read."""
 
 import datetime
-import time
+import gzip
 
 import pyarrow
 import pyarrow.parquet
 import pytest
 
 from components.tables import blocks, reading
-from components.tables.settings import EntityTable, Table
+from components.tables.settings import EntityTable, InteractionTable, Table
 from models.errors import UserError
 from pipeline.config import load_config
 
@@ -16,21 +16,34 @@ RATINGS = load_config("movielens-csv").data.interactions
 GOOD = {"user_id": "1", "item_id": "2", "rating": "3.5", "timestamp": "100"}
 
 
+def rows_of(path, table):
+    """The whole rows as pairs of line and values, and the broken ones as pairs of line and reason."""
+    whole, broken = [], []
+    for rows in reading.read_rows(str(path), table):
+        values = pyarrow.RecordBatch.from_pydict(rows.columns).to_pylist()
+        whole += zip(rows.lines.tolist(), values, strict=True)
+        broken += [(row.line, row.reason) for row in rows.broken]
+    return whole, broken
+
+
 def read(tmp_path, text, table, encoding="utf-8"):
     path = tmp_path / "file"
     path.write_bytes(text.encode(encoding))
-    return list(reading.read_rows(str(path), table))
+    return rows_of(path, table)
 
 
 def test_csv_rows_carry_their_line_numbers_past_blank_and_quoted_lines(tmp_path):
     table = Table(file="", columns={"item_id": "id", "title": "name"})
-    rows = read(tmp_path, 'id,name\n1,"two\nlines, one field"\n\n2,plain\n', table)
-    assert [(row.line, row.values["title"]) for row in rows] == [(3, "two\nlines, one field"), (5, "plain")]
+    rows, _ = read(tmp_path, 'id,name\n1,"two\nlines, one field"\n\n2,plain\n', table)
+    assert [(line, values["title"]) for line, values in rows] == [(3, "two\nlines, one field"), (5, "plain")]
+    rows, _ = read(tmp_path, "id,name\r\n1, a \r\n\r\n2,", table)
+    assert rows == [(2, {"item_id": "1", "title": "a"}), (4, {"item_id": "2", "title": ""})]
 
 
 def test_a_row_with_too_few_or_too_many_fields_says_so(tmp_path):
-    rows = read(tmp_path, "userId,movieId,rating,timestamp\n1,2,3\n1,2,3,4,5\n1,2,3,4\n", RATINGS)
-    assert [row.error for row in rows] == ["3 fields instead of 4", "5 fields instead of 4", None]
+    rows, broken = read(tmp_path, "userId,movieId,rating,timestamp\n1,2,3\n1,2,3,4,5\n1,2,3.5,100\n", RATINGS)
+    assert broken == [(2, "3 fields instead of 4"), (3, "5 fields instead of 4")]
+    assert rows == [(4, GOOD)]
 
 
 def test_a_missing_column_names_line_column_and_what_is_there(tmp_path):
@@ -41,79 +54,94 @@ def test_a_missing_column_names_line_column_and_what_is_there(tmp_path):
 
 
 def test_byte_order_mark_before_the_header_is_not_part_of_it(tmp_path):
-    (row,) = read(tmp_path, "\ufeffuserId,movieId,rating,timestamp\n1,2,3.5,100\n", RATINGS)
-    assert row.values == GOOD
+    assert read(tmp_path, "\ufeffuserId,movieId,rating,timestamp\n1,2,3.5,100\n", RATINGS) == ([(2, GOOD)], [])
 
 
 def test_movielens_1m_separates_by_two_colons(tmp_path):
-    (row,) = read(tmp_path, "1::Amélie: the film::Comedy|Drama\n", load_config("movielens-dat").data.items, "latin-1")
-    assert row.values == {"item_id": "1", "title": "Amélie: the film", "genres": "Comedy|Drama"}
+    table = load_config("movielens-dat").data.items
+    rows, _ = read(tmp_path, '1::Amélie: the "film"::Comedy|Drama\n', table, "latin-1")
+    assert rows == [(1, {"item_id": "1", "title": 'Amélie: the "film"', "genres": "Comedy|Drama"})]
 
 
-def test_movielens_100k_has_a_flag_for_each_genre(tmp_path):
-    flags = ["0"] * 19
-    flags[1] = flags[5] = "1"  # Action and Comedy; the first flag is "unknown".
-    line = "|".join(["7", "Léon (1994)", "1-1-1994", "", "http://", *flags]) + "\n"
-    table = load_config("movielens-100k").data.items
-    (row,) = read(tmp_path, line, table, "latin-1")
-    features = {"title": "Léon (1994)", "genres": ["Action", "Comedy"]}
-    assert reading.entity(row.values, table, "item_id") == ("7", features, [])
+@pytest.mark.parametrize(
+    ("name", "format", "delimiter"),
+    [
+        ("a.csv", "csv", ","),
+        ("a.tsv", "csv", "\t"),
+        ("a.tsv.gz", "csv", "\t"),
+        ("u.data", "csv", ","),
+        ("*.parquet", "parquet", ","),
+    ],
+)
+def test_the_ending_of_a_file_says_how_it_is_stored(name, format, delimiter):
+    table = Table(file=name, columns={})
+    assert (table.format, table.delimiter) == (format, delimiter)
 
 
-@pytest.fixture
-def in_new_york(monkeypatch):
-    """This machine's time zone, which must not matter."""
-    with monkeypatch.context() as patched:
-        patched.setenv("TZ", "America/New_York")
-        time.tzset()
-        yield
-    time.tzset()
+@pytest.mark.parametrize("size", [1, 30, 2**23])
+def test_a_packed_file_has_the_rows_and_lines_of_the_file_itself(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(blocks, "_BYTES", size)
+    text = "userId,movieId,rating,timestamp\n" + "".join(f'{n},"a\n{n}",4,{n}\n{n}\n' for n in range(9))
+    (tmp_path / "rows.csv.gz").write_bytes(gzip.compress(text.encode()))
+    table = RATINGS.model_copy(update={"file": "rows.csv.gz"})
+    assert len(list(blocks.blocks(str(tmp_path / "rows.csv.gz"), table))) == 1
+    packed = rows_of(tmp_path / "rows.csv.gz", table)
+    assert packed == read(tmp_path, text, RATINGS)
+    assert [line for line, _ in packed[0]] == [*range(3, 30, 3)]
 
 
-@pytest.mark.parametrize("zone", [datetime.timezone.utc, None])
-def test_parquet_takes_lists_and_timestamps(tmp_path, in_new_york, zone):
-    moment = datetime.datetime(2001, 9, 9, 1, 46, 40, tzinfo=zone)
-    path = tmp_path / "events.parquet"
-    columns = {"who": [7], "what": ["a"], "stars": [4.0], "at": [moment], "kinds": [["x", "y"]]}
-    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+@pytest.mark.parametrize("content", [b"userId,movieId\n", gzip.compress(b"userId\n" * 1000)[:-9]])
+def test_a_packed_file_that_is_none_or_not_whole_says_so(tmp_path, content):
+    (tmp_path / "rows.csv.gz").write_bytes(content)
+    with pytest.raises(UserError, match=r"rows.csv.gz is not a whole gzip file"):
+        rows_of(tmp_path / "rows.csv.gz", Table(file="rows.csv.gz", columns={"user_id": "userId"}))
+
+
+@pytest.mark.parametrize("zone", ["UTC", "America/New_York", None])
+def test_parquet_takes_lists_and_timestamps(tmp_path, zone):
+    moment = datetime.datetime(2001, 9, 9, 1, 46, 40)
+    moments = pyarrow.array([moment, None], pyarrow.timestamp("ns", zone))
+    columns = {"who": [7, 8], "what": ["a", None], "stars": [4.5, None], "at": moments, "kinds": [["x", "y"], None]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "events.parquet")
+    context = {"kinds": {"kind": "category"}, "day": {"kind": "number", "column": "at"}}
     mapping = {"user_id": "who", "item_id": "what", "rating": "stars", "timestamp": "at"}
-    features = {"tags": {"kind": "tags", "column": "kinds"}}
-    table = EntityTable(file="", format="parquet", columns=mapping, features=features)
-    (row,) = reading.read_rows(str(path), table)
-    assert reading.interaction(row.values) == ("7", "a", 4.0, 1_000_000_000)
-    assert reading.entity(row.values, table, "item_id").features == {"tags": ["x", "y"]}
+    table = InteractionTable(file="events.parquet", columns=mapping, context=context)
+    (rows,) = reading.read_rows(str(tmp_path / "events.parquet"), table)
+    times = rows.columns.pop("timestamp")
+    assert times.type == pyarrow.timestamp("s", zone)
+    assert times.cast(pyarrow.int64()).to_pylist() == [1_000_000_000, None]
+    assert [*zip(*(column.to_pylist() for column in rows.columns.values()), strict=True)] == [
+        ("7", "a", "4.5", "x|y", "1000000000"),
+        ("8", "", "", "", ""),
+    ]
 
 
 def test_parquet_takes_bytes_flags_and_lists_with_the_separator_of_the_feature(tmp_path):
     path = tmp_path / "items.parquet"
-    columns = {"sku": [b"a", b"\xff"], "kinds": [["x", "y|z"], []], "sale": [True, False]}
+    columns = {"sku": [b"a", b"\xff"], "kinds": [["x", "y|z"], []], "sale": [True, False], "image": [[0.5, -1.0], None]}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
-
-    def table(**feature):
-        features = {"tags": {"kind": "tags"} | feature}
-        return EntityTable(file="", format="parquet", columns={"item_id": "sku"}, features=features)
-
-    listed = table(column="kinds", separator=",")
-    good, bad = reading.read_rows(str(path), listed)
-    assert reading.entity(good.values, listed, "item_id") == ("a", {"tags": ["x", "y|z"]}, [])
-    assert bad.error.startswith("not UTF-8")
-    flagged = table(flags={"Sale": "sale"})
-    values = next(reading.read_rows(str(path), flagged)).values
-    assert reading.entity(values, flagged, "item_id").features == {"tags": ["Sale"]}
+    features = {
+        "kinds": {"kind": "tags", "separator": ","},
+        "sale": {"kind": "tags", "flags": {"Sale": "sale"}},
+        "image": {"kind": "vector"},
+    }
+    table = EntityTable(file="items.parquet", columns={"item_id": "sku"}, features=features)
+    rows, broken = rows_of(path, table)
+    assert rows == [(1, {"item_id": "a", "kinds": "x,y|z", "sale:Sale": "1", "image": "0.5|-1"})]
+    assert len(broken) == 1 and broken[0][1].startswith("not UTF-8")
 
 
 @pytest.mark.parametrize("size", [1, 30, 60])
 def test_blocks_hold_every_row_once_with_its_line(tmp_path, monkeypatch, size):
     table = Table(file="", columns={"user_id": "who", "title": "what"})
     text = "who,what\n" + "".join(f'{n},"a ""{n}"",\nnext line"\n{n},plain\n\n' for n in range(9)) + "9,no end"
-    path = tmp_path / "rows.csv"
-    path.write_text(text)
-    whole = list(reading.read_rows(str(path), table))
-    assert [row.line for row in whole[:4]] == [3, 4, 7, 8]
-    assert (whole[-1].line, whole[-1].values["title"], len(whole)) == (38, "no end", 19)
+    whole = read(tmp_path, text, table)
+    lines, values = zip(*whole[0], strict=True)
+    assert lines[:4] == (3, 4, 7, 8)
+    assert (lines[-1], values[-1]["title"], len(lines)) == (38, "no end", 19)
     monkeypatch.setattr(blocks, "_BYTES", size)
-    parts = list(blocks.blocks(str(path), table))
-    assert len(parts) > 3 and list(reading.read_rows(str(path), table)) == whole
+    assert len(list(blocks.blocks(str(tmp_path / "file"), table))) > 3
+    assert rows_of(tmp_path / "file", table) == whole
 
 
 def test_a_stray_quote_does_not_take_in_the_rest_of_the_file(tmp_path, monkeypatch):
@@ -125,7 +153,7 @@ def test_a_stray_quote_does_not_take_in_the_rest_of_the_file(tmp_path, monkeypat
     first, second, *_ = blocks.blocks(str(path), table)
     assert (first.end, second.line) == (31, 14)
     with pytest.raises(UserError, match=r"line 14: not valid CSV .*check the quotes"):
-        list(reading.read_rows(str(path), table))
+        rows_of(path, table)
 
 
 def test_row_groups_of_parquet_are_blocks(tmp_path):
@@ -134,8 +162,7 @@ def test_row_groups_of_parquet_are_blocks(tmp_path):
     for users, parts in ((list("abcde"), 3), ([], 1)):
         pyarrow.parquet.write_table(pyarrow.table({"who": pyarrow.array(users, "string")}), path, row_group_size=2)
         assert len(list(blocks.blocks(str(path), table))) == parts
-        found = [(row.line, row.values["user_id"]) for row in reading.read_rows(str(path), table)]
-        assert found == [*enumerate(users, 1)]
+        assert rows_of(path, table)[0] == [(line, {"user_id": user}) for line, user in enumerate(users, 1)]
 
 
 def test_a_directory_may_have_the_characters_of_patterns(tmp_path):
@@ -148,39 +175,3 @@ def test_a_directory_may_have_the_characters_of_patterns(tmp_path):
 def test_a_stray_quote_names_its_line(tmp_path):
     with pytest.raises(UserError, match=r"line 3: not valid CSV .*check the quotes"):
         read(tmp_path, 'userId,movieId\n1,2\n3,"4"5\n', Table(file="", columns={"user_id": "userId"}))
-
-
-def test_a_number_that_cannot_be_read_is_missing_and_said():
-    features = {"age": {"kind": "number"}, "gender": {"kind": "category"}}
-    table = EntityTable(file="", columns={"user_id": "id"}, features=features)
-    rows = [{"user_id": "7", "age": age, "gender": ""} for age in ("35", "", "old", "nan")]
-    read = [reading.entity(row, table, "user_id") for row in rows]
-    assert read == [("7", {"age": 35.0}, []), ("7", {}, []), ("7", {}, ["age"]), ("7", {}, ["age"])]
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "reason"),
-    [
-        ("user_id", "", "missing user_id"),
-        ("item_id", "", "missing item_id"),
-        ("rating", "good", "rating 'good' is not a number"),
-        ("rating", "nan", "rating 'nan' is not a number"),
-        ("timestamp", "yesterday", "timestamp 'yesterday' is not a number"),
-        ("timestamp", "1.5", "timestamp '1.5' is not a positive whole number of seconds"),
-        ("timestamp", "-1", "timestamp '-1' is not a positive whole number of seconds"),
-        ("timestamp", "1500000000000", "timestamp '1500000000000' is past the year 3000: it has to be in seconds"),
-    ],
-)
-def test_a_bad_field_gives_its_reason(field, value, reason):
-    with pytest.raises(ValueError, match=reason):
-        reading.interaction(GOOD | {field: value})
-
-
-def test_a_good_row_is_parsed():
-    assert reading.interaction(GOOD) == ("1", "2", 3.5, 100)
-
-
-def test_genres_that_mean_none_are_dropped():
-    table = load_config("movielens-csv").data.items
-    values = {"item_id": "1", "title": "X", "genres": "(no genres listed)"}
-    assert reading.entity(values, table, "item_id") == ("1", {"title": "X", "genres": []}, [])

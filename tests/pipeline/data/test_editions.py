@@ -1,5 +1,7 @@
 """What is recognised, and what stops a run before it starts."""
 
+import gzip
+
 import pytest
 import requests
 
@@ -18,12 +20,31 @@ def directory(tmp_path):
     return tmp_path
 
 
-def check(directory):
-    checks.check(load_config("movielens-csv", data__directory=str(directory)))
+def check(directory, *overrides):
+    checks.check(load_config("movielens-csv", overrides, data__directory=str(directory)))
 
 
 def test_good_data_passes(directory):
     check(directory)
+
+
+def test_packed_data_without_a_table_of_items_passes(directory):
+    (directory / "ratings.csv.gz").write_bytes(gzip.compress(RATINGS.encode()))
+    for name in ("ratings.csv", "movies.csv"):
+        (directory / name).unlink()
+    check(directory, "data.items=null", "data.interactions.file=ratings.csv.gz")
+
+
+def test_data_of_which_all_is_left_out_says_why(directory):
+    with pytest.raises(UserError, match=r"none of its rows can be read \(2 rows left out: rating is not above 4"):
+        check(directory, "data.interactions.where={rating: {above: 4}}")
+
+
+def test_users_have_features_only_where_their_table_is_there(directory):
+    config = load_config("movielens-dat", data__directory=str(directory))
+    assert not checks.features(config).users
+    (directory / "users.dat").touch()
+    assert [*checks.features(config).users] == ["gender", "age", "occupation", "zip_code"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,84 @@
+"""The eval split as the Evaluator asks about it: which rows, and how the simple baselines rank them."""
+
+from __future__ import annotations
+
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from components.evaluator import baselines
+from components.tables import shards
+from models.catalogue import Catalogue
+from models.features import names as f
+from models.timelines import Column, Layout, read_timelines
+
+_COLUMNS = {name: Column(tf.int64, 0) for name in (f.ITEM_ID, f.TIMESTAMP)}
+
+
+class Split(NamedTuple):
+    """Where a split's files are, by the same names."""
+
+    raw: str
+    transformed: str
+
+
+class Shard(NamedTuple):
+    """The files of some users and, of the Q eval rows that are asked about, what is known beside."""
+
+    train: str | None
+    eval: str
+    rows: np.ndarray  # [Q] their places in the file.
+    ranks: baselines.Ranks
+
+
+class Loaded(NamedTuple):
+    """The eval split, and what its baselines were made of."""
+
+    shards: list[Shard]
+    item_counts: np.ndarray  # [n] train interactions of each item.
+    days: int  # That recent popularity counts.
+
+
+def load(train: Split, held_out: Split, catalogue: Catalogue, repeats: bool, max_queries: int, k: int) -> Loaded:
+    """Reads both splits as indices, chooses users by a hash so that about `max_queries` rows remain, and ranks those.
+
+    `k` is the length of the lists by which recent popularity is chosen.
+    """
+    users: dict[bytes, int] = {}
+    known = _joined([_read(train, name, users, None) for name in shards.paths(train.raw)])
+    held_out_paths = shards.paths(held_out.raw)
+    every = [_read(held_out, name, users, catalogue) for name in held_out_paths]
+    kept = _chosen([*users], max_queries / max(1, sum(len(one.user) for one in every)))
+    rows = [np.flatnonzero(kept[one.user]) for one in every]
+    asked = _joined([baselines.Interactions(*(of[some] for of in one)) for one, some in zip(every, rows, strict=True)])
+    ranks, days = baselines.rank(known, asked, len(catalogue), repeats, k)
+    train_paths = shards.paths(train.raw)
+    found, start = [], 0
+    for (name, path), some in zip(held_out_paths.items(), rows, strict=True):
+        part = slice(start, start + len(some))
+        start = part.stop
+        if len(some):
+            of_shard = baselines.Ranks(*(None if of is None else of[part] for of in ranks))
+            found.append(Shard(train_paths.get(name), path, some, of_shard))
+    return Loaded(found, np.bincount(known.item, minlength=len(catalogue)), days)
+
+
+def _read(split: Split, name: str, users: dict[bytes, int], catalogue: Catalogue | None) -> baselines.Interactions:
+    """A file's rows; `users` numbers those that it has. The items of train are the catalogue's first."""
+    ids = read_timelines([f"{split.raw}/{name}"], Layout({f.USER_ID: Column(tf.string, "")}, {})).users[f.USER_ID]
+    numbers = np.array([users.setdefault(user, len(users)) for user in ids.tolist()], np.int64)
+    columns = _COLUMNS if catalogue is None else _COLUMNS | {f.ITEM_KEY: Column(tf.string, "")}
+    timelines = read_timelines([f"{split.transformed}/{name}"], Layout({}, columns))
+    items = timelines.rows[f.ITEM_ID] if catalogue is None else catalogue.rows(timelines.rows[f.ITEM_KEY])
+    return baselines.Interactions(numbers[timelines.user_of_rows()], items, timelines.rows[f.TIMESTAMP])
+
+
+def _joined(parts: list[baselines.Interactions]) -> baselines.Interactions:
+    return baselines.Interactions(*(np.concatenate(of) for of in zip(*parts, strict=True)))
+
+
+def _chosen(users: list[bytes], share: float) -> np.ndarray:
+    """Which users are asked about: a share of them that only their ids decide."""
+    return np.array([zlib.crc32(b"asked|" + user) < share * 2**32 for user in users], bool)

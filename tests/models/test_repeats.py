@@ -1,0 +1,68 @@
+"""Buying again: the share of the history's weight, and its mixture with the towers, against numpy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from models.layers import NEVER
+from models.repeats import Repeats
+
+HISTORY = tf.constant([[7, 3, 7, -1], [-1, -1, -1, -1]], tf.int64)
+SECONDS = np.array([[10.0, 100.0, 1000.0, 0.0], [0.0] * 4])
+GAPS = tf.constant(np.log1p(SECONDS), tf.float32)
+ITEMS = tf.constant([[7, 3, 5], [7, 3, 5]], tf.int64)
+TAUS = [60.0, 600.0]
+
+
+@pytest.fixture
+def layer():
+    """With weights that are not neutral."""
+    made = Repeats(4, TAUS, items=50)
+    mix, again, by_length, normaliser, bias = (
+        np.array([0.3, -0.2, 0.1]),
+        np.array([0.1, -0.3, 0.2, 0.4]),
+        np.array([-0.5, 0.25]),
+        np.array([0.2, 0.1, 0.0, -0.1]),
+        3.0,
+    )
+    made.set_weights([mix, again, by_length, normaliser, bias])
+    return made
+
+
+def test_an_items_share_is_its_part_of_the_historys_weight(layer):
+    mix = np.log1p(np.exp([0.3, -0.2, 0.1]))
+    weights = [mix @ [np.exp(-t / TAUS[0]), np.exp(-t / TAUS[1]), 1.0] for t in SECONDS[0, :3]]
+    expected = np.log([(weights[0] + weights[2]) / sum(weights), weights[1] / sum(weights)])
+    own = layer.own(HISTORY, GAPS, ITEMS).numpy()
+    np.testing.assert_allclose(own[0, :2], expected, rtol=1e-5)
+    assert (own[0, 2], own[1].tolist()) == (NEVER, [NEVER] * 3)
+
+
+def test_an_entry_whose_time_is_unknown_counts_by_the_constant_alone(layer):
+    own = layer.own(tf.constant([[7, 3]], tf.int64), tf.constant([[-1.0, -1.0]]), ITEMS[:1]).numpy()
+    np.testing.assert_allclose(own[0, :2], np.log([0.5, 0.5]), rtol=1e-5)
+
+
+def test_what_is_mixed_are_probabilities(layer):
+    vectors = tf.constant([[1.0, 2.0, 3.0, 4.0], [0.0, 1.0, 0.0, 1.0]])
+    towers = tf.constant(np.log([[0.2, 0.3, 0.1], [0.2, 0.3, 0.1]]), tf.float32)
+    own = layer.own(HISTORY, GAPS, ITEMS)
+    mixed = np.exp(layer.mixed(vectors, HISTORY, own, towers).numpy())
+    again = 1 / (1 + np.exp(-(vectors.numpy()[0] @ [0.1, -0.3, 0.2, 0.4] - 0.5 + 0.25 * np.log1p(3))))
+    np.testing.assert_allclose(mixed[0], again * np.exp(own.numpy()[0]) + (1 - again) * np.exp(towers[0]), rtol=1e-5)
+    np.testing.assert_allclose(mixed[1], np.exp(towers[1]), rtol=1e-5, err_msg="without a history nothing repeats")
+
+
+def test_the_normaliser_begins_with_the_size_of_the_catalogue(layer):
+    vectors = tf.constant([[1.0, 2.0, 3.0, 4.0]])
+    np.testing.assert_allclose(Repeats(4, TAUS, items=50).normaliser(vectors), [[np.log(50)]], rtol=1e-6)
+    np.testing.assert_allclose(layer.normaliser(vectors), [[0.2 + 0.2 - 0.4 + 3.0]], rtol=1e-6)
+
+
+def test_a_query_alone_is_as_in_a_batch(layer):
+    vectors, towers = tf.random.normal([2, 4]), tf.random.normal([2, 3])
+    both = layer.mixed(vectors, HISTORY, layer.own(HISTORY, GAPS, ITEMS), towers).numpy()
+    for row in range(2):
+        one = slice(row, row + 1)
+        own = layer.own(HISTORY[one], GAPS[one], ITEMS[one])
+        np.testing.assert_allclose(both[one], layer.mixed(vectors[one], HISTORY[one], own, towers[one]), rtol=1e-6)
