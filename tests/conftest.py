@@ -18,6 +18,7 @@ _SLOW = (
     "e2e/test_benchmark_models.py",
     "e2e/test_benchmark_scale.py",
     "e2e/test_portable_runner.py",
+    "e2e/test_examples.py",
     "e2e/test_features.py",
     "models/test_strategies.py",
     "e2e/test_benchmark_serving.py",
