@@ -3,6 +3,7 @@
 import os
 
 TRAIN_SPLIT, EVAL_SPLIT, ITEMS_SPLIT = "train", "eval", "items"
+SPLITS = (TRAIN_SPLIT, EVAL_SPLIT)  # Of interactions.
 
 SUMMARY_FILE = "summary.json"  # InteractionGen's.
 EVALUATION_FILE = "evaluation.json"  # The Evaluator's.

@@ -32,6 +32,11 @@ def densify(transformed: dict[str, Any]) -> Batch:
     }
 
 
+def gathered(table: Batch, rows: tf.Tensor) -> Batch:
+    """What a table has at [B] rows."""
+    return {name: tf.gather(values, rows) for name, values in table.items()}
+
+
 def gaps(moments: tf.Tensor, times: tf.Tensor) -> tf.Tensor:
     """[B] moments and [B, H] times of a history, 0 where not known, to [B, H] logs of one plus their distances."""
     distance = tf.cast(tf.abs(moments[:, tf.newaxis] - times), tf.float64)

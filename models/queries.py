@@ -53,8 +53,7 @@ class Queries:
           padding or "", and 0.
         """
         user = tf.gather(self._user, rows)
-        batch = {name: tf.gather(values, user) for name, values in self._users.items()}
-        batch |= {name: tf.gather(values, rows) for name, values in self._own.items()}
+        batch = inputs.gathered(self._users, user) | inputs.gathered(self._own, rows)
         places = self._history(rows, user, batch[f.TIMESTAMP])
         items = tf.gather(self._items, tf.maximum(places, 0))
         there = places >= 0

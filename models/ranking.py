@@ -103,8 +103,7 @@ class RankingModel(training.TrainedModel):
 
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
         features, labels = inputs.split_labels(batch)
-        items = {name: tf.gather(values, features[f.ITEM_ID]) for name, values in self._items.items()}
-        own = self.candidate_vectors(items, training=training)
+        own = self.candidate_vectors(inputs.gathered(self._items, features[f.ITEM_ID]), training=training)
         candidates, ids = map(losses.of_all_replicas, (own, features[f.ITEM_ID]))
         # Column 0 is the row's own item; the others are those of the rows that follow it.
         others = tf.range(tf.shape(own)[0])[:, tf.newaxis] + tf.range(self._config.negatives + 1)
@@ -134,8 +133,7 @@ class RankingModel(training.TrainedModel):
         keys = tf.where(there, tf.random.uniform(tf.shape(history)), -1.0)
         drawn = tf.math.top_k(keys, tf.minimum(_OWN_NEGATIVES, tf.shape(history)[1]))
         extra = tf.where(drawn.values >= 0, tf.gather(history, drawn.indices, batch_dims=1), columns[:, :1])
-        rows = {name: tf.gather(values, tf.reshape(extra, [-1])) for name, values in self._items.items()}
-        own = self.candidate_vectors(rows, training=training)
+        own = self.candidate_vectors(inputs.gathered(self._items, tf.reshape(extra, [-1])), training=training)
         own = tf.reshape(own, [tf.shape(extra)[0], tf.shape(extra)[1], own.shape[1]])
         columns = tf.concat([columns, extra], axis=1)
         times = tf.reduce_sum(tf.cast(columns[:, :, tf.newaxis] == history[:, tf.newaxis], tf.float32), axis=2)
@@ -205,7 +203,7 @@ def validate(model: RankingModel, data: training.TrainingData) -> dict[str, floa
     @tf.function(reduce_retracing=True, autograph=False)
     def update(batch: inputs.Batch, rows: tf.Tensor) -> None:
         features, labels = inputs.split_labels(batch)
-        own = model.candidate_vectors({name: tf.gather(values, rows) for name, values in items.items()})
+        own = model.candidate_vectors(inputs.gathered(items, rows))
         found = model.predict_scores(features, own[:, tf.newaxis])
         for name, metric in metrics.items():
             if name in ("rmse", "mae"):

@@ -100,7 +100,7 @@ class RetrievalModel(training.TrainedModel):
         if training:
             batch = self.query_tower.with_unknown_queries(batch)
         asked = self.query_tower(batch, training=training)
-        own = self._gathered(batch[f.ITEM_ID])
+        own = inputs.gathered(self._items, batch[f.ITEM_ID])
         ids, vectors = own[f.ITEM_ID], self.candidate_tower(own, training=training)
         ids, vectors = losses.of_all_replicas(ids), losses.of_all_replicas(vectors)
         in_batch = tf.shape(ids)[0]
@@ -135,12 +135,9 @@ class RetrievalModel(training.TrainedModel):
         mixed = repeats.mixed(query, history, own_share, towers[:, tf.newaxis])[:, 0]
         return _NORMALISER_WEIGHT * tf.square(error) - mixed
 
-    def _gathered(self, rows: tf.Tensor) -> inputs.Batch:
-        return {name: tf.gather(values, rows) for name, values in self._items.items()}
-
     def _uniform_negatives(self) -> inputs.Batch:
         rows = tf.random.uniform([self._config.uniform_negatives], 0, self._catalogue_size, tf.int32)
-        return self._gathered(rows)
+        return inputs.gathered(self._items, rows)
 
     def _sampling_probability(self, ids: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
         in_batch = tf.cast(batch_size, tf.float32)

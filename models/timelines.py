@@ -28,7 +28,7 @@ class Column(NamedTuple):
         return tf.constant(self.missing, self.dtype).numpy()
 
 
-_WHOLE = Column(tf.int64, 0)
+WHOLE, TEXT = Column(tf.int64, 0), Column(tf.string, "")
 
 
 class Layout(NamedTuple):
@@ -68,15 +68,15 @@ def raw_layout(features: FeatureSet) -> Layout:
     return Layout(of_users, of_rows)
 
 
-def transformed_layout(features: FeatureSet, transform: tft.TFTransformOutput) -> Layout:
-    """Of Transform's examples, without the items' keys."""
+def transformed_layout(features: FeatureSet, transform: tft.TFTransformOutput, *, with_keys: bool = False) -> Layout:
+    """Of Transform's examples; the eval rows' have the items' keys, too."""
     columns = {
         name: Column(spec.dtype, inputs.padding(spec.dtype), isinstance(spec, tf.io.VarLenFeature))
         for name, spec in transform.transformed_feature_spec().items()
     }
     names = features.model_users(), features.model_interactions()
     of_users, of_rows = ({name: columns[name] for name in some} for some in names)
-    return Layout(of_users, of_rows)
+    return Layout(of_users, of_rows | ({f.ITEM_KEY: TEXT} if with_keys else {}))
 
 
 def read_timelines(files: Collection[str], layout: Layout) -> Timelines:
@@ -114,7 +114,7 @@ class _Part(NamedTuple):
 def _parse(records: Any, layout: Layout) -> _Part:
     spec = {
         name: tf.io.RaggedFeature(column.dtype, row_splits_dtype=tf.int64)
-        for name, column in {**layout.users, **layout.rows, f.TIMESTAMP: _WHOLE, f.OVERLAP: _WHOLE}.items()
+        for name, column in {**layout.users, **layout.rows, f.TIMESTAMP: WHOLE, f.OVERLAP: WHOLE}.items()
     }
     parsed = tf.io.parse_example(records, spec)
     overlap = parsed[f.OVERLAP].to_tensor(shape=[None, 1])[:, 0].numpy()

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tensorflow_transform as tft
 
-from models import inputs, timelines
+from models import inputs
 from models.catalogue import load_catalogue
 from models.errors import UserError
 from models.features import names as f
@@ -24,6 +24,7 @@ from models.files import VALIDATION_FILE
 from models.optimizer import RowwiseAdamW
 from models.queries import Queries, model_batch, shuffled
 from models.settings import Training
+from models.timelines import read_timelines, transformed_layout
 
 # Weights that must not decay to zero, and not those of a feature that happens to be called so; each replica's has its
 # own name.
@@ -75,10 +76,8 @@ class TrainingData:
         self.features = features = FeatureSet.model_validate_json(job.features)
         self.transform = transform = tft.TFTransformOutput(job.transform_graph)
         self.catalogue = load_catalogue(job.item_files, features, transform)
-        layout = timelines.transformed_layout(features, transform)
-        train = self.train = timelines.read_timelines(job.train_files, layout)
-        keys = {f.ITEM_KEY: timelines.Column(tf.string, "")}
-        eval_rows = timelines.read_timelines(job.eval_files, layout._replace(rows={**layout.rows, **keys}))
+        train = self.train = read_timelines(job.train_files, transformed_layout(features, transform))
+        eval_rows = read_timelines(job.eval_files, transformed_layout(features, transform, with_keys=True))
         if f.WEIGHT in train.rows and len(train):
             train.rows[f.WEIGHT] /= train.rows[f.WEIGHT].mean(dtype=float)
         self.queries = Queries(train, features.histories)

@@ -9,12 +9,10 @@ import numpy as np
 import scipy.sparse
 import tensorflow as tf
 
-from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
+from components.files import ITEMS_SPLIT, SPLITS
 from models import inputs
 from models.features import names as f
-from models.timelines import Column, Layout, read_timelines
-
-_TEXT = Column(tf.string, "")
+from models.timelines import TEXT, Layout, read_timelines
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class Dataset:
 def load_dataset(examples_uri: str, items_uri: str, repeats: bool) -> Dataset:
     """Reads InteractionGen's and ItemGen's examples."""
     (train_users, train_items), (asked_users, asked_items) = (
-        _pairs(os.path.join(examples_uri, f"Split-{split}", "*")) for split in (TRAIN_SPLIT, EVAL_SPLIT)
+        _pairs(os.path.join(examples_uri, f"Split-{split}", "*")) for split in SPLITS
     )
     spec = {f.ITEM_ID: tf.io.FixedLenFeature([], tf.string)}
     items = np.unique(inputs.read_columns([os.path.join(items_uri, f"Split-{ITEMS_SPLIT}", "*")], spec)[f.ITEM_ID])
@@ -64,5 +62,5 @@ def load_dataset(examples_uri: str, items_uri: str, repeats: bool) -> Dataset:
 
 def _pairs(files: str) -> tuple[np.ndarray, np.ndarray]:
     """User and item of each interaction, each user's in order of time."""
-    timelines = read_timelines([files], Layout({f.USER_ID: _TEXT}, {f.ITEM_ID: _TEXT}))
+    timelines = read_timelines([files], Layout({f.USER_ID: TEXT}, {f.ITEM_ID: TEXT}))
     return timelines.users[f.USER_ID][timelines.user_of_rows()], timelines.rows[f.ITEM_ID]

@@ -13,8 +13,9 @@ from tfx.utils import path_utils
 
 from components.evaluator.predictions import load
 from components.evaluator.ranks import list_ranks
-from components.files import EVAL_SPLIT, TRAIN_SPLIT
+from components.files import SPLITS
 from components.queries import ask, read_queries, request
+from models import inputs
 from models.features import names as f
 from models.features.feature_set import FeatureSet
 from models.files import VALIDATION_FILE
@@ -66,7 +67,7 @@ def _new_users(output: str, features: FeatureSet) -> dict[str, float]:
     model_dir = path_utils.serving_model_path(latest_artifact_uri(output, Step.RECOMMENDER_BUILDER, "model"))
     model = load(model_dir)
     examples = latest_artifact_uri(output, Step.INTERACTION_GEN, "examples")
-    files = ([os.path.join(examples, f"Split-{split}", "*")] for split in (TRAIN_SPLIT, EVAL_SPLIT))
+    files = ([os.path.join(examples, f"Split-{split}", "*")] for split in SPLITS)
     queries, _ = read_queries(*files, features)
     hits: dict[int, list[bool]] = {_FEW: [], 0: []}
     for start in range(0, queries.rows, _BATCH):
@@ -78,7 +79,7 @@ def _new_users(output: str, features: FeatureSet) -> dict[str, float]:
         asked = tf.where(tf.math.count_nonzero(past, axis=1) >= _FEW)[: _SAMPLE - len(hits[0]), 0]
         if not len(asked):
             continue
-        batch = {name: tf.gather(values, asked) for name, values in batch.items()}
+        batch = inputs.gathered(batch, asked)
         nobody = request(batch, features) | {f.USER_ID: tf.zeros_like(batch[f.USER_ID])}
         for shown, found in hits.items():
             histories = {name: batch[name][:, :shown] for name in (f.HISTORY_ITEM_ID, f.HISTORY_TIMESTAMP)}

@@ -24,7 +24,7 @@ from components.evaluator.predictions import Predict, load, signature_names
 from components.evaluator.samples import sample_users
 from components.evaluator.settings import Evaluation
 from components.evaluator.verdict import INDEX_RECALL, PARITY, check_thresholds, refusals
-from components.files import BUILD_FILE, EVAL_SPLIT, EVALUATION_FILE, ITEMS_SPLIT, TRAIN_SPLIT
+from components.files import BUILD_FILE, EVALUATION_FILE, ITEMS_SPLIT, SPLITS
 from models.catalogue import Catalogue, load_catalogue
 from models.errors import UserError
 from models.features.feature_set import FeatureSet
@@ -66,8 +66,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             if feature in sliceable and feature not in sliced:
                 notes.append(f"the threshold {name} does not apply: {feature} has too many values to slice by")
         splits = [
-            shards.Split(*(artifact_utils.get_split_uri(input_dict[key], split) for key in _BOTH))
-            for split in (TRAIN_SPLIT, EVAL_SPLIT)
+            shards.Split(*(artifact_utils.get_split_uri(input_dict[key], split) for key in _BOTH)) for split in SPLITS
         ]
         loaded = shards.load(*splits, catalogue, features.histories.repeats, limits.max_queries, k)
         item_files = split_files(input_dict["items"], ITEMS_SPLIT)

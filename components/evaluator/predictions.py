@@ -103,21 +103,20 @@ class Predict(beam.DoFn):
         batch = queries.at(tf.constant(shard.rows[places]))
         ranks = [(name, getattr(shard.ranks, name)) for name in o.BASELINES]
         predictions = {name: of[places, np.newaxis] for name, of in ranks if of is not None}
+        positive = self._positive(batch)
+        of_rows = {o.PREFERENCE: positive.astype(float)}
+        if self._features.rated:
+            of_rows[o.RATING] = batch[f.RATING].numpy().astype(float)
         labels = {}
         for prefix, model in self._models.items():
-            answers = self._of_model(model, batch, of_user, seen)
+            answers = self._of_model(model, batch, positive, of_user, seen)
             predictions |= {prefix + name: values for name, values in answers.items()}
-            for name, label in ((o.RATING, f.RATING), (o.PREFERENCE, f.POSITIVE)):
-                if name in answers:
-                    labels[prefix + name] = self._label(batch, label)
+            labels |= {prefix + name: values for name, values in of_rows.items() if name in answers}
         return {
             tfma.PREDICTIONS_KEY: predictions,
             tfma.LABELS_KEY: {name: labels.get(name, np.zeros(len(places))) for name in predictions},
             o.SLICES: self._slices(batch, queries.train_rows[shard.rows[places]]),
         }
-
-    def _label(self, batch: dict[str, tf.Tensor], name: str) -> np.ndarray:
-        return batch[f.RATING].numpy().astype(float) if name == f.RATING else self._positive(batch).astype(float)
 
     def _positive(self, batch: dict[str, tf.Tensor]) -> np.ndarray:
         """[n] which rows are what the second stage wants more of; all, where the data does not say."""
@@ -129,7 +128,12 @@ class Predict(beam.DoFn):
         return batch[f.RATING].numpy() >= np.float32(positive)  # As Transform compares.
 
     def _of_model(
-        self, model, batch: dict[str, tf.Tensor], of_user: list[list[bytes]], seen: list[frozenset[bytes]]
+        self,
+        model,
+        batch: dict[str, tf.Tensor],
+        positive: np.ndarray,
+        of_user: list[list[bytes]],
+        seen: list[frozenset[bytes]],
     ) -> dict[str, np.ndarray]:
         inputs = request(batch, self._features)
         retrieved, recommended = ask(model, "retrieve", inputs), ask(model, "recommend", inputs)
@@ -142,14 +146,13 @@ class Predict(beam.DoFn):
                 one = slice(number, number + 1)
                 found = list_ranks(retrieved["item_id"][one], retrieved["score"][one], np.array([wanted], object))
                 per_user[one, : len(wanted)] = found
-        positive = self._positive(batch)[:, np.newaxis]
         lists = recommended["item_id"].tolist()
         rows = np.array([[self._row_of.get(item, -1) for item in row] for row in lists])
         figures = {
             o.RETRIEVAL: before,
             o.PER_USER: per_user,
-            o.BEFORE: np.where(positive, before, np.nan),
-            o.AFTER: np.where(positive, after, np.nan),
+            o.BEFORE: np.where(positive[:, np.newaxis], before, np.nan),
+            o.AFTER: np.where(positive[:, np.newaxis], after, np.nan),
             o.RECOMMENDED: recommended["item_id"],
             o.AVERAGE_POPULARITY: np.where(rows >= 0, self._items.counts[rows], 0).sum(1)
             / np.maximum(1, (rows >= 0).sum(1)),

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import tensorflow as tf
-
 from components.evaluator.parity import Parity
 from components.queries import ask
+from models import inputs
 from models.catalogue import Catalogue
 from models.features import names as f
 
@@ -22,7 +21,7 @@ def sample_users(parity: Parity, catalogue: Catalogue) -> list[dict[str, Any]]:
     if not rows:
         return []
     titles = {item: title or item for item, title in zip(catalogue.ids, catalogue.titles, strict=True)}
-    recommended = ask(parity.model, "recommend", {name: tf.gather(of, rows) for name, of in parity.inputs.items()})
+    recommended = ask(parity.model, "recommend", inputs.gathered(parity.inputs, rows))
     histories, items = (parity.batch[name].numpy() for name in (f.HISTORY_ITEM_ID, f.ITEM_ID))
     return [
         {

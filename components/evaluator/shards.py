@@ -6,15 +6,14 @@ import zlib
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
 from components.evaluator import baselines
 from components.tables import shards
 from models.catalogue import Catalogue
 from models.features import names as f
-from models.timelines import Column, Layout, read_timelines
+from models.timelines import TEXT, WHOLE, Layout, read_timelines
 
-_COLUMNS = {name: Column(tf.int64, 0) for name in (f.ITEM_ID, f.TIMESTAMP)}
+_COLUMNS = {name: WHOLE for name in (f.ITEM_ID, f.TIMESTAMP)}
 
 
 class Split(NamedTuple):
@@ -67,9 +66,9 @@ def load(train: Split, held_out: Split, catalogue: Catalogue, repeats: bool, max
 
 def _read(split: Split, name: str, users: dict[bytes, int], catalogue: Catalogue | None) -> baselines.Interactions:
     """A file's rows; `users` numbers those that it has. The items of train are the catalogue's first."""
-    ids = read_timelines([f"{split.raw}/{name}"], Layout({f.USER_ID: Column(tf.string, "")}, {})).users[f.USER_ID]
+    ids = read_timelines([f"{split.raw}/{name}"], Layout({f.USER_ID: TEXT}, {})).users[f.USER_ID]
     numbers = np.array([users.setdefault(user, len(users)) for user in ids.tolist()], np.int64)
-    columns = _COLUMNS if catalogue is None else _COLUMNS | {f.ITEM_KEY: Column(tf.string, "")}
+    columns = _COLUMNS if catalogue is None else _COLUMNS | {f.ITEM_KEY: TEXT}
     timelines = read_timelines([f"{split.transformed}/{name}"], Layout({}, columns))
     items = timelines.rows[f.ITEM_ID] if catalogue is None else catalogue.rows(timelines.rows[f.ITEM_KEY])
     return baselines.Interactions(numbers[timelines.user_of_rows()], items, timelines.rows[f.TIMESTAMP])

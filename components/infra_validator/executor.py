@@ -14,7 +14,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.artifacts import split_files
-from components.files import EVAL_SPLIT, INFRA_VALIDATION_FILE, ITEMS_SPLIT, TRAIN_SPLIT
+from components.files import INFRA_VALIDATION_FILE, ITEMS_SPLIT, SPLITS
 from components.infra_validator.asked import Asked
 from components.infra_validator.checks import Checks
 from components.infra_validator.settings import InfraValidation
@@ -41,7 +41,7 @@ class Executor(base_executor.BaseExecutor):
             config = InfraValidation.model_validate_json(exec_properties["settings"])
             features = FeatureSet.model_validate_json(exec_properties["features"])
             asked = Asked.read(
-                *(artifact_utils.get_split_uri(input_dict["examples"], split) for split in (TRAIN_SPLIT, EVAL_SPLIT)),
+                *(artifact_utils.get_split_uri(input_dict["examples"], split) for split in SPLITS),
                 features,
                 config.users,
             )

@@ -15,8 +15,9 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 
 from components.artifacts import read_summary
+from components.files import SPLITS
 from components.interaction_gen.settings import Split
-from components.interaction_gen.shard import SPLITS, ToExamples
+from components.interaction_gen.shard import ToExamples
 from components.interaction_gen.summary import WriteSummary, check
 from components.tables import parsing, shards, spans
 from components.tables.reading import Rejected

@@ -10,18 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.files import EVAL_SPLIT, TRAIN_SPLIT
+from components.files import SPLITS
 from components.interaction_gen import timelines
 from components.interaction_gen.settings import Split
 from components.interaction_gen.summary import DUPLICATE
 from components.tables import shards
 from components.tables.parsing import FILE, LINE
 from components.tables.reading import Rejected
-from components.tables.records import REJECTED, Counts, first_rows, of_length, to_examples, vector_lengths
+from components.tables.records import REJECTED, Counts, feature_columns, first_rows, to_examples, vector_lengths
 from models.features import names as n
 from models.features.feature_set import FeatureSet
-
-SPLITS = (TRAIN_SPLIT, EVAL_SPLIT)
 
 
 class ToExamples(beam.DoFn):
@@ -79,10 +77,8 @@ class ToExamples(beam.DoFn):
         if table is not None:
             table = first_rows(table, n.USER_ID)
             places = pc.index_in(ids, table[n.USER_ID].combine_chunks())
-            lengths = vector_lengths(counts, "users")
-            for name in self._features.users:
-                values = of_length(table[name], lengths[name]) if name in lengths else table[name]
-                columns[name] = values.combine_chunks().take(places)
+            features = feature_columns(table, self._features.users, vector_lengths(counts, "users"))
+            columns |= {name: values.take(places) for name, values in features.items()}
         return columns
 
     def _rejected(self, ordered: timelines.Ordered, mask: np.ndarray, reason: Any) -> Iterator[Any]:

@@ -10,7 +10,7 @@ from typing import Any
 import apache_beam as beam
 from tfx.dsl.io import fileio
 
-from components.files import EVAL_SPLIT, SUMMARY_FILE, TRAIN_SPLIT
+from components.files import EVAL_SPLIT, SPLITS, SUMMARY_FILE, TRAIN_SPLIT
 from components.tables import shards
 from components.tables.reading import SHOWN_REASONS, Rejected
 from components.tables.records import LEFT_OUT, PRESENT, UNREADABLE, Counts, vector_lengths
@@ -19,7 +19,7 @@ from models.errors import UserError
 from models.features import names as n
 from models.features.feature_set import FeatureSet
 
-_COUNTED = ("users", "duplicate_rows", TRAIN_SPLIT, EVAL_SPLIT, "positive")
+_COUNTED = ("users", "duplicate_rows", *SPLITS, "positive")
 
 DUPLICATE = "duplicate of line"  # Begins the reason of a row that is merged, and not broken.
 
@@ -120,7 +120,7 @@ def check(summary: dict[str, Any], data: Tables, features: FeatureSet, directory
     if not accepted:
         reasons = ", ".join(f"{what}: {count:,} rows" for what, count in summary[LEFT_OUT].items())
         raise UserError(f"{directory}: no interaction counts ({reasons}): check data.interactions.require and .where")
-    for split in (TRAIN_SPLIT, EVAL_SPLIT):
+    for split in SPLITS:
         if not summary[split]:
             raise UserError(
                 f"the split leaves no {split} interactions of {accepted}: give more data, or change split.eval_share"

@@ -98,18 +98,14 @@ def examples(
     offsets = pa.array(offsets, pa.int32())
     columns = {}
     for name, feature in features.items():
-        values = _chunk(taken[name])
+        values = taken[name].combine_chunks()
         columns[name] = pa.ListArray.from_arrays(offsets, values.fill_null(pa.scalar(feature.missing, values.type)))
     return columns | {n.OVERLAP: pa.array(overlap, pa.int64())}, user
 
 
-def _chunk(column: pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-
-
 def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, pa.Array]:
     """Texts to their places among the distinct ones, which rise."""
-    encoded = _chunk(column).dictionary_encode()
+    encoded = column.combine_chunks().dictionary_encode()
     by = np.argsort(encoded.dictionary.to_numpy(zero_copy_only=False), kind="stable")
     place = np.empty(len(by), np.int64)
     place[by] = np.arange(len(by))

@@ -13,13 +13,21 @@ from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils
 
 from components.artifacts import read_summary
-from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
+from components.files import ITEMS_SPLIT, SPLITS
 from components.tables import parsing, shards, spans
-from components.tables.records import COUNTS, Counts, ReadTable, first_rows, of_length, to_examples, vector_lengths
+from components.tables.records import (
+    COUNTS,
+    Counts,
+    ReadTable,
+    feature_columns,
+    first_rows,
+    to_examples,
+    vector_lengths,
+)
 from components.tables.settings import Tables
 from models.features import names as n
 from models.features.feature_set import FeatureSet
-from models.timelines import Column, Layout, read_timelines
+from models.timelines import TEXT, Layout, read_timelines
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -36,7 +44,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             if data.items is None:
                 files = [
                     path
-                    for split in (TRAIN_SPLIT, EVAL_SPLIT)
+                    for split in SPLITS
                     for path in shards.paths(artifact_utils.get_split_uri(input_dict["interactions"], split)).values()
                 ]
                 ids = pipeline | "Files" >> beam.Create(files) | "Named" >> beam.Map(_named)
@@ -65,20 +73,13 @@ def _write(
 ) -> tuple[str, str]:
     shard, packs = of_shard
     rows = first_rows(shards.unpack(packs), n.ITEM_ID)
-    lengths = vector_lengths(counts, "items")
-    columns = {
-        name: (of_length(rows[name], lengths[name]) if name in lengths else rows[name]).combine_chunks()
-        for name in features.of_items()
-    }
+    columns = feature_columns(rows, features.of_items(), vector_lengths(counts, "items"))
     return writer.write(ITEMS_SPLIT, shards.file_name(shard, number), to_examples(columns))
 
 
 def _named(path: str) -> pa.Array:
     """The ids of a file's items."""
-    import tensorflow as tf
-
-    rows = {n.ITEM_ID: Column(tf.string, "")}
-    return pa.array(read_timelines([path], Layout({}, rows)).rows[n.ITEM_ID], pa.string()).unique()
+    return pa.array(read_timelines([path], Layout({}, {n.ITEM_ID: TEXT})).rows[n.ITEM_ID], pa.string()).unique()
 
 
 def _write_named(ids: list[pa.Array], writer: shards.Writer) -> tuple[str, str]:

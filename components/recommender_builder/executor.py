@@ -13,7 +13,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts import split_files
-from components.files import BUILD_FILE, EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
+from components.files import BUILD_FILE, ITEMS_SPLIT, SPLITS, TRAIN_SPLIT
 from components.recommender_builder.index import build_index, describe
 from components.recommender_builder.recommender import CandidateVectors, Recommender
 from components.recommender_builder.settings import Index
@@ -23,9 +23,8 @@ from models.features import names as f
 from models.features.feature_set import FeatureSet
 from models.features.preprocessing import unknown_user
 from models.queries import Queries, model_batch
-from models.timelines import Column, Layout, read_timelines, transformed_layout
+from models.timelines import TEXT, Layout, read_timelines, transformed_layout
 
-SPLITS = (TRAIN_SPLIT, EVAL_SPLIT)
 _DESCRIBED_K = 100
 _QUERIES = 256
 
@@ -70,10 +69,8 @@ class Executor(base_executor.BaseExecutor):
 def _known(
     input_dict: dict, split: str, features: FeatureSet, transform: tft.TFTransformOutput, catalogue: Catalogue
 ) -> Known:
-    raw = read_timelines(split_files(input_dict["examples"], split), Layout({f.USER_ID: Column(tf.string, "")}, {}))
-    layout = transformed_layout(features, transform)
-    if split == EVAL_SPLIT:
-        layout = layout._replace(rows={**layout.rows, f.ITEM_KEY: Column(tf.string, "")})
+    raw = read_timelines(split_files(input_dict["examples"], split), Layout({f.USER_ID: TEXT}, {}))
+    layout = transformed_layout(features, transform, with_keys=split != TRAIN_SPLIT)
     timelines = read_timelines(split_files(input_dict["transformed_examples"], split), layout)
     # What is in train is in the vocabulary, whose order is the catalogue's.
     items = timelines.rows[f.ITEM_ID] if split == TRAIN_SPLIT else catalogue.rows(timelines.rows[f.ITEM_KEY])

@@ -196,7 +196,7 @@ class Recommender(tf.Module):
         transformed = self._transform({name: _column(values) for name, values in raw.items()})
         indices = tf.gather(self._item_indices, self._history_rows(query))
         users = self._user_rows(query[f.USER_ID])
-        features = {name: tf.gather(table, users) for name, table in self._user_features.items()}
+        features = inputs.gathered(self._user_features, users)
         features |= {
             f.MOMENT: _only_column(transformed[f.MOMENT]),
             f.HISTORY_ITEM_ID: tf.where(items == "", tf.cast(f.PADDING, indices.dtype), indices),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
@@ -119,9 +119,14 @@ def vector_lengths(counts: Counts, table: str) -> dict[str, int]:
     return {name: length for name, (_, length) in found.items()}
 
 
-def of_length(vectors: pa.ChunkedArray, length: int) -> pa.ChunkedArray:
-    """Vectors of another length are missing."""
-    return pc.if_else(pc.equal(pc.list_value_length(vectors), length), vectors, pa.scalar(None, vectors.type))
+def feature_columns(rows: pa.Table, names: Iterable[str], lengths: Mapping[str, int]) -> dict[str, pa.Array]:
+    """The features of entities by name; vectors of another length than `vector_lengths` says are missing."""
+    columns = {name: rows[name].combine_chunks() for name in names}
+    for name, length in lengths.items():
+        vectors = columns[name]
+        fits = pc.equal(pc.list_value_length(vectors), length)
+        columns[name] = pc.if_else(fits, vectors, pa.scalar(None, vectors.type))
+    return columns
 
 
 def to_examples(columns: Mapping[str, pa.Array]) -> list[bytes]:

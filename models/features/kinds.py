@@ -62,9 +62,11 @@ class Feature(Settings):
     def parse(self, texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
         """Fields as [n] texts to [n] values, null where missing, and whether each is a text that cannot be read."""
         import numpy as np
+        import pyarrow as pa
         import pyarrow.compute as pc
 
-        return _null_where(texts, pc.equal(texts, "")), np.zeros(len(texts), bool)
+        values = pc.if_else(pc.equal(texts, ""), pa.scalar(None, texts.type), texts)
+        return values, np.zeros(len(texts), bool)
 
     def describe(self, entry: schema_pb2.Feature, in_list: bool) -> None:
         """Says in the schema what raw examples look like; `in_list`: with an entry for each interaction."""
@@ -83,7 +85,7 @@ class Feature(Settings):
             entry.shape.SetInParent()  # A scalar.
 
     def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
-        """What Transform makes of it: model features by name; none by default.
+        """What Transform makes of it: model features by name; itself by default.
 
         Args:
           name: the feature's.
@@ -91,7 +93,7 @@ class Feature(Settings):
           counted: those of them that vocabularies and statistics are made of.
           settings: the section `transform`.
         """
-        return {}
+        return {name: values}
 
     def dtype(self) -> tf.DType:
         """Of a raw value."""
@@ -192,7 +194,8 @@ class Number(Feature):
         numbers, seen = self._scaled(values), self._scaled(counted)
         present = tf.boolean_mask(seen, seen == seen)  # NaN is not itself.
         scores = tf.math.divide_no_nan(numbers - tft.mean(present), tf.sqrt(tft.var(present)))
-        return {name: _like(values, tf.where(numbers == numbers, scores, 0.0))}
+        scores = tf.where(numbers == numbers, scores, 0.0)
+        return {name: values.with_values(scores) if isinstance(values, tf.SparseTensor) else scores}
 
     def _scaled(self, values: Any) -> tf.Tensor:
         import tensorflow as tf
@@ -285,12 +288,12 @@ class Rating(Feature):
     schema_type: ClassVar[str] = "FLOAT"
     missing: ClassVar[Any] = math.nan
 
-    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
-        return {name: values}
-
 
 class Event(Feature):
     """A kind of interaction; what Transform makes of it is in `preprocessing`, as it is the FeatureSet that weighs."""
+
+    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
+        return {}
 
 
 class Overlap(Feature):
@@ -299,9 +302,6 @@ class Overlap(Feature):
     arrow_type: ClassVar[str] = "int64"
     schema_type: ClassVar[str] = "INT"
     missing: ClassVar[Any] = 0
-
-    def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
-        return {name: values}
 
 
 def parse_numbers(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
@@ -321,13 +321,6 @@ def parse_numbers(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
     return pa.array(values, mask=~fits), ~fits & ~empty
 
 
-def _null_where(values: pa.Array, mask: Any) -> pa.Array:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return pc.if_else(mask, pa.scalar(None, values.type), values)
-
-
 def _kept_of_lists(
     lists: pa.ListArray, values: pa.Array, kept: pa.Array, missing: np.ndarray | None = None
 ) -> pa.Array:
@@ -337,9 +330,8 @@ def _kept_of_lists(
 
     flags = kept.to_numpy(zero_copy_only=False)
     offsets = np.concatenate([[0], np.cumsum(flags)])[lists.offsets.to_numpy()].astype(np.int32)
-    mask = None if missing is None else pa.array(np.append(missing, False))
-    offsets = pa.array(offsets) if mask is None else pa.array(offsets, mask=mask.to_numpy(zero_copy_only=False))
-    return pa.ListArray.from_arrays(offsets, values.filter(kept))
+    mask = None if missing is None else np.append(missing, False)
+    return pa.ListArray.from_arrays(pa.array(offsets, mask=mask), values.filter(kept))
 
 
 def _band(value: float) -> str:
@@ -355,10 +347,3 @@ def _vocabulary(name: str, values: Any, counted: Any, min_count: int) -> Any:
     threshold = min_count if min_count > 1 else None
     vocabulary = tft.vocabulary(counted, frequency_threshold=threshold, vocab_filename=name)
     return tft.apply_vocabulary(values, vocabulary, num_oov_buckets=1)
-
-
-def _like(values: Any, flat: tf.Tensor) -> Any:
-    """`flat` in the shape of `values`, [B] or lists."""
-    import tensorflow as tf
-
-    return values.with_values(flat) if isinstance(values, tf.SparseTensor) else flat

@@ -28,7 +28,8 @@ def test_vectors_have_the_length_that_most_have_and_others_are_missing():
     assert records.vector_lengths(counts, "items") == {"image": 2}
     assert records.vector_lengths({(PRESENT, "items.v/1"): 4, (PRESENT, "items.v/2"): 4}, "items") == {"v": 2}
     vectors = pa.chunked_array([[[1.0, 2.0], [1.0], None], [[], [3.0, 4.0]]], pa.list_(pa.float32()))
-    assert records.of_length(vectors, 2).to_pylist() == [[1.0, 2.0], None, None, None, [3.0, 4.0]]
+    fitting = records.feature_columns(pa.table({"image": vectors}), ["image"], {"image": 2})["image"]
+    assert fitting.to_pylist() == [[1.0, 2.0], None, None, None, [3.0, 4.0]]
 
 
 def test_an_example_has_what_its_row_has():
