@@ -105,5 +105,6 @@ def _figures(ordered: timelines.Ordered, in_train: np.ndarray, features: Feature
     if isinstance(features.positive, list):
         figures["positive"] = pc.sum(pc.is_in(train[n.EVENT], pa.array(features.positive, pa.string()))).as_py()
     elif features.positive is not None:
-        figures["positive"] = pc.sum(pc.greater_equal(train[n.RATING], features.positive)).as_py()
+        limit = pa.scalar(features.positive, pa.float32())  # As Transform compares.
+        figures["positive"] = pc.sum(pc.greater_equal(train[n.RATING], limit)).as_py()
     return figures

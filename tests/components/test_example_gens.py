@@ -387,3 +387,9 @@ def test_vectors_have_one_length_and_others_are_missing_and_counted(tmp_path):
     found = generate_items(tmp_path, **overrides)
     vectors = {item.decode(): row["image"] for item, row in found.items() if row.get("image")}
     assert vectors == {"1": [1.0, 0.5], "2": [2.0, -1.0]} and len(found) == 6
+
+
+def test_a_rating_at_the_limit_is_positive_also_where_a_float_is_a_little_less(tmp_path):
+    write(tmp_path, [row.replace(",4,", ",4.1,") for row in RATINGS])
+    generate(tmp_path, **{"data.interactions.positive": 4.1})
+    assert summary(tmp_path, "positive", "train") == {"positive": 2, "train": 4}
