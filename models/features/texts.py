@@ -1,0 +1,34 @@
+"""The one rule for blanks around a text, which reading, the servable and its clients share.
+
+What stands around an id or another value and is a blank of Unicode's, or a byte order mark, is no part of it. Blanks
+inside stay, and so does everything else: case, leading zeros, quotes, signs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import tensorflow as tf
+
+# As Python's `str.isspace` has it, and the byte order mark.
+BLANKS = "".join(map(chr, [*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B)])) + "".join(
+    map(chr, [0x2028, 0x2029, 0x202F, 0x205F, 0x3000, 0xFEFF])
+)
+_CLASS = "[" + "".join(f"\\x{{{ord(blank):x}}}" for blank in BLANKS) + "]"
+_AROUND = f"^{_CLASS}+|{_CLASS}+$"
+
+
+def trim(texts: pa.Array) -> pa.Array:
+    """Texts without the blanks around them."""
+    import pyarrow.compute as pc
+
+    return pc.utf8_trim(texts, characters=BLANKS)
+
+
+def trim_tensor(texts: tf.Tensor) -> tf.Tensor:
+    """The same in a graph."""
+    import tensorflow as tf
+
+    return tf.strings.regex_replace(texts, _AROUND, "")
