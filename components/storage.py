@@ -25,21 +25,39 @@ def absolute(path: str) -> str:
 
 
 def glob(pattern: str) -> list[str]:
-    """Paths that match, sorted.
+    """Paths that match, sorted. Raises UserError where the store cannot be asked."""
+    return sorted(_matches(pattern))
 
-    Raises:
-      UserError: the store cannot be asked.
-    """
+
+def files(pattern: str) -> list[str]:
+    """Files that match and those below directories that do, sorted. Raises as `glob`."""
+    found = set()
+    for path, is_directory in _matches(pattern).items():
+        found.update(_below(path) if is_directory else [path])
+    return sorted(found)
+
+
+def _matches(pattern: str) -> dict[str, bool]:
+    """Paths that match, and whether each is a directory."""
     if not is_remote(pattern):
-        return sorted(local_glob.glob(pattern))
+        return {path: os.path.isdir(path) for path in local_glob.glob(pattern, recursive=True)}
     try:
         store, path = fsspec.url_to_fs(pattern, use_listings_cache=False)
-        return sorted(map(store.unstrip_protocol, store.glob(path)))
+        found = store.glob(path, detail=True)
+        return {store.unstrip_protocol(name): info["type"] == "directory" for name, info in found.items()}
     except Exception as error:  # Each store's client has errors of its own.
         raise UserError(
             f"{pattern} cannot be read ({type(error).__name__}: {error}): see docs/object-stores.md for what address, "
             "credentials and endpoint have to be"
         ) from error
+
+
+def _below(directory: str) -> list[str]:
+    if not is_remote(directory):
+        walk = os.walk(directory, followlinks=True)
+        return [os.path.join(parent, name) for parent, _, names in walk for name in names]
+    store, path = fsspec.url_to_fs(directory, use_listings_cache=False)
+    return [store.unstrip_protocol(name) for name in store.find(path)]
 
 
 def open_file(path: str, mode: str = "rb", **kwargs: Any) -> IO:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -87,6 +88,11 @@ def config_names() -> list[str]:
     return sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
 
 
+def as_name(text: str) -> str:
+    """The name of a run that is made of that of a file or directory; "" where nothing fits."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")
+
+
 def load_config(
     name_or_file: str, overrides: Sequence[str] = (), default_name: str | None = None, **values: Any
 ) -> Config:
@@ -112,7 +118,7 @@ def load_config(
         raise UserError(f"{path} is not a YAML file: {error}") from error
     if not isinstance(tree, dict):
         raise UserError(f"{path} has to hold a mapping with at least the key `data`")
-    tree.setdefault("name", default_name or path.stem)
+    tree.setdefault("name", default_name or as_name(path.stem) or "recommender")
     if path.parent != CONFIG_DIR and isinstance(tree.get("data"), dict):
         given = tree["data"].get("directory")
         if given is None or (isinstance(given, str) and not storage.is_remote(given)):

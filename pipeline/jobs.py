@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,14 +11,13 @@ import rich.progress
 from rich.console import Console
 
 from models.errors import UserError
-from pipeline.config import Config, load_config
+from pipeline.config import Config, as_name, load_config
 from pipeline.data import editions
 from pipeline.data.generator import write_generated
 from pipeline.data.settings import Generated
 from pipeline.report.summary import print_summary
 
 _RUNS = "runs"
-_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")  # For the name of a run.
 
 
 def run_pipeline(
@@ -63,7 +61,7 @@ def resolve_config(config_name: str | None, data: str | None, split: str | None,
     name, directory = None, None
     if config_name is None:
         config_name, directory = editions.resolve_data(data)
-        name = _UNFIT.sub("-", os.path.basename(directory or "")).strip("-._") or None
+        name = as_name(os.path.basename(directory or "")) or None
     elif data is not None:
         directory = editions.data_directory(data)
     config = load_config(config_name, overrides, data__directory=directory, split__kind=split, default_name=name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -20,14 +20,13 @@ from components.interaction_gen.settings import Split
 from components.interaction_gen.shard import ToExamples
 from components.interaction_gen.summary import WriteSummary, check
 from components.tables import parsing, shards, spans
-from components.tables.reading import Rejected
-from components.tables.records import COUNTS, REJECTED, ReadTable, to_csv_line
+from components.tables.records import COUNTS, MERGED, REJECTED, UNUSED, ReadTable, Unused, joined, merge, to_csv_line
 from components.tables.settings import Tables
 from models.features import names as n
 from models.features.feature_set import FeatureSet
 
 _HOUR = 3600
-_MOST_LISTED = 100_000  # Rejected rows, which one worker holds and writes; all are counted.
+_MOST_LISTED = 100_000  # Rows, which one worker holds and writes; all are counted.
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -49,16 +48,24 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             exec_properties["rejected_rows_dir"] or summary_uri, f"{span or exec_properties['fingerprint']}.csv"
         )
         tables = self._tables(directory, data, features)
+        repeated = REJECTED if data.duplicates == "reject" else MERGED
         number = tables["interactions"].shards
         writer = shards.Writer(output_dict["examples"], SPLITS)
         with self._make_beam_pipeline() as pipeline:
             read = {name: pipeline | f"Read {name}" >> table for name, table in tables.items()}
-            counts = [one[COUNTS] for one in read.values()] | "AllCounts" >> beam.Flatten() | beam.CombinePerKey(sum)
+            counts = [one[COUNTS] for one in read.values()] | "ReadCounts" >> beam.Flatten() | beam.CombinePerKey(sum)
             sides: dict[str, Any] = {"counts": beam.pvalue.AsDict(counts)}
-            named = read.get("items", read["interactions"]).packs | "ItemIds" >> beam.MapTuple(_ids)
-            items = beam.pvalue.AsList(named)
+            steps = [*read.values()]
             if "items" in read:
-                sides["items"] = items
+                of_items = (
+                    read["items"].packs
+                    | "GroupItems" >> beam.GroupByKey()
+                    | "ItemIds" >> beam.ParDo(_Ids(tables["items"].files, repeated)).with_outputs(UNUSED, COUNTS, main="ids")
+                )
+                steps.append(of_items)
+                items = sides["items"] = beam.pvalue.AsList(of_items.ids)
+            else:
+                items = beam.pvalue.AsList(read["interactions"].packs | "ItemIds" >> beam.MapTuple(_ids))
             if split.kind == "global_temporal":
                 hours = read["interactions"].packs | "Hours" >> beam.FlatMapTuple(_hours)
                 hours |= "OfHours" >> beam.CombinePerKey(sum)
@@ -67,42 +74,61 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             groups = {"rows": read["interactions"].packs}
             if "users" in read:
                 groups["users"] = read["users"].packs
-            to_examples = ToExamples(split, features, tables["interactions"].files, number, writer)
+            files = {name: table.files for name, table in tables.items()}
+            to_examples = ToExamples(split, features, files, number, writer, repeated)
             examples = (
                 groups
                 | "GroupByShard" >> beam.CoGroupByKey()
-                | "Examples" >> beam.ParDo(to_examples, **sides).with_outputs(REJECTED, "summary", main="written")
+                | "Examples" >> beam.ParDo(to_examples, **sides).with_outputs(UNUSED, COUNTS, "summary", main="written")
             )
             writer.commit(examples.written)
-            all_rejected = [*(one[REJECTED] for one in read.values()), examples[REJECTED]]
-            rejected = all_rejected | "Rejected" >> beam.Flatten()
-            listed = rejected | "Listed" >> beam.combiners.Top.Smallest(_MOST_LISTED)
-            listed | "WriteRejected" >> beam.Map(_write_rejected, rejected_file)
-            rejected_count = rejected | "CountRejected" >> beam.combiners.Count.Globally()
-            examples.summary | WriteSummary(summary_uri, span, listed, rejected_count, counts, items)
-        check(read_summary(summary_uri), data, features, directory, rejected_file)
+            steps.append(examples)
+            unused = [step[UNUSED] for step in steps] | "Unused" >> beam.Flatten()
+            listed = unused | "Listed" >> beam.combiners.Top.Smallest(_MOST_LISTED)
+            listed | "WriteUnused" >> beam.Map(_write_unused, rejected_file)
+            causes = unused | "Causes" >> beam.FlatMap(_cause) | "CountCauses" >> beam.CombinePerKey(joined)
+            later = [step[COUNTS] for step in steps[len(read) :]] | "LaterCounts" >> beam.Flatten()
+            counts = [counts, later | "SumLater" >> beam.CombinePerKey(sum)] | "AllCounts" >> beam.Flatten()
+            times = tables["interactions"].times
+            examples.summary | WriteSummary(summary_uri, span, times, causes, counts, items)
+        check(read_summary(summary_uri), data, split, features, directory, rejected_file)
 
     def _tables(self, directory: str, data: Tables, features: FeatureSet) -> dict[str, ReadTable]:
-        interactions = ReadTable(
-            "interactions",
-            directory,
-            data.interactions,
-            functools.partial(parsing.interactions, table=data.interactions),
-            n.USER_ID,
-        )
-        tables = {"interactions": interactions}
+        tables = {}
         if data.items:
-            parse = functools.partial(parsing.entities, table=data.items, id_name=n.ITEM_ID)
+            parse = functools.partial(parsing.entities, id_name=n.ITEM_ID)
             tables["items"] = ReadTable("items", directory, data.items, parse, n.ITEM_ID)
+        interactions = ReadTable("interactions", directory, data.interactions, parsing.interactions, n.USER_ID)
         if data.users and features.users:
-            parse = functools.partial(parsing.entities, table=data.users, id_name=n.USER_ID)
+            parse = functools.partial(parsing.entities, id_name=n.USER_ID)
             tables["users"] = ReadTable("users", directory, data.users, parse, n.USER_ID, interactions.shards)
-        return tables
+        return tables | {"interactions": interactions}
+
+
+class _Ids(beam.DoFn):
+    """The ids of a shard's items as a pack, and to UNUSED and COUNTS what became of their rows."""
+
+    def __init__(self, files: Sequence[str], repeated: str):
+        self._files, self._repeated = files, repeated
+
+    def process(self, of_shard: tuple[int, Iterable[bytes]]) -> Iterator[bytes | beam.pvalue.TaggedOutput]:
+        _, packs = of_shard
+        first, became = merge(shards.unpack(packs), n.ITEM_ID, "items", self._files, self._repeated)
+        yield from became
+        yield _pack_ids(first[n.ITEM_ID].combine_chunks())
 
 
 def _ids(_shard: int, packed: bytes) -> bytes:
-    ids = shards.unpack([packed])[n.ITEM_ID].unique()
+    return _pack_ids(shards.unpack([packed])[n.ITEM_ID].unique())
+
+
+def _pack_ids(ids: pa.Array) -> bytes:
     return shards.pack(pa.RecordBatch.from_pydict({n.ITEM_ID: ids}))
+
+
+def _cause(row: Unused) -> Iterator[tuple[tuple[str, str], tuple[int, Unused]]]:
+    if row.outcome == REJECTED:
+        yield (row.table, row.cause), (1, row)
 
 
 def _hours(_shard: int, packed: bytes) -> Iterator[tuple[int, int]]:
@@ -121,9 +147,10 @@ def _cut(hours: list[tuple[int, int]], eval_share: float) -> int:
     return 0
 
 
-def _write_rejected(rows: list[Rejected], path: str) -> None:
-    """Writes the reject file, whole."""
+def _write_unused(rows: list[Unused], path: str) -> None:
+    """Writes the list of rows that do not count as they stand, whole."""
     fileio.makedirs(os.path.dirname(path))
     with fileio.open(path, "w") as file:
-        for row in [Rejected._fields, *rows]:
-            file.write(to_csv_line(row) + "\n")
+        file.write(to_csv_line(("table", "outcome", "file", "line", "reason", "row")) + "\n")
+        for row in rows:
+            file.write(to_csv_line((row.table, row.outcome, row.file, row.line, row.reason, row.row)) + "\n")

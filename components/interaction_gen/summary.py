@@ -5,23 +5,36 @@ from __future__ import annotations
 import collections
 import json
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
 from tfx.dsl.io import fileio
 
 from components.files import EVAL_SPLIT, SPLITS, SUMMARY_FILE, TRAIN_SPLIT
+from components.interaction_gen.settings import Split
 from components.tables import shards
-from components.tables.reading import SHOWN_REASONS, Rejected
-from components.tables.records import LEFT_OUT, PRESENT, UNREADABLE, Counts, vector_lengths
+from components.tables.records import (
+    ACCEPTED,
+    LEFT_OUT,
+    MERGED,
+    PRESENT,
+    REJECTED,
+    ROWS,
+    UNREADABLE,
+    Cause,
+    Counts,
+    Unused,
+    by_cause,
+    vector_lengths,
+)
 from components.tables.settings import Tables
 from models.errors import UserError
 from models.features import names as n
 from models.features.feature_set import FeatureSet
 
-_COUNTED = ("users", "duplicate_rows", *SPLITS, "positive")
-
-DUPLICATE = "duplicate of line"  # Begins the reason of a row that is merged, and not broken.
+SHOWN_CAUSES = 3  # In a message.
+_COUNTED = ("users", "known_users", *SPLITS, "positive")
 
 
 class WriteSummary(beam.PTransform):
@@ -30,36 +43,35 @@ class WriteSummary(beam.PTransform):
     Args:
       uri: the directory.
       span: the data's.
-      listed: the first rejected rows, as a list.
-      rejected: their number.
-      counts: as ReadTable gives them.
+      times: how the times are read, in words.
+      causes: pairs of table and cause with how many rejected rows there are of it, and the first.
+      counts: pairs as ReadTable gives them.
       items: packs of the items' ids, as a side input.
     """
 
-    def __init__(self, uri: str, span: str, listed: Any, rejected: Any, counts: Any, items: Any):
+    def __init__(self, uri: str, span: str, times: str, causes: Any, counts: Any, items: Any):
         super().__init__()
-        self._uri, self._span, self._items = uri, span, items
-        self._listed, self._rejected, self._counts = listed, rejected, counts
+        self._uri, self._span, self._times, self._items = uri, span, times, items
+        self._causes, self._counts = causes, counts
 
     def expand(self, of_shards: beam.PCollection) -> beam.PCollection:
         sides = {
             "of_shards": beam.pvalue.AsList(of_shards),
-            "listed": beam.pvalue.AsSingleton(self._listed),
-            "rejected": beam.pvalue.AsSingleton(self._rejected),
+            "causes": beam.pvalue.AsDict(self._causes),
             "counts": beam.pvalue.AsDict(self._counts),
             "items": self._items,
         }
         once = of_shards.pipeline | "Once" >> beam.Create([None])
-        return once | "WriteSummary" >> beam.Map(_write, uri=self._uri, span=self._span, **sides)
+        return once | "WriteSummary" >> beam.Map(_write, self._uri, self._span, self._times, **sides)
 
 
 def _write(
     _: None,
     uri: str,
     span: str,
+    times: str,
     of_shards: list[dict[str, Any]],
-    listed: list[Rejected],
-    rejected: int,
+    causes: Mapping[tuple[str, str], tuple[int, Unused]],
     counts: Counts,
     items: list[bytes],
 ) -> None:
@@ -70,14 +82,17 @@ def _write(
     for name, extreme in (("lowest_rating", min), ("highest_rating", max)):
         found = [one[name] for one in of_shards if name in one]
         summary[name] = extreme(found) if found else None
-    broken = [row for row in listed if not row.reason.startswith(DUPLICATE)]
-    shown = [f"{os.path.basename(row.file)}, line {row.line}: {row.reason}" for row in broken[:SHOWN_REASONS]]
+    found = by_cause(causes)
+    tables = _tables(found, counts)
     summary |= {
         "span": span,
+        "times": times,
         "interactions": summary[TRAIN_SPLIT] + summary[EVAL_SPLIT],
         "items": _distinct(items),
-        "rejected_rows": rejected,
-        "first_rejected": shown,
+        "tables": tables,
+        "rejected_rows": sum(table[REJECTED] for table in tables.values()),
+        "duplicate_rows": tables.get("interactions", {}).get(MERGED, 0),
+        "causes": [cause._asdict() for cause in found],
         LEFT_OUT: {what: count for (kind, what), count in sorted(counts.items()) if kind == LEFT_OUT},
         PRESENT: {what: count for (kind, what), count in sorted(counts.items()) if kind == PRESENT},
         UNREADABLE: _unreadable(counts),
@@ -85,6 +100,22 @@ def _write(
     fileio.makedirs(uri)
     with fileio.open(os.path.join(uri, SUMMARY_FILE), "w") as file:
         file.write(json.dumps(summary, indent=2))
+
+
+def _tables(causes: list[Cause], counts: Counts) -> dict[str, dict[str, int]]:
+    """What became of the rows of each table: the four add up to all of them."""
+    tables = {
+        what: {ROWS: count, ACCEPTED: 0, MERGED: 0, LEFT_OUT: 0, REJECTED: 0}
+        for (kind, what), count in counts.items()
+        if kind == ROWS
+    }
+    for (kind, what), count in counts.items():
+        name = what.partition(".")[0]
+        if kind in (ACCEPTED, MERGED, LEFT_OUT):
+            tables[name][kind] += count
+    for cause in causes:
+        tables[cause.table][REJECTED] += cause.rows
+    return tables
 
 
 def _distinct(items: list[bytes]) -> int:
@@ -107,25 +138,48 @@ def _unreadable(counts: Counts) -> dict[str, int]:
     return {what: count for what, count in sorted(found.items()) if count}
 
 
-def check(summary: dict[str, Any], data: Tables, features: FeatureSet, directory: str, rejected_file: str) -> None:
+def check(
+    summary: dict[str, Any], data: Tables, split: Split, features: FeatureSet, directory: str, rejected_file: str
+) -> None:
     """Raises UserError for data that cannot be trained on, or cannot teach what it is configured for."""
-    accepted = summary["interactions"]
-    rejected = summary["rejected_rows"] - summary["duplicate_rows"]
-    if rejected > data.max_rejected_share * (rejected + accepted):
+    accepted, rejected, tables = summary["interactions"], summary["rejected_rows"], summary["tables"]
+    for name, table in data.by_name().items():
+        if name not in tables and (name != "users" or features.users):
+            raise UserError(f"{os.path.join(directory, table.file)}: the {name} table has no rows")
+    rows = sum(table[ROWS] - table[LEFT_OUT] for table in tables.values())
+    if rejected > data.max_rejected_share * rows:
+        causes = [str(Cause(**cause)) for cause in summary["causes"]]
+        more = f"; and {len(causes) - SHOWN_CAUSES} more causes" if len(causes) > SHOWN_CAUSES else ""
         raise UserError(
-            f"{directory}: {rejected} rows were rejected and {accepted} interactions accepted, more than the allowed "
-            f"{data.max_rejected_share:.2%}: {'; '.join(summary['first_rejected'])}. "
+            f"{directory}: {rejected:,} of {rows:,} rows were rejected, more than the allowed "
+            f"{data.max_rejected_share:.2%}: {'; '.join(causes[:SHOWN_CAUSES])}{more}. "
             f"They are listed in {rejected_file}; mend them, or raise data.max_rejected_share"
         )
     if not accepted:
         reasons = ", ".join(f"{what}: {count:,} rows" for what, count in summary[LEFT_OUT].items())
         raise UserError(f"{directory}: no interaction counts ({reasons}): check data.interactions.require and .where")
-    for split in SPLITS:
-        if not summary[split]:
-            raise UserError(
-                f"the split leaves no {split} interactions of {accepted}: give more data, or change split.eval_share"
-            )
+    for name in SPLITS:
+        if not summary[name]:
+            raise UserError(f"the split leaves no {name} interactions of {accepted:,}: {_fitting(split, summary)}")
+    if features.users and not summary["known_users"]:
+        raise UserError(
+            f"{os.path.join(directory, data.users.file)}: none of its {tables['users'][ACCEPTED]:,} users has an "
+            "interaction: check `user_id` in data.users.columns and data.interactions.columns, or leave data.users out"
+        )
     _check_lessons(summary, features)
+
+
+def _fitting(split: Split, summary: dict[str, Any]) -> str:
+    """What to do where a split is empty."""
+    if split.kind == "per_user_chronological":
+        each = summary["interactions"] / summary["users"]
+        return (
+            f"users have {each:.1f} on average, too few to take {split.eval_share:.0%} of each one's: set split.kind: "
+            "global_temporal, which takes the latest of all, or give more data"
+        )
+    if split.kind == "global_temporal":
+        return "too many are of the same hour: set split.kind: per_user_chronological or random, or give more data"
+    return "give more data, or change split.eval_share"
 
 
 def _check_lessons(summary: dict[str, Any], features: FeatureSet) -> None:
@@ -144,7 +198,7 @@ def _check_lessons(summary: dict[str, Any], features: FeatureSet) -> None:
     for table, declared in (("items", features.items), ("users", features.users), ("interactions", features.context)):
         for name in declared:
             found = [count for what, count in summary[PRESENT].items() if _is_of(what, f"{table}.{name}")]
-            if name != n.TITLE and not any(found):  # Titles are texts that are not counted.
+            if name != n.TITLE and not any(found):
                 section = f"{where}.context" if table == "interactions" else f"data.{table}.features"
                 raise UserError(
                     f"{section}.{name}: no row has a value that can be read: check its `column` and `kind`, or leave "

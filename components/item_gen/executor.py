@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import apache_beam as beam
@@ -17,10 +17,11 @@ from components.files import ITEMS_SPLIT, SPLITS
 from components.tables import parsing, shards, spans
 from components.tables.records import (
     COUNTS,
+    MERGED,
     Counts,
     ReadTable,
     feature_columns,
-    first_rows,
+    merge,
     to_examples,
     vector_lengths,
 )
@@ -52,14 +53,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             else:
                 span = read_summary(artifact_utils.get_single_uri(input_dict["summary"]))["span"]
                 directory, _ = spans.resolve(exec_properties["directory"], span)
-                parse = functools.partial(parsing.entities, table=data.items, id_name=n.ITEM_ID)
+                parse = functools.partial(parsing.entities, id_name=n.ITEM_ID)
                 table = ReadTable("items", directory, data.items, parse, n.ITEM_ID)
                 read = pipeline | table
                 counts = beam.pvalue.AsDict(read[COUNTS] | beam.CombinePerKey(sum))
                 written = (
                     read.packs
                     | "GroupByShard" >> beam.GroupByKey()
-                    | "Write" >> beam.Map(_write, counts, writer=writer, features=features, number=table.shards)
+                    | "Write" >> beam.Map(_write, counts, writer, features, table.files, table.shards)
                 )
             writer.commit(written)
 
@@ -69,10 +70,11 @@ def _write(
     counts: Counts,
     writer: shards.Writer,
     features: FeatureSet,
+    files: Sequence[str],
     number: int,
 ) -> tuple[str, str]:
     shard, packs = of_shard
-    rows = first_rows(shards.unpack(packs), n.ITEM_ID)
+    rows, _ = merge(shards.unpack(packs), n.ITEM_ID, "items", files, MERGED)  # InteractionGen has counted them.
     columns = feature_columns(rows, features.of_items(), vector_lengths(counts, "items"))
     return writer.write(ITEMS_SPLIT, shards.file_name(shard, number), to_examples(columns))
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
-import csv
-import gzip
-import io
-import itertools
-from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, NamedTuple
+import re
+from collections.abc import Iterable, Iterator
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
+
+import pyarrow as pa
 
 from components import storage
+from components.tables import csv_text
+from components.tables.csv_text import Dialect
 from components.tables.settings import Table
 from models.errors import UserError
 
@@ -19,6 +21,10 @@ if TYPE_CHECKING:
 
 _BYTES = 2**23  # Of a CSV file, for each block: some 300,000 ratings.
 _QUOTED = 2**23  # Bytes that may follow an open quote before it is taken for a stray one.
+_LONGEST_HEADER = 2**20
+
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)  # As Excel writes and reads it.
+_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
 
 class Block(NamedTuple):
@@ -26,17 +32,19 @@ class Block(NamedTuple):
 
     Attributes:
       path: the file.
-      start, end: bytes of a CSV file; row groups of a Parquet file. A packed file is one block, as it has to be
-        unpacked from its start; its end is -1.
+      start, end: bytes of a CSV file; row groups of a Parquet file. A file that has to be unpacked, or decoded, from
+        its start is one block, of which `start` counts unpacked bytes; its end is -1.
       line: lines of a CSV file, or rows of a Parquet file, before it.
       header: of a CSV file that has one, the names in it.
+      dialect: of a CSV file.
     """
 
     path: str
     start: int
     end: int
     line: int
-    header: list[str] | None
+    header: list[str] | None = None
+    dialect: Dialect | None = None
 
 
 class Piece(NamedTuple):
@@ -46,36 +54,45 @@ class Piece(NamedTuple):
     line: int
 
 
-def blocks(path: str, table: Table) -> Iterator[Block]:
-    """The blocks of a file, one at least. A CSV file is looked through for the ends of lines.
+def blocks(path: str, table: Table, size: int = _BYTES) -> Iterator[Block]:
+    """The blocks of a file, of some `size` bytes each; none of a file without rows.
 
     Raises:
-      UserError: the file is empty and should have a header, or is not of the table's format or encoding.
+      UserError: the header cannot be read, or the file is not of the table's format or encoding.
     """
-    if table.format == "parquet":
+    if table.format_of(path) == "parquet":
         yield from _of_parquet(path)
         return
-    header = _header(path, table) if table.header else None
-    if _is_packed(path):
-        yield Block(path, 0, -1, 0, header)
-    elif not _has_ascii_line_ends(table):
-        yield Block(path, 0, storage.size(path), 0, header)
-    else:
-        start = 0
-        with storage.open_file(path) as file:
-            for data, line in _pieces(file, table):
-                yield Block(path, start, start + len(data), line, header)
-                start += len(data)
+    with decoding(path, table.encoding), storage.open_file(path) as file:
+        first = _begin(path, table, _chunks(file, path, table, _LONGEST_HEADER))
+        if not _is_seekable(path, table):
+            yield first
+            return
+        start, line = first.start, first.line
+        file.seek(start)
+        for data in _pieces(_chunks(file, path, table, size), first.dialect):
+            yield first._replace(start=start, end=start + len(data), line=line)
+            start += len(data)
+            line += csv_text.lines_in(data)
 
 
 def pieces(block: Block, table: Table) -> Iterator[Piece]:
-    """What a block of a CSV file holds: one piece, or, of a packed file, many."""
-    with _open(block.path) as file:
-        if block.end < 0:
-            yield from _pieces(file, table)
-        else:
+    """What a block of a CSV file holds: one piece, or, of a file that is one block, many."""
+    with storage.open_file(block.path) as file:
+        if block.end >= 0:
             file.seek(block.start)
             yield Piece(file.read(block.end - block.start), block.line)
+            return
+        line = block.line
+        for data in _pieces(_from(block.start, _chunks(file, block.path, table, _BYTES)), block.dialect):
+            yield Piece(data, line)
+            line += csv_text.lines_in(data)
+
+
+def text_encoding(table: Table) -> str:
+    """Of pieces: the file's own, or UTF-8 where it is decoded from its start."""
+    is_own = _has_ascii_line_ends(table) and codecs.lookup(table.encoding).name != "utf-8-sig"
+    return table.encoding if is_own else "utf-8"
 
 
 def open_parquet(path: str) -> pyarrow.parquet.ParquetFile:
@@ -88,89 +105,106 @@ def open_parquet(path: str) -> pyarrow.parquet.ParquetFile:
         raise UserError(f"{path} is not a Parquet file: {error}") from error
 
 
-def split_quoted(path: str, text: str, delimiter: str, line: int) -> Iterator[tuple[int, list[str]]]:
-    """Rows of CSV with quotes as fields, each with the line it ends on; `line` are those before the text.
-
-    Raises UserError for a stray quote, which may have taken in any number of rows.
-    """
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    try:
-        for fields in reader:
-            yield line + reader.line_num, fields
-    except csv.Error as error:
-        place = f"{path}, line {line + reader.line_num}"
-        raise UserError(f"{place}: not valid CSV ({error}): check the quotes") from error
-
-
 @contextlib.contextmanager
 def decoding(path: str, encoding: str) -> Iterator[None]:
     """Makes a UserError of text that is in another encoding, and of a packed file that is none."""
     try:
         yield
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not {encoding}: {error}. Set `encoding` in the table's layout") from error
-    except (gzip.BadGzipFile, EOFError) as error:
-        raise UserError(f"{path} is not a whole gzip file: {error}") from error
+    except UnicodeError as error:
+        with storage.open_file(path) as file:
+            marked = _MARKS.get(file.read(2))
+        hint = f"it begins with the byte order mark of {marked}. " if marked else ""
+        raise UserError(f"{path} is not {encoding}: {error}. {hint}Set `encoding` in the table's layout") from error
+    except OSError as error:
+        if not _codec(path):
+            raise
+        raise UserError(f"{path} is not a whole {_codec(path)} file: {error}") from error
 
 
-def _is_packed(path: str) -> bool:
-    return path.endswith(".gz")
+def _codec(path: str) -> str | None:
+    try:
+        return pa.Codec.detect(path).name
+    except (ValueError, TypeError):
+        return None
 
 
-def _open(path: str) -> IO[bytes]:
-    file = storage.open_file(path)
-    return gzip.open(file) if _is_packed(path) else file  # type: ignore[return-value]
+def _is_seekable(path: str, table: Table) -> bool:
+    return not _codec(path) and _has_ascii_line_ends(table)
 
 
 def _has_ascii_line_ends(table: Table) -> bool:
     return '"\n'.encode(table.encoding) == b'"\n'
 
 
-def _header(path: str, table: Table) -> list[str]:
-    with decoding(path, table.encoding), _open(path) as file:
-        text = io.TextIOWrapper(file, table.encoding, newline="")
-        first = text.readline()
-        while len(table.delimiter) == 1 and first.count('"') % 2 and (more := text.readline()):
-            first += more
-    if not first:
-        raise UserError(f"{path} is empty: expected a header line and rows")
-    if len(table.delimiter) == 1:
-        _, header = next(split_quoted(path, first, table.delimiter, 0))
-    else:
-        header = first.rstrip("\r\n").split(table.delimiter)
-    return [name.strip().lstrip("\ufeff") for name in header]
-
-
-def _pieces(file: IO[bytes], table: Table) -> Iterator[Piece]:
-    """A file in pieces of some `_BYTES`, one at least, which end with a line, and not inside quotes."""
-    if not _has_ascii_line_ends(table):
-        yield Piece(file.read(), 0)
+def _chunks(file: IO[bytes], path: str, table: Table, size: int) -> Iterator[bytes]:
+    """What a file holds, unpacked, and as UTF-8 where lines of its encoding do not end in a single byte."""
+    codec = _codec(path)
+    source: Any = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), codec) if codec else file
+    if _has_ascii_line_ends(table):
+        while data := source.read(size):
+            yield data
         return
-    quotes = len(table.delimiter) == 1
-    line, first = 0, True
-    while True:
-        data, inside = [], False
-        size = 0
-        for part in itertools.chain([file.read(_BYTES)], iter(file.readline, b"")):
-            data.append(part)
-            size += len(part)
-            inside ^= quotes and part.count(b'"') % 2 == 1
-            if part.endswith(b"\n") and (not inside or size > _BYTES + _QUOTED):
-                break
-        whole = b"".join(data)
-        if whole or first:
-            yield Piece(whole, line)
-        if not whole:
-            return
-        line += whole.count(b"\n")
-        first = False
+    decoder = codecs.getincrementaldecoder(table.encoding)()
+    while data := source.read(size):
+        yield decoder.decode(data).encode()
+    yield decoder.decode(b"", final=True).encode()
+
+
+def _from(start: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for data in chunks:
+        if start < len(data):
+            yield data[start:]
+        start = max(0, start - len(data))
+
+
+def _begin(path: str, table: Table, chunks: Iterator[bytes]) -> Block:
+    """Reads what stands before the rows: a byte order mark, a line that says the separator, and the header."""
+    data = next(chunks, b"")
+    while len(data) < _LONGEST_HEADER and (more := next(chunks, b"")):
+        data += more
+    encoding = text_encoding(table)
+    start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
+    dialect = Dialect.of(table, path)
+    line = 0
+    first = csv_text.line_end(data, start)
+    if separator := _SEPARATOR_LINE.fullmatch(data[start:first].decode(encoding, "replace")):
+        if table.delimiter not in (None, separator[1]):
+            raise UserError(
+                f"{path}, line 1: the file says that {separator[1]!r} separates, and `delimiter` in the table's layout "
+                f"{table.delimiter!r}: take that one out, or put it right"
+            )
+        dialect, start, line = dialect._replace(delimiter=separator[1]), first, 1
+    if not table.header:
+        return Block(path, start, -1, line, None, dialect)
+    while start < len(data) and not data[start : csv_text.line_end(data, start)].strip():
+        start, line = csv_text.line_end(data, start), line + 1
+    end = csv_text.line_end(data, start)
+    while end < len(data) and csv_text.open_quote(data[start:end], dialect):
+        end = csv_text.line_end(data, end)
+    if start == end:  # Nothing is in it, as writers leave an empty part.
+        return Block(path, start, -1, line, [], dialect)
+    names = csv_text.header(path, data[start:end].decode(encoding), dialect, line)
+    return Block(path, end, -1, line + csv_text.lines_in(data[start:end]), names, dialect)
+
+
+def _pieces(chunks: Iterable[bytes], dialect: Dialect) -> Iterator[bytes]:
+    """Bytes in pieces that end with a row, but for a stray quote, which may take in `_QUOTED` bytes."""
+    rest = b""
+    for data in chunks:
+        rest += data
+        end = csv_text.rows_end(rest, dialect)
+        if not end and len(rest) > len(data) + _QUOTED:
+            end = csv_text.rows_end(rest, dialect._replace(quotes=False))
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
+    if rest:
+        yield rest
 
 
 def _of_parquet(path: str) -> Iterator[Block]:
     metadata = open_parquet(path).metadata
     line = 0
     for number in range(metadata.num_row_groups):
-        yield Block(path, number, number + 1, line, None)
+        yield Block(path, number, number + 1, line)
         line += metadata.row_group(number).num_rows
-    if not metadata.num_row_groups:
-        yield Block(path, 0, 0, 0, None)

@@ -6,19 +6,14 @@ import collections
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from components.tables import times
 from components.tables.reading import Rejected, Rows
-from components.tables.settings import WHERE, Condition, EntityTable, InteractionTable, Time
+from components.tables.settings import UNITS, WHERE, Condition, EntityTable, InteractionTable
 from models.features import names as n
 from models.features.kinds import Tags, parse_numbers
-
-_MAX_TIMESTAMP = 32_503_680_000  # The year 3000 in seconds: anything later is in another unit.
-_PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
-_ISO = r"^\d{4}-?\d\d-?\d\d([T ]\d\d:?\d\d(:?\d\d(\.\d+)?)?(Z|[+-]\d\d(:?\d\d)?)?)?$"
-_ZONED = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"  # Of those.
 
 FILE, LINE = "file", "line"  # Where a row stands: columns beside the fields.
 
@@ -56,12 +51,12 @@ class _Sieve:
             self.left_out[reason] += int(which.sum())
             self.on &= ~which
 
-    def reject(self, where: np.ndarray, reason) -> None:
-        """`reason` makes the reason of a row's place."""
+    def reject(self, where: np.ndarray, cause: str, shown: pa.Array | None = None) -> None:
+        """`shown`: the values that are to blame."""
         for row in np.flatnonzero(where & self.on):
-            self.rejected.append(
-                Rejected(self._rows.path, int(self._rows.lines[row]), reason(row), self._rows.text(int(row)))
-            )
+            reason = cause if shown is None else f"{cause}: {shown[row].as_py()!r}"
+            place = int(self._rows.lines[row])
+            self.rejected.append(Rejected(self._rows.path, place, cause, reason, self._rows.text(int(row))))
         self.on &= ~where
 
     def result(self, columns: dict[str, pa.Array], features: dict[str, tuple[pa.Array, np.ndarray]]) -> Parsed:
@@ -74,6 +69,8 @@ class _Sieve:
         present: dict[str, int] = {}
         for name in features:
             present |= _present(name, batch.column(name))
+        if n.TITLE in columns:
+            present[n.TITLE] = len(batch) - int(_missing(batch.column(n.TITLE)).sum())
         self.rejected.sort(key=lambda row: row.line)
         return Parsed(batch, self.rejected, dict(self.left_out), unreadable, present)
 
@@ -92,15 +89,13 @@ def interactions(rows: Rows, table: InteractionTable) -> Parsed:
     for name in table.columns:
         where = _missing(texts[name])
         if where.any():
-            sieve.reject(where, lambda _, name=name: f"missing {name}")
-    for name in (n.USER_ID, n.ITEM_ID):
-        sieve.reject(_broken(texts[name]), lambda _, name=name: f"{name} has a line break in it")
+            sieve.reject(where, f"missing {name}")
     columns = {n.USER_ID: texts[n.USER_ID], n.ITEM_ID: texts[n.ITEM_ID]}
     if n.RATING in texts:
         ratings, bad = parse_numbers(texts[n.RATING])
-        sieve.reject(bad, lambda row: f"rating {texts[n.RATING][row].as_py()!r} is not a number")
+        sieve.reject(bad, "rating is not a number", texts[n.RATING])
         columns[n.RATING] = pc.fill_null(ratings, 0.0).cast(pa.float32())
-    columns[n.TIMESTAMP] = _seconds(texts[n.TIMESTAMP], table.timestamp, sieve)
+    columns[n.TIMESTAMP] = _seconds(texts[n.TIMESTAMP], table, sieve)
     if n.EVENT in texts:
         columns[n.EVENT] = texts[n.EVENT]
     return sieve.result(columns, {name: feature.parse(texts[name]) for name, feature in table.context.items()})
@@ -109,8 +104,7 @@ def interactions(rows: Rows, table: InteractionTable) -> Parsed:
 def entities(rows: Rows, table: EntityTable, id_name: str) -> Parsed:
     """Checks rows of the items' or the users' table: the id, the title and the features, null where missing."""
     texts, sieve = rows.columns, _Sieve(rows)
-    sieve.reject(_missing(texts[id_name]), lambda _: f"missing {id_name}")
-    sieve.reject(_broken(texts[id_name]), lambda _: f"{id_name} has a line break in it")
+    sieve.reject(_missing(texts[id_name]), f"missing {id_name}")
     columns = {name: texts[name] for name in table.columns}
     features = {
         name: _flags(texts, name, feature)
@@ -147,7 +141,7 @@ def _apply(column: str, condition: Condition, texts: pa.Array, sieve: _Sieve) ->
     if not limits:
         return
     numbers, bad = parse_numbers(texts)
-    sieve.reject(bad, lambda row: f"{column} {texts[row].as_py()!r} is not a number")
+    sieve.reject(bad, f"{column} is not a number", texts)
     values = numbers.to_numpy(zero_copy_only=False)
     holds = {"above": np.greater, "at_least": np.greater_equal, "below": np.less, "at_most": np.less_equal}
     for name, limit in limits.items():
@@ -155,70 +149,20 @@ def _apply(column: str, condition: Condition, texts: pa.Array, sieve: _Sieve) ->
             sieve.leave_out(~holds[name](values, limit), f"{column} is not {name.replace('_', ' ')} {limit:g}")
 
 
-def _seconds(texts: pa.Array, time: Time, sieve: _Sieve) -> pa.Array:
+def _seconds(values: pa.Array, table: InteractionTable, sieve: _Sieve) -> pa.Array:
     """[n] int64 Unix seconds; 0 where rejected."""
-    if pa.types.is_timestamp(texts.type):  # The file says it.
-        if texts.type.tz is None:
-            texts = pc.assume_timezone(texts, time.time_zone, ambiguous="earliest", nonexistent="latest")
-        seconds = pc.fill_null(texts.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
-    elif time.unit in _PER_SECOND:
-        numbers, bad = parse_numbers(texts)
-        sieve.reject(bad, lambda row: f"timestamp {texts[row].as_py()!r} is not a number")
-        values = pc.fill_null(numbers, 0.0).to_numpy(zero_copy_only=False) / _PER_SECOND[time.unit]
-        if time.unit == "s":
-            sieve.reject((values != np.floor(values)) | (values <= 0), _whole(texts))
-        seconds = np.floor(values)
-    else:
-        seconds, bad = _dates(texts, time)
-        sieve.reject(bad, lambda row: f"timestamp {texts[row].as_py()!r} is not a time as {time.unit}")
-    sieve.reject(seconds <= 0, _whole(texts))
-    unit = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}.get(time.unit, time.unit)
-    sieve.reject(
-        seconds > _MAX_TIMESTAMP,
-        lambda row: f"timestamp {texts[row].as_py()!r} is past the year 3000: it has to be in {unit}",
-    )
-    return pa.array(np.where(sieve.on, seconds, 0).astype(np.int64))
-
-
-def _whole(texts: pa.Array):
-    return lambda row: f"timestamp {texts[row].as_py()!r} is not a positive whole number of seconds"
-
-
-def _dates(texts: pa.Array, time: Time) -> tuple[np.ndarray, np.ndarray]:
-    """Texts as dates to Unix seconds, and which are none."""
-    if time.unit == "iso":
-        texts = pc.if_else(pc.match_substring_regex(texts, _ISO), texts, "")
-        zoned = pc.match_substring_regex(texts, _ZONED).to_numpy(zero_copy_only=False)
-    else:
-        zoned = np.full(len(texts), "%z" in time.unit.lower())
-    series = texts.to_pandas()
-    layout = None if time.unit == "iso" else time.unit  # Without one pandas knows those of ISO.
-    seconds = np.zeros(len(series), np.int64)
-    bad = np.zeros(len(series), bool)
-    for which, with_zone in ((zoned, True), (~zoned, False)):
-        if not which.any():
-            continue
-        moments = pd.to_datetime(series[which], format=layout, errors="coerce", utc=with_zone)
-        if not with_zone:  # A time that does not exist there, as clocks go forward, is the next that does.
-            moments = moments.dt.tz_localize(
-                time.time_zone, ambiguous=np.ones(len(moments), bool), nonexistent="shift_forward"
-            )
-        missing = moments.isna().to_numpy()
-        in_utc = moments.dt.tz_convert("UTC").dt.tz_localize(None).to_numpy("datetime64[s]").astype(np.int64)
-        seconds[which], bad[which] = np.where(missing, 0, in_utc), missing
-    return seconds, bad
+    seconds, bad = times.seconds(values, table.timestamp)
+    sieve.reject(bad, f"timestamp is not a {'number' if table.timestamp.unit in UNITS else 'time'}", values)
+    sieve.reject(seconds <= 0, "timestamp is not after 1970-01-01", values)
+    sieve.reject(seconds > times.MAX_TIMESTAMP, "timestamp is past the year 3000", values)
+    return pa.array(np.where(sieve.on, seconds, 0))
 
 
 def _equal(column: pa.Array, text: str) -> np.ndarray:
     return pc.equal(column, text).to_numpy(zero_copy_only=False)
 
 
-def _broken(ids: pa.Array) -> np.ndarray:
-    """Which ids have a line break, with which no vocabulary of TFT's would hold them."""
-    return pc.match_substring_regex(ids, "[\n\r]").to_numpy(zero_copy_only=False)
-
-
 def _missing(column: pa.Array) -> np.ndarray:
-    if pa.types.is_timestamp(column.type):
-        return column.is_null().to_numpy(zero_copy_only=False)
-    return _equal(column, "")
+    if pa.types.is_string(column.type):
+        return _equal(column, "")
+    return column.is_null().to_numpy(zero_copy_only=False)

@@ -1,31 +1,36 @@
-"""Rows of the source tables as Arrow arrays of texts, with the line number of each."""
+"""Rows of the source tables as Arrow arrays, with the line number of each."""
 
 from __future__ import annotations
 
-import glob
-import os
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components import storage
-from components.tables import blocks
+from components.tables import blocks, csv_text, values
 from components.tables.blocks import Block
+from components.tables.files import partitions
 from components.tables.settings import Table
 from models.errors import UserError
-from models.features import names as n
 
-SHOWN_REASONS = 3  # Of rows that cannot be read, in a message.
+_PARQUET_ROWS = 2**16  # Of a batch.
 
 
 class Rejected(NamedTuple):
-    """A row that is left out, and why."""
+    """A row that is broken.
+
+    Attributes:
+      cause: why, as many rows share it.
+      reason: why, of this row.
+      row: its text.
+    """
 
     file: str
     line: int
+    cause: str
     reason: str
     row: str
 
@@ -36,7 +41,7 @@ class Rows(NamedTuple):
     Attributes:
       path: the file.
       lines: [n] int64, where they stand.
-      columns: by our names, [n] texts without blanks around them; a `timestamp` that the file has as such is one.
+      columns: by our names, [n] values as `values.of_column` has them.
       broken: rows that have no such columns.
     """
 
@@ -47,165 +52,206 @@ class Rows(NamedTuple):
 
     def text(self, row: int) -> str:
         """A row as it is shown."""
-        return ",".join(str(column[row]) for column in self.columns.values())
+        return ",".join("" if (one := column[row].as_py()) is None else str(one) for column in self.columns.values())
 
 
-def table_files(directory: str, table: Table) -> list[str]:
-    """Paths of a table's files, sorted; empty if there are none."""
-    return storage.glob(os.path.join(glob.escape(directory), table.file))
-
-
-def read_rows(path: str, table: Table) -> Iterator[Rows]:
+def read_rows(path: str, table: Table, numeric: Sequence[str] = ()) -> Iterator[Rows]:
     """Every row of a file, in parts. Errors as of `blocks` and `read_block`."""
     for block in blocks.blocks(path, table):
-        yield from read_block(block, table)
+        yield from read_block(block, table, numeric)
 
 
-def read_block(block: Block, table: Table) -> Iterator[Rows]:
+def read_block(block: Block, table: Table, numeric: Sequence[str] = ()) -> Iterator[Rows]:
     """The rows of a part of a file.
 
+    Args:
+      block: the part.
+      table: its layout.
+      numeric: our names of columns that hold whole numbers, which may be written as floats.
+
     Raises:
-      UserError: it cannot be decoded, or lacks a mapped column.
+      UserError: it cannot be decoded, lacks a mapped column, or has one that cannot be what it is mapped to.
     """
-    with blocks.decoding(block.path, table.encoding):
-        yield from _read_parquet(block, table) if table.format == "parquet" else _read_csv(block, table)
-
-
-def _read_csv(block: Block, table: Table) -> Iterator[Rows]:
-    path, header = block.path, block.header
-    if header is None:
-        positions = table.source_columns()
-        width = None
+    if block.dialect is None:
+        yield from _read_parquet(block, table, numeric)
     else:
-        positions = {ours: _position(path, header, name) for ours, name in table.source_columns().items()}
-        width = len(header)
+        with blocks.decoding(block.path, table.encoding):
+            yield from _read_csv(block, table, numeric)
+
+
+def check_columns(path: str, table: Table) -> None:
+    """Raises UserError where a file lacks a mapped column. A file without rows and header is fine."""
+    if table.format_of(path) == "parquet":
+        schema = blocks.open_parquet(path).schema_arrow
+        for name in map(str, table.source_columns().values()):
+            _root(path, schema, name)
+    else:
+        block = next(blocks.blocks(path, table, 1), None)
+        if block and block.header:
+            _places(path, block.header, table)
+
+
+def _read_csv(block: Block, table: Table, numeric: Sequence[str]) -> Iterator[Rows]:
+    path, header, dialect = block.path, block.header, block.dialect
+    places = table.source_columns() if header is None else None
     for piece in blocks.pieces(block, table):
-        text = piece.data.decode(table.encoding)
-        if len(table.delimiter) == 1 and '"' in text:
-            fields = _quoted(path, text, table.delimiter, piece.line)
-        else:
-            fields = _unquoted(text, table.delimiter, piece.line)
-        if header is not None and not piece.line:
-            fields = fields.from_row(1)
-        yield _mapped(path, fields, positions, width, table.delimiter)
+        if places is None:
+            places = _places(path, header, table)
+        text = piece.data.decode(blocks.text_encoding(table))
+        fields = csv_text.split(path, text, dialect, piece.line, None if header is None else len(header))
+        yield _mapped(path, fields, places, None if header is None else len(header), dialect.delimiter, table, numeric)
 
 
-class _Fields(NamedTuple):
-    """The fields of rows, one after the other: row i has those from starts[i] to starts[i + 1]."""
-
-    lines: np.ndarray
-    starts: np.ndarray
-    values: pa.Array
-
-    def from_row(self, row: int) -> _Fields:
-        return _Fields(self.lines[row:], self.starts[row:], self.values)
-
-
-def _unquoted(text: str, delimiter: str, line: int) -> _Fields:
-    """Lines that have no quotes, or none that mean anything. Empty ones are left out."""
-    whole = pc.split_pattern(pa.array([text], pa.large_string()), "\n").flatten()
-    rows = pc.utf8_rtrim(whole, "\r").cast(pa.string())
-    there = pc.not_equal(rows, "")
-    fields = pc.split_pattern(rows.filter(there), delimiter)
-    lines = np.flatnonzero(there.to_numpy(zero_copy_only=False)) + line + 1
-    return _Fields(lines, fields.offsets.to_numpy(), fields.values)
-
-
-def _quoted(path: str, text: str, delimiter: str, line: int) -> _Fields:
-    """By the csv module, which is slower and knows quotes."""
-    lines, starts, values = [], [0], []
-    for number, fields in blocks.split_quoted(path, text, delimiter, line):
-        if fields and fields != [""]:
-            lines.append(number)
-            values += fields
-            starts.append(len(values))
-    return _Fields(np.array(lines, np.int64), np.array(starts), pa.array(values, pa.string()))
-
-
-def _mapped(path: str, fields: _Fields, positions: dict[str, int], width: int | None, delimiter: str) -> Rows:
+def _mapped(
+    path: str,
+    fields: csv_text.Fields,
+    places: dict[str, int | str],
+    width: int | None,
+    delimiter: str,
+    table: Table,
+    numeric: Sequence[str],
+) -> Rows:
+    """Rows of the fields at the places of our columns, or of a partition's value where that is a text."""
     lengths = np.diff(fields.starts)
-    needed = max(positions.values()) + 1
+    needed = max((place for place in places.values() if isinstance(place, int)), default=0) + 1
     whole = lengths == width if width is not None else lengths >= needed
     broken = [
         Rejected(
             path,
             int(fields.lines[row]),
+            "another number of fields than there are columns",
             f"{lengths[row]} fields instead of {width or needed}",
             delimiter.join(fields.values[fields.starts[row] : fields.starts[row + 1]].to_pylist()),
         )
         for row in np.flatnonzero(~whole)
     ]
     starts = fields.starts[:-1][whole]
-    columns = {
-        ours: pc.utf8_trim_whitespace(fields.values.take(pa.array(starts + at))) for ours, at in positions.items()
-    }
+    columns = {}
+    for ours, place in places.items():
+        if isinstance(place, str):
+            texts = pa.array([place]).take(pa.array(np.zeros(len(starts), np.int64)))
+        else:
+            texts = fields.values.take(pa.array(starts + place))
+        role = table.role(ours)
+        texts = values.of_text(texts, role, ours in numeric)
+        if table.decimal != "." and role in ("number", "vector", "time"):
+            texts = pc.replace_substring(texts, table.decimal, ".")
+        columns[ours] = texts
     return Rows(path, fields.lines[whole], columns, broken)
 
 
-def _position(path: str, header: list[str], name: str | int) -> int:
-    if str(name) not in header:
-        raise UserError(f"{path}, line 1: no column {name!r}; the header has {', '.join(header)}")
-    return header.index(str(name))
+def _places(path: str, header: list[str], table: Table) -> dict[str, int | str]:
+    """Where our columns stand in a row; the value itself where the file's path gives it."""
+    given = partitions(path)
+    found: dict[str, int | str] = {}
+    for ours, column in table.source_columns().items():
+        name = str(column)
+        if header.count(name) > 1:
+            raise UserError(f"{path}, line 1: the header has {name!r} {header.count(name)} times: which one is meant?")
+        if name in header:
+            found[ours] = header.index(name)
+        elif name in given:
+            found[ours] = given[name]
+        else:
+            raise UserError(f"{path}, line 1: no column {name!r}; the header has {_listed(header, given)}{_hint(header)}")
+    return found
 
 
-def _read_parquet(block: Block, table: Table) -> Iterator[Rows]:
+def _listed(names: Sequence[str], given: dict[str, str]) -> str:
+    return ", ".join([*names, *(f"{name} (of its path)" for name in given)])
+
+
+def _hint(header: list[str]) -> str:
+    """What may be wrong where a header is one field."""
+    (only,) = header if len(header) == 1 else [""]
+    found = [one for one in (";", "\t", "|", ",") if one in only]
+    return f". Is {found[0]!r} between its fields? Set `delimiter` in the table's layout" if found else ""
+
+
+def _read_parquet(block: Block, table: Table, numeric: Sequence[str]) -> Iterator[Rows]:
     path, line = block.path, block.line
     file = blocks.open_parquet(path)
-    columns = table.source_columns()
-    names = [str(name) for name in columns.values()]
-    for name in names:
-        if name not in file.schema_arrow.names:
-            raise UserError(f"{path} has no column {name!r}; it has {', '.join(file.schema_arrow.names)}")
-    for batch in file.iter_batches(row_groups=[*range(block.start, block.end)], columns=[*dict.fromkeys(names)]):
-        lines = np.arange(line + 1, line + 1 + len(batch))
-        line += len(batch)
-        bad = np.zeros(len(batch), bool)
-        texts, broken = {}, []
-        for ours, name in columns.items():
-            try:
-                texts[ours], reasons = _as_text(batch.column(str(name)), table.separator(ours), ours == n.TIMESTAMP)
-            except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-                raise UserError(f"{path}: column {name!r} cannot be read as text: {error}") from error
-            for row, reason in reasons.items():
-                if not bad[row]:
-                    shown = ",".join(str(column[row]) for column in batch.columns)
-                    broken.append(Rejected(path, int(lines[row]), reason, shown))
-                bad[row] = True
-        good = pa.array(~bad)
-        yield Rows(path, lines[~bad], {ours: column.filter(good) for ours, column in texts.items()}, broken)
+    columns = {ours: str(name) for ours, name in table.source_columns().items()}
+    roots = {name: _root(path, file.schema_arrow, name) for name in columns.values()}
+    given = partitions(path)
+    wanted = [*dict.fromkeys(root for root in roots.values() if root)]
+    # A table whose mapped columns are all of its path has rows all the same.
+    batches = file.iter_batches(_PARQUET_ROWS, [*range(block.start, block.end)], wanted or None)
+    try:
+        for batch in batches:
+            lines = np.arange(line + 1, line + 1 + len(batch))
+            line += len(batch)
+            found, reasons = {}, {}
+            for ours, name in columns.items():
+                if roots[name]:
+                    column = values.field_of(
+                        batch.column(batch.schema.get_field_index(roots[name])), _path(name, roots[name])
+                    )
+                else:
+                    column = pa.array([given[name]] * len(batch))
+                found[ours], why = _converted(path, name, column, table, ours, numeric)
+                reasons = why | reasons
+            yield _sorted_out(path, lines, found, reasons)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        raise UserError(f"{path} cannot be read as a Parquet file: {error}") from error
 
 
-def _as_text(column: pa.Array, separator: str, keep_times: bool = False) -> tuple[pa.Array, dict[int, str]]:
-    """Values as texts, "" where missing; and reasons why some cannot be, by row. Times are seconds, or are kept."""
-    kind = column.type
-    if pa.types.is_dictionary(kind):
-        column, kind = column.dictionary_decode(), kind.value_type
-    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        zone = kind.tz if pa.types.is_timestamp(kind) else None
-        column = column.cast(pa.timestamp("us", zone), safe=False).cast(pa.timestamp("s", zone), safe=False)
-        if keep_times:
-            return column, {}
-        column = column.cast(pa.int64())
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        items, reasons = _as_text(column.flatten(), separator)
-        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
-        offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32())
-        joined = pc.binary_join(pa.ListArray.from_arrays(offsets, items), separator)
-        of_row = np.repeat(np.arange(len(column)), lengths)
-        return joined, {int(of_row[item]): reason for item, reason in reasons.items()}
-    reasons = {}
-    if pa.types.is_boolean(kind):
-        column = column.cast(pa.int8())
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):  # What some writers make of a text.
-        try:
-            column = column.cast(pa.string())
-        except pa.ArrowInvalid:
-            values = []
-            for row, value in enumerate(column.to_pylist()):
-                try:
-                    values.append(None if value is None else value.decode())
-                except UnicodeDecodeError as error:
-                    values.append("")
-                    reasons[row] = f"not UTF-8: {error}"
-            column = pa.array(values, pa.string())
-    return pc.utf8_trim_whitespace(pc.fill_null(column.cast(pa.string()), "")), reasons
+def _converted(
+    path: str, name: str, column: pa.Array, table: Table, ours: str, numeric: Sequence[str]
+) -> tuple[pa.Array, dict[int, str]]:
+    try:
+        return values.of_column(column, table.role(ours), ours in numeric)
+    except values.Unfit as unfit:
+        raise UserError(f"{path}: column {name!r} {str(unfit).format(path=name)}") from None
+
+
+def _sorted_out(path: str, lines: np.ndarray, columns: dict[str, pa.Array], reasons: dict[int, str]) -> Rows:
+    rows = Rows(path, lines, columns, [])
+    if not reasons:
+        return rows
+    broken = [
+        Rejected(path, int(lines[row]), "bytes that are not UTF-8", why, rows.text(row))
+        for row, why in sorted(reasons.items())
+    ]
+    good = np.ones(len(lines), bool)
+    good[[*reasons]] = False
+    kept = {ours: column.filter(pa.array(good)) for ours, column in columns.items()}
+    return Rows(path, lines[good], kept, broken)
+
+
+def _root(path: str, schema: pa.Schema, name: str) -> str:
+    """The column that a name or a dotted path begins with; "" where the file's path gives it. A flat name wins."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        root = ".".join(parts[:length])
+        if schema.names.count(root) > 1:
+            raise UserError(f"{path}: there are {schema.names.count(root)} columns {root!r}: which one is meant?")
+        if root in schema.names and _has(schema.field(root).type, parts[length:]):
+            return root
+    if name in partitions(path):
+        return ""
+    names = [*itertools.chain.from_iterable(_paths(field.name, field.type) for field in schema)]
+    raise UserError(f"{path} has no column {name!r}; it has {_listed(names, partitions(path))}")
+
+
+def _path(name: str, root: str) -> list[str]:
+    return name[len(root) + 1 :].split(".") if len(name) > len(root) else []
+
+
+def _has(kind: pa.DataType, names: list[str]) -> bool:
+    try:
+        values.field_of(pa.array([], kind), names)
+    except KeyError:
+        return False
+    return True
+
+
+def _paths(name: str, kind: pa.DataType) -> Iterator[str]:
+    """The paths under a column, by which it can be mapped."""
+    while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        kind = kind.value_type
+    if not pa.types.is_struct(kind):
+        yield name
+        return
+    for place in range(kind.num_fields):
+        yield from _paths(f"{name}.{kind[place].name}", kind[place].type)

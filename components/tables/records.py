@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import apache_beam as beam
 import numpy as np
@@ -15,34 +15,97 @@ import pyarrow.compute as pc
 from tfx_bsl.coders import example_coder
 
 from components.tables import blocks, reading, shards
+from components.tables.files import table_files
+from components.tables.look import look
 from components.tables.parsing import FILE, LINE, Parsed
 from components.tables.settings import Table
 from models.errors import UserError
 
-REJECTED, COUNTS = "rejected", "counts"
+UNUSED, COUNTS = "unused", "counts"
 
-LEFT_OUT, UNREADABLE, PRESENT = "left_out", "unreadable", "present"  # Kinds of counts.
+# Kinds of counts.
+ROWS, ACCEPTED, MERGED, LEFT_OUT = "rows", "accepted", "merged", "left_out"
+UNREADABLE, PRESENT = "unreadable", "present"
 
 Counts = Mapping[tuple[str, str], int]
+
+REJECTED = "rejected"
+_TABLES = ("items", "users", "interactions")  # Causes come before what they lead to.
+
+
+class Unused(NamedTuple):
+    """A row that does not count as it stands: rejected, or merged with an earlier one.
+
+    Attributes:
+      order: puts what matters most first.
+      outcome: REJECTED or MERGED.
+      cause, reason: why, as many rows share it, and of this row.
+    """
+
+    order: int
+    table: str
+    outcome: str
+    file: str
+    line: int
+    cause: str
+    reason: str
+    row: str
+
+    @classmethod
+    def of(cls, table: str, outcome: str, row: reading.Rejected) -> Unused:
+        order = _TABLES.index(table) + len(_TABLES) * (outcome == MERGED)
+        return cls(order, table, outcome, row.file, row.line, row.cause, row.reason, row.row)
+
+
+class Cause(NamedTuple):
+    """Rejected rows of a table that share a cause: how many, and the first of them."""
+
+    table: str
+    cause: str
+    rows: int
+    example: str
+
+    @classmethod
+    def of(cls, row: Unused, rows: int) -> Cause:
+        detail = "" if row.reason == row.cause else f": {row.reason.removeprefix(f'{row.cause}: ')}"
+        return cls(row.table, row.cause, rows, f"{os.path.basename(row.file)}, line {row.line}{detail}")
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} of {self.table}: {self.cause} ({self.example})"
+
+
+def by_cause(found: Mapping[tuple[str, str], tuple[int, Unused]]) -> list[Cause]:
+    """Causes with what they lead to after them, the most frequent of a table first."""
+    ordered = sorted(found.values(), key=lambda one: (one[1].order, -one[0]))
+    return [Cause.of(row, rows) for rows, row in ordered]
+
+
+def joined(found: Iterable[tuple[int, Unused]]) -> tuple[int, Unused]:
+    """How many rows there are of a cause, and the first."""
+    numbers, rows = zip(*found, strict=True)
+    return sum(numbers), min(rows)
 
 
 class ReadTable(beam.PTransform):
     """Reads a table as packs of rows by the shards of their key.
 
-    Gives `packs`, pairs of a shard and bytes for `shards.unpack`; and to outputs of these names the REJECTED rows, and
-    COUNTS, pairs of (kind of count, table and what) and a number. Raises UserError where the table has no
-    file.
+    Gives `packs`, pairs of a shard and bytes for `shards.unpack`; and to outputs of these names the UNUSED rows, and
+    COUNTS, pairs of (kind of count, table, with `.` and what where that is counted apart) and a number.
 
     Attributes:
       files: the paths of the table's files; `file` is a place in this list.
+      times: how its times are read, in words.
 
     Args:
       name: of the table.
       directory: where it is.
       table: its layout.
-      parse: rows to what they come to.
+      parse: rows to what they come to, by the layout.
       key: column whose values decide the shard.
       number: of shards; None: as many as the files make.
+
+    Raises:
+      UserError: the table has no file, or as `look`.
     """
 
     def __init__(
@@ -50,17 +113,19 @@ class ReadTable(beam.PTransform):
         name: str,
         directory: str,
         table: Table,
-        parse: Callable[[reading.Rows], Parsed],
+        parse: Callable[[reading.Rows, Any], Parsed],
         key: str,
         number: int | None = None,
     ):
         super().__init__()
-        self.files = reading.table_files(directory, table)
+        self.files = table_files(directory, table)
         if not self.files:
             raise UserError(f"{os.path.join(directory, table.file)}: no such file")
         self.shards = number or shards.shard_count(self.files)
-        self._read = _ReadRows(name, table, parse, key, self.shards)
-        self._table = table
+        seen = look(self.files, table)
+        self.times = seen.times
+        self._read = _ReadRows(name, seen.table, seen.numeric, parse, key, self.shards)
+        self._table = seen.table
 
     def expand(self, pbegin: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
         return (
@@ -68,7 +133,7 @@ class ReadTable(beam.PTransform):
             | "Files" >> beam.Create([*enumerate(self.files)])
             | "Blocks" >> beam.FlatMap(_blocks, self._table)
             | "Spread" >> beam.Reshuffle()
-            | "Rows" >> beam.ParDo(self._read).with_outputs(REJECTED, COUNTS, main="packs")
+            | "Rows" >> beam.ParDo(self._read).with_outputs(UNUSED, COUNTS, main="packs")
         )
 
 
@@ -79,34 +144,89 @@ def _blocks(file: tuple[int, str], table: Table) -> Iterator[tuple[int, blocks.B
 
 
 class _ReadRows(beam.DoFn):
-    def __init__(self, name: str, table: Table, parse: Callable[[reading.Rows], Parsed], key: str, number: int):
-        self._name, self._table, self._parse, self._key, self._shards = name, table, parse, key, number
+    def __init__(
+        self,
+        name: str,
+        table: Table,
+        numeric: tuple[str, ...],
+        parse: Callable[[reading.Rows, Any], Parsed],
+        key: str,
+        number: int,
+    ):
+        self._name, self._table, self._numeric = name, table, numeric
+        self._parse, self._key, self._shards = parse, key, number
 
     def process(self, part: tuple[int, blocks.Block]) -> Iterator[Any]:
         number, block = part
-        for rows in reading.read_block(block, self._table):
-            parsed = self._parse(rows)
+        for rows in reading.read_block(block, self._table, self._numeric):
+            parsed = self._parse(rows, self._table)
             for one in parsed.rejected:
-                yield beam.pvalue.TaggedOutput(REJECTED, one)
+                yield beam.pvalue.TaggedOutput(UNUSED, Unused.of(self._name, REJECTED, one))
+            yield counted(ROWS, self._name, len(rows.lines) + len(rows.broken))
             for kind, counts in (
                 (LEFT_OUT, parsed.left_out),
                 (UNREADABLE, parsed.unreadable),
                 (PRESENT, parsed.present),
             ):
                 for what, count in counts.items():
-                    yield beam.pvalue.TaggedOutput(COUNTS, ((kind, f"{self._name}.{what}"), count))
+                    yield counted(kind, f"{self._name}.{what}", count)
             place = pa.array(np.full(len(parsed.rows), number, np.int32))
             batch = pa.RecordBatch.from_arrays([*parsed.rows.columns, place], names=[*parsed.rows.schema.names, FILE])
             if len(batch):
                 yield from shards.packs_by_shard(batch, self._key, self._shards)
 
 
-def first_rows(table: pa.Table, key: str) -> pa.Table:
-    """The first row of each key by its place in the source, in the order of the keys."""
+def counted(kind: str, what: str, count: int) -> beam.pvalue.TaggedOutput:
+    """A number for the output COUNTS."""
+    return beam.pvalue.TaggedOutput(COUNTS, ((kind, what), count))
+
+
+def merge(
+    table: pa.Table, key: str, name: str, files: Sequence[str], outcome: str
+) -> tuple[pa.Table, Iterator[beam.pvalue.TaggedOutput]]:
+    """The first row of each key by its place in the source, in the order of the keys.
+
+    Args:
+      table: rows with FILE and LINE.
+      key: the column.
+      name: of the source's table.
+      files: its files.
+      outcome: of the other rows, REJECTED or MERGED.
+
+    Returns:
+      The first rows; and for UNUSED and COUNTS what became of all of them.
+    """
     order = pc.sort_indices(table, [(key, "ascending"), (FILE, "ascending"), (LINE, "ascending")])
     ordered = table.take(order).combine_chunks()
     keys = ordered[key].combine_chunks().dictionary_encode().indices.to_numpy()
-    return ordered.filter(pa.array(np.append(True, keys[1:] != keys[:-1])[: len(keys)]))
+    is_first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
+    first = np.maximum.accumulate(np.where(is_first, np.arange(len(keys)), 0))
+    return ordered.filter(pa.array(is_first)), _merged(ordered, is_first, first, name, files, outcome)
+
+
+def _merged(ordered: pa.Table, is_first: np.ndarray, first: np.ndarray, name: str, files: Sequence[str], outcome: str):
+    yield counted(ACCEPTED, name, int(is_first.sum()))
+    if outcome == MERGED:
+        yield counted(MERGED, name, int((~is_first).sum()))
+    yield from repeats(ordered, np.flatnonzero(~is_first), first[~is_first], name, files, outcome)
+
+
+def repeats(
+    rows: pa.Table, places: np.ndarray, first: np.ndarray, name: str, files: Sequence[str], outcome: str
+) -> Iterator[beam.pvalue.TaggedOutput]:
+    """For UNUSED: rows at `places` that repeat those at `first`."""
+    for row, of in zip(rows.take(places).to_pylist(), rows.select([FILE, LINE]).take(first).to_pylist(), strict=True):
+        where = "" if of[FILE] == row[FILE] else f" of {files[of[FILE]]}"
+        yield unused(name, outcome, files, row, "repeats an earlier row", f"repeats line {of[LINE]}{where}")
+
+
+def unused(
+    name: str, outcome: str, files: Sequence[str], row: dict[str, Any], cause: str, reason: str
+) -> beam.pvalue.TaggedOutput:
+    """For UNUSED: a row of a table with FILE and LINE."""
+    text = ",".join("" if value is None else str(value) for key, value in row.items() if key not in (FILE, LINE))
+    rejected = reading.Rejected(files[row[FILE]], row[LINE], cause, reason, text)
+    return beam.pvalue.TaggedOutput(UNUSED, Unused.of(name, outcome, rejected))
 
 
 def vector_lengths(counts: Counts, table: str) -> dict[str, int]:

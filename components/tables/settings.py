@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import datetime
 import re
 from collections.abc import Collection
 from typing import Any, Literal
@@ -12,60 +14,128 @@ from pydantic import Field, field_validator, model_validator
 from models.features import names as n
 from models.features.feature_set import FeatureSet, Histories
 from models.features.kinds import Column, Declared, Tags, Text
+from models.features.texts import unescaped
 from models.settings import Settings
 
 WHERE = "where:"  # Starts our names of the columns that conditions look at.
+
+UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # Of numeric times, per second.
+
+
+# How a column's values are used, and so which values it may hold.
+Role = Literal["id", "time", "number", "tags", "vector", "text"]
+
+_PACKED = (".gz", ".zst", ".bz2")  # Endings of files that are unpacked as they are read.
 
 
 class Table(Settings):
     """How one table is stored, and which of its columns are ours."""
 
-    file: str  # A file name or glob, relative to the data directory. What ends in .gz is unpacked.
-    format: Literal["csv", "parquet"] | None = None  # By default what the file's name ends in; else csv.
+    file: str = Field(min_length=1)  # A file, a directory of part files, or a glob, relative to the data directory.
+    format: Literal["csv", "parquet"] | None = None  # By default what a file's name ends in; else csv.
     delimiter: str | None = None  # By default a tabulator where the name ends in .tsv; else a comma.
+    # What a quote is: by default CSV's, refused where it seems to take in rows; `standard`: CSV's; `none`: text.
+    quoting: Literal["standard", "none"] | None = None
+    escape: str | None = None  # Takes its meaning from the character after it, as in "The \\"Best\\"".
+    decimal: Literal[".", ","] = "."  # Before the fraction of a number.
     header: bool = True  # False: columns are named by their position, from 0.
     encoding: str = "utf-8"
     columns: dict[str, Column]  # Our name -> name or position of the column.
     optional: bool = False  # True: the table may be absent.
 
+    @field_validator("delimiter")
+    @classmethod
+    def _delimiter(cls, given: str | None) -> str | None:
+        if given is not None and (not given or set(given) & set('"\r\n')):
+            raise ValueError(f"{given!r} cannot stand between fields: give another, as \",\", \";\" or \"\\t\"")
+        return given if given is None else unescaped(given)
+
+    @field_validator("escape")
+    @classmethod
+    def _one_character(cls, given: str | None) -> str | None:
+        if given is not None and (len(given) != 1 or given in '"\r\n' or ord(given) > 127):
+            raise ValueError(f"{given!r} is not one plain character, as \"\\\\\" is")
+        return given
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding(cls, name: str) -> str:
+        try:
+            known = codecs.lookup(name)._is_text_encoding
+        except (LookupError, ValueError):
+            known = False
+        if not known:
+            raise ValueError(
+                f"there is no encoding {name!r}; give one of Python's, as utf-8 (with or without a byte order mark), "
+                "utf-16, latin-1 or cp1252"
+            )
+        return name
+
     @model_validator(mode="after")
-    def _by_ending(self) -> Table:
-        name = self.file.removesuffix(".gz")
-        if self.format is None:
-            self.format = "parquet" if name.endswith((".parquet", ".pq")) else "csv"
-        if self.delimiter is None:
-            self.delimiter = "\t" if name.endswith(".tsv") else ","
+    def _unlike(self) -> Table:
+        if self.escape is not None and self.escape == self.delimiter:
+            raise ValueError(f".escape: {self.escape!r} is the delimiter, too")
         return self
+
+    def format_of(self, path: str) -> str:
+        """How a file of the table is stored."""
+        if self.format:
+            return self.format
+        return "parquet" if _unpacked(path).endswith((".parquet", ".pq", ".parq")) else "csv"
+
+    def delimiter_of(self, path: str) -> str:
+        """Between the fields of a file of the table, where its own first line does not say another one."""
+        return self.delimiter or ("\t" if _unpacked(path).endswith((".tsv", ".tab")) else ",")
 
     def source_columns(self) -> dict[str, str | int]:
         """Our names of all columns that are read, and where they stand."""
         return dict(self.columns)
 
-    def separator(self, name: str) -> str:
-        """Between the values of a column that holds lists."""
-        return "|"
+    def role(self, name: str) -> Role:
+        """How a column is used, by our name."""
+        return _ROLES.get(name, "text")
 
     @model_validator(mode="after")
     def _columns_without_header_are_positions(self) -> Table:
         for field, column in self.source_columns().items():
-            if self.format == "csv" and not self.header and not isinstance(column, int):
+            if not self.header and self.format != "parquet" and not isinstance(column, int):
                 raise ValueError(
                     f".columns.{field}: {column!r} is not a position: without a header, give columns by number, from 0"
                 )
         return self
 
 
+_ROLES: dict[str, Role] = {n.USER_ID: "id", n.ITEM_ID: "id", n.TIMESTAMP: "time", n.RATING: "number"}
+_KINDS: dict[str, Role] = {"category": "text", "text": "text", "number": "number", "tags": "tags", "vector": "vector"}
+
+
+def _unpacked(path: str) -> str:
+    name = path.lower()
+    return next((name.removesuffix(ending) for ending in _PACKED if name.endswith(ending)), name)
+
+
 class Time(Settings):
     """How a column of times is written."""
 
-    unit: str = "s"  # s, ms, us, ns: numbers since 1970; iso; or a format of strptime, as "%d/%m/%Y %H:%M".
+    # s, ms, us, ns: numbers since 1970; iso; or a format of strptime, as "%d/%m/%Y %H:%M". By default what the column
+    # shows: seconds or iso.
+    unit: str | None = None
     time_zone: str = "UTC"  # Of times that do not say it.
 
     @field_validator("unit")
     @classmethod
-    def _known(cls, unit: str) -> str:
-        if unit not in ("s", "ms", "us", "ns", "iso") and "%" not in unit:
+    def _known(cls, unit: str | None) -> str | None:
+        if unit is None or unit in (*UNITS, "iso"):
+            return unit
+        if "%" not in unit:
             raise ValueError(f"{unit!r} is none of s, ms, us, ns, iso, nor a strptime format such as %Y-%m-%d")
+        moment = datetime.datetime(2021, 3, 4, 5, 6, 7)
+        try:
+            dated = datetime.datetime.strptime(moment.strftime(unit), unit).year == moment.year
+        except ValueError as error:
+            raise ValueError(f"{unit!r} is no format of strptime: {error}") from None
+        if not dated:
+            raise ValueError(f"{unit!r} has no year in it, as %Y is")
         return unit
 
     @field_validator("time_zone")
@@ -116,6 +186,11 @@ class InteractionTable(Table):
         context = {name: _column(name, feature) for name, feature in self.context.items()}
         return self.columns | context | {f"{WHERE}{column}": self._source(column) for column in self.where}
 
+    def role(self, name: str) -> Role:
+        if name.startswith(WHERE):
+            return "text" if self.where[name.removeprefix(WHERE)].one_of is not None else "number"
+        return _KINDS[self.context[name].kind] if name in self.context else super().role(name)
+
     def _source(self, column: str) -> str | int:
         return int(column) if not self.header and column.isdigit() else column
 
@@ -156,9 +231,8 @@ class EntityTable(Table):
                 columns[name] = _column(name, feature)
         return columns
 
-    def separator(self, name: str) -> str:
-        feature = self.features.get(name)
-        return feature.separator if isinstance(feature, Tags) else super().separator(name)
+    def role(self, name: str) -> Role:
+        return _KINDS[self.features[name].kind] if name in self.features else super().role(name)
 
 
 def _column(name: str, feature: Declared) -> str | int:
@@ -171,7 +245,10 @@ class Tables(Settings):
     interactions: InteractionTable
     items: EntityTable | None = None  # None: the items are those of the interactions.
     users: EntityTable | None = None
-    max_rejected_share: float = Field(0.01, ge=0, le=1)
+    max_rejected_share: float = Field(0.01, ge=0, le=1)  # Of all rows of all tables.
+    # What becomes of a row that repeats an earlier one: an item or user that was there, or the same user, item and
+    # second. Merged, it is counted and listed; rejected, it counts as broken.
+    duplicates: Literal["merge", "reject"] = "merge"
 
     @model_validator(mode="after")
     def _columns_are_fields(self) -> Tables:
@@ -208,10 +285,17 @@ class Tables(Settings):
         return {name: table for name, table in tables.items() if table}
 
 
+_WHY_TIMES = (
+    "(times are needed for the order of a history and for evaluation on what came later; dates do, and where there are "
+    "none a column that counts up in the order of the interactions)"
+)
+
+
 def _check_columns(name: str, table: Table, known: Collection[str], needed: Collection[str]) -> None:
     for field in needed:
         if field not in table.columns:
-            raise ValueError(f".{name}.columns has no {field}: map it to one of the table's columns")
+            why = f" {_WHY_TIMES}" if field == n.TIMESTAMP else ""
+            raise ValueError(f".{name}.columns has no {field}: map it to one of the table's columns{why}")
     for field in table.columns:
         if field not in known:
             raise ValueError(f".{name}.columns has the unknown field {field!r}; known are {', '.join(known)}")

@@ -9,9 +9,10 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import ConfigDict, Field, PlainValidator, model_validator
+from pydantic import ConfigDict, Field, PlainValidator, field_validator, model_validator
 
 from models.features import names as n
+from models.features.texts import trim, unescaped
 from models.settings import Settings, Transform
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _WORD_SEPARATOR = r"[^\pL\pN]+"
 _BAND, _LAST_BAND = 10, 90  # Width of the bands that numbers are sliced into, and where the last one begins.
 _BLANKS_OR_COMMA = r"[\s,;|\[\]]+"  # Between the components of a vector, and around them.
 _FLOAT32_MAX = 3.4e38
+_LINE_END = "\x1e"  # Stands for one in a vocabulary.
 _NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"
 
 
@@ -60,7 +62,10 @@ class Feature(Settings):
     embedded_as: ClassVar[_EmbeddedAs] = "index"
 
     def parse(self, texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
-        """Fields as [n] texts to [n] values, null where missing, and whether each is a text that cannot be read."""
+        """Fields as [n] texts to [n] values, null where missing, and whether each is a text that cannot be read.
+
+        Numbers may be numbers already, and lists be lists.
+        """
         import numpy as np
         import pyarrow as pa
         import pyarrow.compute as pc
@@ -131,6 +136,11 @@ class Tags(Feature):
     optional: ClassVar[bool] = True
     embedded_as: ClassVar[_EmbeddedAs] = "list"
 
+    @field_validator("separator")
+    @classmethod
+    def _as_given(cls, given: str) -> str:
+        return unescaped(given)
+
     @model_validator(mode="after")
     def _flags_or_column(self) -> Tags:
         if self.flags and self.column is not None:
@@ -142,8 +152,8 @@ class Tags(Feature):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        lists = pc.split_pattern(texts, self.separator)
-        tags = pc.utf8_trim_whitespace(lists.values)
+        lists = texts if pa.types.is_list(texts.type) else pc.split_pattern(texts, self.separator)
+        tags = trim(lists.values)
         kept = pc.invert(pc.is_in(tags, pa.array(["", *self.empty], tags.type)))
         return _kept_of_lists(lists, tags, kept), np.zeros(len(texts), bool)
 
@@ -225,13 +235,18 @@ class Vector(Feature):
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        spaced = pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, _BLANKS_OR_COMMA, " "))
-        lists = pc.split_pattern(spaced, " ")
+        if pa.types.is_list(texts.type):
+            lists, missing = texts, pc.equal(pc.fill_null(pc.list_value_length(texts), 0), 0)
+        else:
+            spaced = pc.utf8_trim_whitespace(pc.replace_substring_regex(texts, _BLANKS_OR_COMMA, " "))
+            lists, missing = pc.split_pattern(spaced, " "), pc.equal(spaced, "")
+        missing = missing.to_numpy(zero_copy_only=False)
         numbers, bad = parse_numbers(lists.values)
+        bad |= numbers.is_null().to_numpy(zero_copy_only=False)
         row = np.repeat(np.arange(len(lists)), np.diff(lists.offsets.to_numpy()))
-        missing = pc.equal(spaced, "").to_numpy(zero_copy_only=False)
         unreadable = np.zeros(len(lists), bool)
         unreadable[row[bad]] = True
+        unreadable &= ~missing
         kept = ~(missing | unreadable)[row]
         return _kept_of_lists(lists, numbers.cast(pa.float32()), pa.array(kept), missing | unreadable), unreadable
 
@@ -305,17 +320,20 @@ class Overlap(Feature):
 
 
 def parse_numbers(texts: pa.Array) -> tuple[pa.Array, np.ndarray]:
-    """[n] texts to [n] finite float64, null where the text is empty or none, and whether it is none."""
+    """[n] texts, or numbers, to [n] finite float64, null where missing or none, and whether it is none."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    empty = pc.equal(texts, "").to_numpy(zero_copy_only=False)
-    try:
-        numbers = texts.cast(pa.float64())
-    except pa.ArrowInvalid:  # Slower, but it tells which.
-        plain = pc.if_else(pc.match_substring_regex(texts, _NUMBER), texts, None)
-        numbers = pc.utf8_ltrim(plain, "+").cast(pa.float64())
+    if not pa.types.is_string(texts.type):
+        empty, numbers = texts.is_null().to_numpy(zero_copy_only=False), texts.cast(pa.float64(), safe=False)
+    else:
+        empty = pc.equal(texts, "").to_numpy(zero_copy_only=False)
+        try:
+            numbers = texts.cast(pa.float64())
+        except pa.ArrowInvalid:  # Slower, but it tells which.
+            plain = pc.if_else(pc.match_substring_regex(texts, _NUMBER), texts, None)
+            numbers = pc.utf8_ltrim(plain, "+").cast(pa.float64())
     values = numbers.to_numpy(zero_copy_only=False)
     fits = np.abs(values) <= _FLOAT32_MAX  # Neither is NaN.
     return pa.array(values, mask=~fits), ~fits & ~empty
@@ -345,5 +363,14 @@ def _vocabulary(name: str, values: Any, counted: Any, min_count: int) -> Any:
     import tensorflow_transform as tft
 
     threshold = min_count if min_count > 1 else None
-    vocabulary = tft.vocabulary(counted, frequency_threshold=threshold, vocab_filename=name)
-    return tft.apply_vocabulary(values, vocabulary, num_oov_buckets=1)
+    vocabulary = tft.vocabulary(_on_one_line(counted), frequency_threshold=threshold, vocab_filename=name)
+    return tft.apply_vocabulary(_on_one_line(values), vocabulary, num_oov_buckets=1)
+
+
+def _on_one_line(values: Any) -> Any:
+    """Texts as a line of a vocabulary holds them: TFT's would leave out one that has line ends in it."""
+    import tensorflow as tf
+
+    if isinstance(values, tf.SparseTensor):
+        return values.with_values(_on_one_line(values.values))
+    return tf.strings.regex_replace(values, "[\n\r]", _LINE_END)

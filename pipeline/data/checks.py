@@ -2,64 +2,102 @@
 
 from __future__ import annotations
 
+import collections
 import hashlib
 import os
 
 from components import storage
+from components.interaction_gen.summary import SHOWN_CAUSES
 from components.tables import parsing, reading
+from components.tables.files import table_files
+from components.tables.look import first_rows, look
+from components.tables.records import REJECTED, Unused, by_cause, joined
+from components.tables.settings import EntityTable, InteractionTable, Table
 from models.errors import UserError
 from models.features import names as n
 from models.features.feature_set import FeatureSet
 from pipeline.config import Config
 
+_KEYS = {"interactions": n.USER_ID, "items": n.ITEM_ID, "users": n.USER_ID}
+
 
 def check(config: Config) -> None:
-    """Fails early, before any component runs, on data that cannot work.
+    """Fails early, before any component runs, on data that cannot work: looks at the first megabyte of every table.
 
     Raises:
-      UserError: a missing or empty file, a header without a mapped column, no readable row, or interactions of a single
-        user or item.
+      UserError: a table without files or rows, a file that cannot be read or lacks a mapped column, a first megabyte
+        without a row that can be used, or interactions of a single user or item.
     """
     data = config.data
-    for name, table in data.by_name().items():
-        files = reading.table_files(data.directory, table)
-        if not files and not table.optional:
-            raise UserError(f"{os.path.join(data.directory, table.file)}: no such file (the {name} table)")
-        for file in files:
-            if storage.size(file) == 0:
-                raise UserError(f"{file} is empty: it has to hold the {name} table")
-            if not any(len(rows.lines) or rows.broken for rows in reading.read_rows(file, table)):
-                raise UserError(f"{file} has a header and no rows: it has to hold the {name} table")
+    tables = {"items": data.items, "users": data.users, "interactions": data.interactions}  # Causes come first.
+    for name, table in tables.items():
+        if table is None:
+            continue
+        place = os.path.join(data.directory, table.file)
+        files = table_files(data.directory, table)
+        if files:
+            _check_table(name, place, files, table)
+        elif not table.optional:
+            raise UserError(f"{place}: no such file (the {name} table)")
+
+
+def _check_table(name: str, place: str, files: list[str], table: Table) -> None:
+    seen = look(files, table)
+    rejected: list[Unused] = []
+    left_out: collections.Counter[str] = collections.Counter()
+    read = accepted = 0
+    for rows in first_rows(files, seen.table, seen.numeric):
+        parsed = _parsed(name, rows, seen.table)
+        read += len(rows.lines) + len(rows.broken)
+        accepted += len(parsed.rows)
+        rejected += [Unused.of(name, REJECTED, row) for row in parsed.rejected]
+        left_out.update(parsed.left_out)
+    if not read:
+        raise UserError(f"{place} has no rows: it has to hold the {name} table")
+    if not accepted:
+        causes = collections.defaultdict(list)
+        for row in rejected:
+            causes[name, row.cause].append((1, row))
+        found = [str(cause) for cause in by_cause({key: joined(rows) for key, rows in causes.items()})]
+        found += [f"{count:,} rows left out: {reason}" for reason, count in left_out.items()]
+        raise UserError(f"{place}: none of its first {read:,} rows can be used ({'; '.join(found[:SHOWN_CAUSES])})")
+    if name == "interactions":
+        _check_several(place, files, seen.table, seen.numeric)
+
+
+def _parsed(name: str, rows: reading.Rows, table: Table) -> parsing.Parsed:
+    if isinstance(table, InteractionTable):
+        return parsing.interactions(rows, table)
+    assert isinstance(table, EntityTable)
+    return parsing.entities(rows, table, _KEYS[name])
+
+
+def _check_several(place: str, files: list[str], table: InteractionTable, numeric: tuple[str, ...]) -> None:
+    """Reads until there are two users and two items. Raises UserError where there are not."""
     users: set[str] = set()
     items: set[str] = set()
-    reasons: list[str] = []
-    for file in reading.table_files(data.directory, data.interactions):
-        for rows in reading.read_rows(file, data.interactions):
-            parsed = parsing.interactions(rows, data.interactions)
-            reasons += [f"line {row.line}: {row.reason}" for row in parsed.rejected]
-            reasons += [f"{count:,} rows left out: {reason}" for reason, count in parsed.left_out.items()]
-            users.update(parsed.rows[n.USER_ID].unique().to_pylist())
-            items.update(parsed.rows[n.ITEM_ID].unique().to_pylist())
+    for file in files:
+        for rows in reading.read_rows(file, table, numeric):
+            parsed = parsing.interactions(rows, table).rows
+            users.update(parsed[n.USER_ID].unique().to_pylist())
+            items.update(parsed[n.ITEM_ID].unique().to_pylist())
             if len(users) > 1 and len(items) > 1:
                 return
-    path = os.path.join(data.directory, data.interactions.file)
-    if not users:
-        raise UserError(f"{path}: none of its rows can be read ({'; '.join(reasons[: reading.SHOWN_REASONS])})")
     short = "user" if len(users) == 1 else "item"
-    raise UserError(f"{path} has interactions of only one {short}; at least two are needed")
+    raise UserError(f"{place} has interactions of only one {short}; at least two are needed")
 
 
 def features(config: Config) -> FeatureSet:
     """The features that the data has: those of users only where their table is there."""
     users = config.data.users
-    return config.features(with_users=bool(users and reading.table_files(config.data.directory, users)))
+    return config.features(with_users=bool(users and table_files(config.data.directory, users)))
 
 
 def fingerprint(config: Config) -> str:
     """A digest of every source file's content: what makes a run's cached components stale."""
     digest = hashlib.sha256()
     for name, table in config.data.by_name().items():
-        for path in reading.table_files(config.data.directory, table):
+        for path in table_files(config.data.directory, table):
             digest.update(f"{name}:{os.path.basename(path)}:{storage.size(path)}".encode())
             storage.feed(digest, path)
     return digest.hexdigest()[:16]

@@ -13,7 +13,7 @@ from pathlib import Path
 import requests
 
 from components import storage
-from components.tables import reading
+from components.tables.files import table_files
 from models.errors import UserError
 from pipeline.config import config_names, load_config
 
@@ -47,7 +47,7 @@ def recognise(directory: str) -> str:
     for name in layouts:
         data = load_config(name).data
         files = [table.file for table in data.by_name().values() if not table.optional]
-        if reading.table_files(directory, data.interactions):
+        if table_files(directory, data.interactions):
             return name
         wanted.append(" and ".join(files))
     raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from components.files import EVALUATION_FILE, INFRA_VALIDATION_FILE
@@ -35,6 +36,9 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
         "dataset": {
             "name": config.name,
             **{name: summary[name] for name in _COUNTS},
+            "times": summary["times"],
+            "tables": summary["tables"],
+            "causes": summary["causes"],
             "generated": config.data.generated is not None,
         },
         "split": config.split.kind,
@@ -48,6 +52,7 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
         ),
         "samples": evaluation["samples"],
         "notes": [
+            *_of_tables(summary),
             *(f"{what}: {rows:,} rows do not count and were left out" for what, rows in summary["left_out"].items()),
             *(f"{name}: {rows:,} values could not be read and count as missing" for name, rows in unreadable),
             *evaluation["notes"],
@@ -57,3 +62,12 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
         "pushed_version": None if reasons else pushed,
         "serving_model_dir": serving_dir,
     }
+
+
+def _of_tables(summary: dict[str, Any]) -> Iterator[str]:
+    """What is worth saying of joins and titles."""
+    users = summary["users"]
+    if "users" in summary["tables"] and summary["known_users"] < users:
+        yield f"{users - summary['known_users']:,} of {users:,} users are not in the users' table"
+    if summary["present"].get("items.title") == 0:
+        yield "items.title: no item has one"

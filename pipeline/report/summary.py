@@ -25,6 +25,7 @@ _SUMMARY = [
     ("two_stage", "ndcg_at_10_after"),
     ("index", "recall_at_100"),
 ]
+_OUTCOMES = ("accepted", "merged", "left_out", "rejected")  # Of a source's rows; they add up to all of them.
 TITLES = {
     "filtered_top_100_categorical_accuracy": "filtered top-100 accuracy",
     "filtered_ndcg_at_10": "filtered nDCG@10",
@@ -60,8 +61,18 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
     generated = " (generated, not real)" if data.get("generated") else ""
     console.print(
         f"\n[bold]{data['name']}{generated}[/bold]: {data['interactions']:,} interactions of {data['users']:,} users "
-        f"with {data['items']:,} items; {data['rejected_rows']:,} rows rejected; split {report['split']}"
+        f"with {data['items']:,} items; times are {data['times']}; split {report['split']}"
     )
+    table = Table("table", "rows", *_OUTCOMES, title="Data", title_justify="left")
+    for name, counts in data["tables"].items():
+        table.add_row(name, *(f"{counts[outcome]:,}" for outcome in ("rows", *_OUTCOMES)))
+    console.print(table)
+    for cause in data["causes"]:
+        console.print(
+            f"  rejected: {cause['rows']:,} of {cause['table']}: {cause['cause']} ({cause['example']})",
+            markup=False,
+            soft_wrap=True,
+        )
     references = list(metrics["baselines"])
     table = Table("figure", "this model", *references, title="Evaluation", title_justify="left")
     for section, name in _SUMMARY:

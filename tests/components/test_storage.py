@@ -72,7 +72,7 @@ def test_a_pattern_stays_within_its_directory(store):
     for name in ("b.csv", "a.csv", "deeper/c.csv"):
         put(f"{store}/many/{name}", b"x")
     table = Table(file="*.csv", columns={"item_id": "id"})
-    assert reading.table_files(f"{store}/many", table) == [f"{store}/many/a.csv", f"{store}/many/b.csv"]
+    assert table_files(f"{store}/many", table) == [f"{store}/many/a.csv", f"{store}/many/b.csv"]
 
 
 def test_a_missing_file_and_a_store_that_is_not_known_say_so(store):

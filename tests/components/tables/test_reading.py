@@ -173,7 +173,7 @@ def test_a_directory_may_have_the_characters_of_patterns(tmp_path):
     directory = tmp_path / "shop [2024]"
     directory.mkdir()
     (directory / "a.csv").write_text("x")
-    assert reading.table_files(str(directory), Table(file="*.csv", columns={})) == [str(directory / "a.csv")]
+    assert table_files(str(directory), Table(file="*.csv", columns={})) == [str(directory / "a.csv")]
 
 
 def test_a_stray_quote_names_its_line(tmp_path):
