@@ -60,7 +60,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 of_items = (
                     read["items"].packs
                     | "GroupItems" >> beam.GroupByKey()
-                    | "ItemIds" >> beam.ParDo(_Ids(tables["items"].files, repeated)).with_outputs(UNUSED, COUNTS, main="ids")
+                    | "ItemIds"
+                    >> beam.ParDo(_Ids(tables["items"].files, repeated)).with_outputs(UNUSED, COUNTS, main="ids")
                 )
                 steps.append(of_items)
                 items = sides["items"] = beam.pvalue.AsList(of_items.ids)

@@ -119,11 +119,10 @@ class ToExamples(beam.DoFn):
         return columns
 
     def _not_in_catalogue(self, rows: pa.Table) -> Iterator[beam.pvalue.TaggedOutput]:
-        cause = "the item is not in the catalogue"
+        cause = "item is not in the catalogue"
         for row in rows.to_pylist():
-            yield unused(
-                "interactions", REJECTED, self._files["interactions"], row, cause, f"{cause}: {row[n.ITEM_ID]!r}"
-            )
+            reason = f"item {row[n.ITEM_ID]!r} is not in the catalogue"
+            yield unused("interactions", REJECTED, self._files["interactions"], row, cause, reason)
 
 
 def _figures(ordered: timelines.Ordered, in_train: np.ndarray, features: FeatureSet) -> dict[str, float]:

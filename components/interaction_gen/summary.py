@@ -146,12 +146,11 @@ def check(
     for name, table in data.by_name().items():
         if name not in tables and (name != "users" or features.users):
             raise UserError(f"{os.path.join(directory, table.file)}: the {name} table has no rows")
-    rows = sum(table[ROWS] - table[LEFT_OUT] for table in tables.values())
-    if rejected > data.max_rejected_share * rows:
+    if rejected > data.max_rejected_share * (rejected + accepted):
         causes = [str(Cause(**cause)) for cause in summary["causes"]]
         more = f"; and {len(causes) - SHOWN_CAUSES} more causes" if len(causes) > SHOWN_CAUSES else ""
         raise UserError(
-            f"{directory}: {rejected:,} of {rows:,} rows were rejected, more than the allowed "
+            f"{directory}: {rejected:,} rows were rejected and {accepted:,} interactions accepted, more than the allowed "
             f"{data.max_rejected_share:.2%}: {'; '.join(causes[:SHOWN_CAUSES])}{more}. "
             f"They are listed in {rejected_file}; mend them, or raise data.max_rejected_share"
         )

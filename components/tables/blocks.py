@@ -54,8 +54,8 @@ class Piece(NamedTuple):
     line: int
 
 
-def blocks(path: str, table: Table, size: int = _BYTES) -> Iterator[Block]:
-    """The blocks of a file, of some `size` bytes each; none of a file without rows.
+def blocks(path: str, table: Table, size: int | None = None) -> Iterator[Block]:
+    """The blocks of a file, of some `size` bytes each, or `_BYTES`; none of a CSV file without rows.
 
     Raises:
       UserError: the header cannot be read, or the file is not of the table's format or encoding.
@@ -70,7 +70,7 @@ def blocks(path: str, table: Table, size: int = _BYTES) -> Iterator[Block]:
             return
         start, line = first.start, first.line
         file.seek(start)
-        for data in _pieces(_chunks(file, path, table, size), first.dialect):
+        for data in _pieces(_chunks(file, path, table, size or _BYTES), first.dialect):
             yield first._replace(start=start, end=start + len(data), line=line)
             start += len(data)
             line += csv_text.lines_in(data)

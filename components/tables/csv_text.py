@@ -11,7 +11,6 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -131,9 +130,10 @@ def _meant(text: bytes, dialect: Dialect) -> np.ndarray:
     if dialect.escape:
         escaped = [one.end() - 1 for one in re.finditer(re.escape(dialect.escape.encode()) + b".", text, re.DOTALL)]
         places = np.setdiff1d(places, escaped)
-    padded = np.concatenate([[_LF], data, [_LF]])
-    edge = np.isin(padded, [*dialect.delimiter.encode(), _LF, _CR, _QUOTE])
-    before, after = edge[places], edge[places + 2]
+    padded = np.pad(data, 1, constant_values=_LF)
+    edge = np.zeros(256, bool)
+    edge[[*dialect.delimiter.encode(), _LF, _CR, _QUOTE]] = True
+    before, after = edge[padded[places]], edge[padded[places + 2]]
     if before[::2].all() and after[1::2].all():  # In turn, each is where it has to be.
         return places
     meant, inside = [], False
@@ -147,21 +147,11 @@ def _meant(text: bytes, dialect: Dialect) -> np.ndarray:
 
 def _by_csv(path: str, text: str, dialect: Dialect, line: int, width: int | None) -> Fields:
     """By the csv module, which is slower and knows quotes."""
-    lines, starts, values = [], [0], []
-    physical = []
-    for began, ended, fields in _read(path, text, dialect, line):
-        if fields and fields != [""]:
-            if ended > began and width and not dialect.trusted:
-                physical = physical or io.StringIO(text, newline="").readlines()
-                _check_taken_in(path, began, ended, physical[began - line - 1 : ended - line], dialect, width)
-            lines.append(ended)
-            values += fields
-            starts.append(len(values))
-    return Fields(np.array(lines, np.int64), np.array(starts), pa.array(values, pa.string()))
-
-
-def _read(path: str, text: str, dialect: Dialect, line: int) -> Iterator[tuple[int, int, list[str]]]:
-    """Rows as the lines they begin and end on, and their fields."""
+    lines: list[int] = []
+    starts: list[int] = [0]
+    values: list[str] = []
+    physical: list[str] = []
+    checked = width is not None and not dialect.trusted
     reader = csv.reader(
         io.StringIO(text, newline=""),
         delimiter=dialect.delimiter,
@@ -172,11 +162,19 @@ def _read(path: str, text: str, dialect: Dialect, line: int) -> Iterator[tuple[i
     began = 1
     try:
         for fields in reader:
-            yield line + began, line + reader.line_num, fields
-            began = reader.line_num + 1
+            ended = reader.line_num
+            if ended > began and checked:
+                physical = physical or io.StringIO(text, newline="").readlines()
+                _check_taken_in(path, line + began, physical[began - 1 : ended], dialect, width)
+            if fields and fields != [""]:
+                lines.append(ended)
+                values += fields
+                starts.append(len(values))
+            began = ended + 1
     except csv.Error as error:
         row = "".join(io.StringIO(text, newline="").readlines()[began - 1 : reader.line_num])
         raise UserError(f"{path}, line {line + began}: {_remedy(str(error), row, dialect)}") from error
+    return Fields(np.array(lines, np.int64) + line, np.array(starts), pa.array(values, pa.string()))
 
 
 def _remedy(error: str, row: str, dialect: Dialect) -> str:
@@ -185,17 +183,21 @@ def _remedy(error: str, row: str, dialect: Dialect) -> str:
     if '\\"' in row and not dialect.escape:
         return f'not valid CSV: a quote has a backslash before it: set `escape: "\\\\"` in the table\'s layout; {plain}'
     if "expected after" in error:
-        return f"not valid CSV: a field goes on after its closing quote ({error}): double a quote inside quotes; {plain}"
+        return (
+            f"not valid CSV: a field goes on after its closing quote ({error}): double a quote inside quotes; {plain}"
+        )
     if "end of data" in error:
         return f"not valid CSV: a quote opens in the row that begins here, and none closes it: close it; {plain}"
     return f"not valid CSV ({error}): check the quotes; {plain}"
 
 
-def _check_taken_in(path: str, began: int, ended: int, lines: list[str], dialect: Dialect, width: int) -> None:
+def _check_taken_in(path: str, began: int, lines: list[str], dialect: Dialect, width: int | None) -> None:
     """Raises UserError where quotes seem to have made one row of many: where each of its lines could be one."""
-    if all(one.count(dialect.delimiter) == width - 1 for one in lines):
+    cells = [one.split(dialect.delimiter) for one in lines]
+    begin_with_blank = any(cell.startswith(" ") for line in cells[1:] for cell in line)  # As prose does, after a comma.
+    if all(len(line) == width for line in cells) and not begin_with_blank:
         raise UserError(
-            f"{path}, line {began}: the quote that opens here closes on line {ended}, and every line between looks "
-            "like a row of its own: if quotes are part of the texts, set `quoting: none` in the table's layout; if "
-            "this is one field of several lines, `quoting: standard`"
+            f"{path}, line {began}: the quote that opens here closes on line {began + len(lines) - 1}, and every line "
+            "between looks like a row of its own: if quotes are part of the texts, set `quoting: none` in the table's "
+            "layout; if this is one field of several lines, `quoting: standard`"
         )

@@ -51,12 +51,13 @@ class _Sieve:
             self.left_out[reason] += int(which.sum())
             self.on &= ~which
 
-    def reject(self, where: np.ndarray, cause: str, shown: pa.Array | None = None) -> None:
-        """`shown`: the values that are to blame."""
+    def reject(self, where: np.ndarray, cause: str, values: pa.Array | None = None) -> None:
+        """`cause` may have {} where a row's reason shows its value."""
+        shared = cause.replace(" {}", "")
         for row in np.flatnonzero(where & self.on):
-            reason = cause if shown is None else f"{cause}: {shown[row].as_py()!r}"
+            reason = shared if values is None else cause.format(repr(values[row].as_py()))
             place = int(self._rows.lines[row])
-            self.rejected.append(Rejected(self._rows.path, place, cause, reason, self._rows.text(int(row))))
+            self.rejected.append(Rejected(self._rows.path, place, shared, reason, self._rows.text(int(row))))
         self.on &= ~where
 
     def result(self, columns: dict[str, pa.Array], features: dict[str, tuple[pa.Array, np.ndarray]]) -> Parsed:
@@ -93,7 +94,7 @@ def interactions(rows: Rows, table: InteractionTable) -> Parsed:
     columns = {n.USER_ID: texts[n.USER_ID], n.ITEM_ID: texts[n.ITEM_ID]}
     if n.RATING in texts:
         ratings, bad = parse_numbers(texts[n.RATING])
-        sieve.reject(bad, "rating is not a number", texts[n.RATING])
+        sieve.reject(bad, "rating {} is not a number", texts[n.RATING])
         columns[n.RATING] = pc.fill_null(ratings, 0.0).cast(pa.float32())
     columns[n.TIMESTAMP] = _seconds(texts[n.TIMESTAMP], table, sieve)
     if n.EVENT in texts:
@@ -141,7 +142,7 @@ def _apply(column: str, condition: Condition, texts: pa.Array, sieve: _Sieve) ->
     if not limits:
         return
     numbers, bad = parse_numbers(texts)
-    sieve.reject(bad, f"{column} is not a number", texts)
+    sieve.reject(bad, f"{column} {{}} is not a number", texts)
     values = numbers.to_numpy(zero_copy_only=False)
     holds = {"above": np.greater, "at_least": np.greater_equal, "below": np.less, "at_most": np.less_equal}
     for name, limit in limits.items():
@@ -152,9 +153,10 @@ def _apply(column: str, condition: Condition, texts: pa.Array, sieve: _Sieve) ->
 def _seconds(values: pa.Array, table: InteractionTable, sieve: _Sieve) -> pa.Array:
     """[n] int64 Unix seconds; 0 where rejected."""
     seconds, bad = times.seconds(values, table.timestamp)
-    sieve.reject(bad, f"timestamp is not a {'number' if table.timestamp.unit in UNITS else 'time'}", values)
-    sieve.reject(seconds <= 0, "timestamp is not after 1970-01-01", values)
-    sieve.reject(seconds > times.MAX_TIMESTAMP, "timestamp is past the year 3000", values)
+    unit = table.timestamp.unit or "s"
+    sieve.reject(bad, f"timestamp {{}} is not a {'number' if unit in UNITS else f'time as {unit}'}", values)
+    sieve.reject(seconds <= 0, "timestamp {} is not after the beginning of 1970", values)
+    sieve.reject(seconds > times.MAX_TIMESTAMP, "timestamp {} is past the year 3000", values)
     return pa.array(np.where(sieve.on, seconds, 0))
 
 

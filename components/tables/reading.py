@@ -153,7 +153,9 @@ def _places(path: str, header: list[str], table: Table) -> dict[str, int | str]:
         elif name in given:
             found[ours] = given[name]
         else:
-            raise UserError(f"{path}, line 1: no column {name!r}; the header has {_listed(header, given)}{_hint(header)}")
+            raise UserError(
+                f"{path}, line 1: no column {name!r}; the header has {_listed(header, given)}{_hint(header)}"
+            )
     return found
 
 

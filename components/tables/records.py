@@ -67,7 +67,7 @@ class Cause(NamedTuple):
 
     @classmethod
     def of(cls, row: Unused, rows: int) -> Cause:
-        detail = "" if row.reason == row.cause else f": {row.reason.removeprefix(f'{row.cause}: ')}"
+        detail = "" if row.reason == row.cause else f": {row.reason}"
         return cls(row.table, row.cause, rows, f"{os.path.basename(row.file)}, line {row.line}{detail}")
 
     def __str__(self) -> str:
@@ -76,7 +76,7 @@ class Cause(NamedTuple):
 
 def by_cause(found: Mapping[tuple[str, str], tuple[int, Unused]]) -> list[Cause]:
     """Causes with what they lead to after them, the most frequent of a table first."""
-    ordered = sorted(found.values(), key=lambda one: (one[1].order, -one[0]))
+    ordered = sorted(found.values(), key=lambda one: (one[1].order, -one[0], one[1]))
     return [Cause.of(row, rows) for rows, row in ordered]
 
 

@@ -47,14 +47,14 @@ class Table(Settings):
     @classmethod
     def _delimiter(cls, given: str | None) -> str | None:
         if given is not None and (not given or set(given) & set('"\r\n')):
-            raise ValueError(f"{given!r} cannot stand between fields: give another, as \",\", \";\" or \"\\t\"")
+            raise ValueError(f'{given!r} cannot stand between fields: give another, as ",", ";" or "\\t"')
         return given if given is None else unescaped(given)
 
     @field_validator("escape")
     @classmethod
     def _one_character(cls, given: str | None) -> str | None:
         if given is not None and (len(given) != 1 or given in '"\r\n' or ord(given) > 127):
-            raise ValueError(f"{given!r} is not one plain character, as \"\\\\\" is")
+            raise ValueError(f'{given!r} is not one plain character, as "\\\\" is')
         return given
 
     @field_validator("encoding")
@@ -129,7 +129,7 @@ class Time(Settings):
             return unit
         if "%" not in unit:
             raise ValueError(f"{unit!r} is none of s, ms, us, ns, iso, nor a strptime format such as %Y-%m-%d")
-        moment = datetime.datetime(2021, 3, 4, 5, 6, 7)
+        moment = datetime.datetime(2021, 3, 4, 5, 6, 7, tzinfo=datetime.timezone.utc)
         try:
             dated = datetime.datetime.strptime(moment.strftime(unit), unit).year == moment.year
         except ValueError as error:
@@ -245,7 +245,7 @@ class Tables(Settings):
     interactions: InteractionTable
     items: EntityTable | None = None  # None: the items are those of the interactions.
     users: EntityTable | None = None
-    max_rejected_share: float = Field(0.01, ge=0, le=1)  # Of all rows of all tables.
+    max_rejected_share: float = Field(0.01, ge=0, le=1)  # Of interactions and what was rejected.
     # What becomes of a row that repeats an earlier one: an item or user that was there, or the same user, item and
     # second. Merged, it is counted and listed; rejected, it counts as broken.
     duplicates: Literal["merge", "reject"] = "merge"

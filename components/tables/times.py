@@ -51,7 +51,7 @@ def recognised(values: pa.Array, time: Time) -> Time:
         shown = there.filter(pa.array(bad))[0].as_py()
         raise Implausible(
             f"its times, as {shown!r}, are neither numbers nor ISO 8601: say how they are written, as with "
-            "{key}.unit: \"%d/%m/%Y %H:%M\""
+            '{key}.unit: "%d/%m/%Y %H:%M"'
         )
     middle = float(np.nanmedian(numbers.to_numpy(zero_copy_only=False)))
     unit = time.unit or "s"
@@ -82,8 +82,8 @@ def seconds(values: pa.Array, time: Time) -> tuple[np.ndarray, np.ndarray]:
         if values.type.tz is None:
             values = pc.assume_timezone(values, time.time_zone, ambiguous="earliest", nonexistent="latest")
         return pc.fill_null(values.cast(pa.int64()), 0).to_numpy(zero_copy_only=False), np.zeros(len(values), bool)
-    if time.unit in UNITS:
-        return _of_numbers(values, UNITS[time.unit])
+    if time.unit is None or time.unit in UNITS:
+        return _of_numbers(values, UNITS[time.unit or "s"])
     return _of_dates(values.cast(pa.string()) if pa.types.is_integer(values.type) else values, time)
 
 

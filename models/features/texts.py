@@ -38,6 +38,6 @@ def unescaped(separator: str) -> str:
     """A separator of a configuration as it is given. Raises ValueError for the spelling of a character."""
     if len(separator) > 1 and separator[0] == "\\" and separator[1] in "tnrx0":
         raise ValueError(
-            f"{separator!r} is a backslash and a letter: write it in double quotes, as \"\\t\", for the character"
+            f'{separator!r} is a backslash and a letter: write it in double quotes, as "\\t", for the character'
         )
     return separator

@@ -101,10 +101,11 @@ def read(directory):
     return rows
 
 
-def rejected(directory):
+def rejected(directory, outcome="rejected"):
     """File, line and reason of the rows in the list."""
     with (directory / "rejected" / "rows.csv").open() as file:
-        return [(os.path.basename(row["file"]), int(row["line"]), row["reason"]) for row in csv.DictReader(file)]
+        rows = [row for row in csv.DictReader(file) if row["outcome"] == outcome]
+    return [(os.path.basename(row["file"]), int(row["line"]), row["reason"]) for row in rows]
 
 
 def summary(directory, *names):
@@ -209,32 +210,60 @@ def test_bad_rows_are_listed_and_counted(tmp_path):
     write(tmp_path, RATINGS + bad)
     assert interactions(generate(tmp_path, **ALLOW)) == len(RATINGS)
     assert [(line, reason) for _, line, reason in rejected(tmp_path)] == [
-        (8, "duplicate of line 2"),
         (9, "item '9' is not in the catalogue"),
         (10, "rating 'good' is not a number"),
         (11, "timestamp 'soon' is not a number"),
         (12, "2 fields instead of 4"),
         (13, "missing user_id"),
     ]
-    counted = {"interactions": 6, "users": 2, "items": 3, "rejected_rows": 6, "duplicate_rows": 1}
+    assert rejected(tmp_path, "merged") == [("movies.csv", 4, "repeats line 3"), ("ratings.csv", 8, "repeats line 2")]
+    counted = {"interactions": 6, "users": 2, "items": 3, "rejected_rows": 5, "duplicate_rows": 1}
+    counted["tables"] = {
+        "items": {"rows": 4, "accepted": 3, "merged": 1, "left_out": 0, "rejected": 0},
+        "interactions": {"rows": 12, "accepted": 6, "merged": 1, "left_out": 0, "rejected": 5},
+    }
     assert summary(tmp_path, *counted) == counted
+    (causes,) = summary(tmp_path, "causes").values()
+    assert [(cause["table"], cause["rows"], cause["cause"]) for cause in causes] == [
+        ("interactions", 1, cause)
+        for cause in (
+            "item is not in the catalogue",
+            "rating is not a number",
+            "timestamp is not a number",
+            "another number of fields than there are columns",
+            "missing user_id",
+        )
+    ]
+    assert causes[0]["example"] == "ratings.csv, line 9: item '9' is not in the catalogue"
 
 
 def test_duplicates_are_listed_and_do_not_count_against_what_is_allowed(tmp_path):
     write(tmp_path, RATINGS * 3)
     (tmp_path / "ratings-2.csv").write_text(f"{HEADER}\n{RATINGS[0]}\n")
     assert interactions(generate(tmp_path, **{"data.interactions.file": "ratings*.csv"})) == 6
-    assert summary(tmp_path, "rejected_rows", "duplicate_rows") == {"rejected_rows": 13, "duplicate_rows": 13}
+    assert summary(tmp_path, "rejected_rows", "duplicate_rows") == {"rejected_rows": 0, "duplicate_rows": 13}
     first = {2: f"2 of {tmp_path}/ratings-2.csv", 3: "3", 4: "4", 5: "5", 6: "6", 7: "7"}
-    assert rejected(tmp_path) == [
-        ("ratings.csv", line, f"duplicate of line {first[(line - 2) % 6 + 2]}") for line in (2, *range(8, 20))
-    ]
+    repeats = [("ratings.csv", line, f"repeats line {first[(line - 2) % 6 + 2]}") for line in (2, *range(8, 20))]
+    assert rejected(tmp_path, "merged") == [("movies.csv", 4, "repeats line 3"), *repeats]
+
+
+def test_repeated_rows_are_broken_where_the_configuration_says_so(tmp_path):
+    write(tmp_path, [*RATINGS, RATINGS[0]])
+    reject = {"data.duplicates": "reject"}
+    with pytest.raises(
+        UserError, match=r"1 of items: repeats an earlier row \(movies.csv, line 4: repeats line 3\); 1 of"
+    ):
+        generate(tmp_path, **reject)
+    generate(tmp_path, **ALLOW, **reject)
+    assert rejected(tmp_path) == [("movies.csv", 4, "repeats line 3"), ("ratings.csv", 8, "repeats line 2")]
+    assert summary(tmp_path, "rejected_rows", "duplicate_rows") == {"rejected_rows": 2, "duplicate_rows": 0}
 
 
 def test_too_many_bad_rows_stop_the_run_and_leave_the_list(tmp_path):
     write(tmp_path, [*RATINGS, "a,1,good,600"])
     with pytest.raises(
-        UserError, match=r"1 rows were rejected and 6 .*1.00%: ratings.csv, line 8: rating 'good'.*rows.csv"
+        UserError,
+        match=r"1 rows were rejected and 6 .*1.00%: 1 of interactions.*ratings.csv, line 8: rating 'good'.*rows.csv",
     ):
         generate(tmp_path)
     assert "good" in (tmp_path / "rejected" / "rows.csv").read_text()

@@ -8,6 +8,7 @@ import pyarrow.parquet
 import pytest
 
 from components.tables import reading
+from components.tables.files import table_files
 from components.tables.settings import Table
 from models.errors import UserError
 from pipeline.config import load_config
@@ -51,7 +52,7 @@ def test_a_wrong_encoding_names_the_address(store):
 
 def test_parquet_is_read(tmp_path, store):
     pyarrow.parquet.write_table(pyarrow.table({"id": ["a", "b"]}), tmp_path / "x")
-    table = Table(file="", format="parquet", columns={"item_id": "id"})
+    table = Table(file="rows", format="parquet", columns={"item_id": "id"})
     rows = same_rows(tmp_path, store, "x.parquet", (tmp_path / "x").read_bytes(), table)
     assert [values["item_id"] for _, values in rows] == ["a", "b"]
 
@@ -76,7 +77,7 @@ def test_a_pattern_stays_within_its_directory(store):
 
 
 def test_a_missing_file_and_a_store_that_is_not_known_say_so(store):
-    with pytest.raises(UserError, match=f"{store}/nothing/ratings.csv: no such file"):
+    with pytest.raises(UserError, match=f"{store}/nothing/movies.csv: no such file"):
         checks.check(load_config("movielens-csv", data__directory=f"{store}/nothing"))
-    with pytest.raises(UserError, match=r"s4://x/ratings.csv cannot be read .*docs/object-stores.md"):
+    with pytest.raises(UserError, match=r"s4://x/movies.csv cannot be read .*docs/object-stores.md"):
         checks.check(load_config("movielens-csv", data__directory="s4://x"))

@@ -3,18 +3,43 @@
 import pyarrow as pa
 import tensorflow as tf
 
-from components.tables import records
-from components.tables.records import LEFT_OUT, PRESENT
+from components.tables import reading, records
+from components.tables.records import ACCEPTED, LEFT_OUT, MERGED, PRESENT, REJECTED
 
 
-def test_the_first_row_of_a_key_counts_by_its_place_in_the_source():
+def test_the_first_row_of_a_key_counts_by_its_place_in_the_source_and_the_others_are_told():
     places = {"file": [1, 0, 0, 0, 1], "line": [1, 9, 3, 4, 2]}
     table = pa.table({"item_id": ["b", "a", "b", "a", "é"], "title": ["late", "9", "3", "4", "only"], **places})
-    assert records.first_rows(table, "item_id").select(["item_id", "title"]).to_pydict() == {
-        "item_id": ["a", "b", "é"],
-        "title": ["4", "3", "only"],
+    first, became = records.merge(table, "item_id", "items", ["x.csv", "y.csv"], MERGED)
+    assert first.select(["item_id", "title"]).to_pydict() == {"item_id": ["a", "b", "é"], "title": ["4", "3", "only"]}
+    accepted, merged, *unused = (one.value for one in became)
+    assert (accepted, merged) == (((ACCEPTED, "items"), 3), ((MERGED, "items"), 2))
+    assert [(row.outcome, row.file, row.line, row.reason, row.row) for row in unused] == [
+        (MERGED, "x.csv", 9, "repeats line 4", "a,9"),
+        (MERGED, "y.csv", 1, "repeats line 3 of x.csv", "b,late"),
+    ]
+    first, became = records.merge(table, "item_id", "items", ["x.csv", "y.csv"], REJECTED)
+    assert [one.value[0] for one in became][:1] == [(ACCEPTED, "items")] and len(first) == 3
+    first, became = records.merge(table.slice(0, 0), "item_id", "items", [], MERGED)
+    assert [one.value for one in became] == [((ACCEPTED, "items"), 0), ((MERGED, "items"), 0)] and not len(first)
+
+
+def test_causes_come_before_what_they_lead_to_and_the_most_frequent_first():
+    def rejected(table, line, cause, reason):
+        return records.Unused.of(table, REJECTED, reading.Rejected("/data/x.csv", line, cause, reason, "row"))
+
+    found = {
+        ("interactions", "item is not in the catalogue"): (5, rejected("interactions", 2, "item is not", "item 'a'")),
+        ("items", "few"): (1, rejected("items", 9, "few", "few")),
+        ("items", "many"): records.joined(
+            [(2, rejected("items", 8, "many", "8")), (1, rejected("items", 7, "many", "7"))]
+        ),
     }
-    assert len(records.first_rows(table.slice(0, 0), "item_id")) == 0
+    assert [str(cause) for cause in records.by_cause(found)] == [
+        "3 of items: many (x.csv, line 7: 7)",
+        "1 of items: few (x.csv, line 9)",
+        "5 of interactions: item is not (x.csv, line 2: item 'a')",
+    ]
 
 
 def test_vectors_have_the_length_that_most_have_and_others_are_missing():

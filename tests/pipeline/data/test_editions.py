@@ -36,7 +36,9 @@ def test_packed_data_without_a_table_of_items_passes(directory):
 
 
 def test_data_of_which_all_is_left_out_says_why(directory):
-    with pytest.raises(UserError, match=r"none of its rows can be read \(2 rows left out: rating is not above 4"):
+    with pytest.raises(
+        UserError, match=r"none of its first 2 rows can be used \(2 rows left out: rating is not above 4"
+    ):
         check(directory, "data.interactions.where={rating: {above: 4}}")
 
 
@@ -81,12 +83,15 @@ def test_a_missing_file_is_named(directory, name):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "ratings.csv is empty"),
-        ("userId,movieId,rating,timestamp\n", "ratings.csv has a header and no rows"),
+        ("", "ratings.csv has no rows: it has to hold the interactions table"),
+        ("userId,movieId,rating,timestamp\n", "ratings.csv has no rows"),
         ("user,movieId,rating,timestamp\n1,1,4,100\n", "no column 'userId'"),
         ("userId,movieId,rating,timestamp\n1,1,4,100\n1,2,4,100\n", "interactions of only one user"),
         ("userId,movieId,rating,timestamp\n1,1,4,100\n2,1,4,100\n", "interactions of only one item"),
-        ("userId,movieId,rating,timestamp\n1,1,x,100\n", "none of its rows can be read .line 2: rating 'x'"),
+        (
+            "userId,movieId,rating,timestamp\n1,1,x,100\n",
+            "none of its first 1 rows can be used .1 of interactions: rating is not a number .ratings.csv, line 2: rating 'x'",
+        ),
     ],
 )
 def test_interactions_that_cannot_work_are_refused(directory, text, message):
