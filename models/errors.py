@@ -2,4 +2,7 @@
 
 
 class UserError(Exception):
-    """Wrong input. The message names the file, line or field, and the remedy. It is shown as one line."""
+    """Wrong input. The message names the file, line or field, and the remedy. It is one line, whatever it quotes."""
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.splitlines()))

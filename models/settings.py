@@ -14,7 +14,7 @@ Probability = Annotated[float, Field(ge=0, lt=1)]
 class Settings(BaseModel):
     """A section of the configuration: unknown keys are errors, and defaults are checked too."""
 
-    model_config = ConfigDict(extra="forbid", validate_default=True)
+    model_config = ConfigDict(extra="forbid", validate_default=True, allow_inf_nan=False)
 
 
 class Transform(Settings):

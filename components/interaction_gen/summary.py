@@ -150,8 +150,8 @@ def check(
         causes = [str(Cause(**cause)) for cause in summary["causes"]]
         more = f"; and {len(causes) - SHOWN_CAUSES} more causes" if len(causes) > SHOWN_CAUSES else ""
         raise UserError(
-            f"{directory}: {rejected:,} rows were rejected and {accepted:,} interactions accepted, more than the allowed "
-            f"{data.max_rejected_share:.2%}: {'; '.join(causes[:SHOWN_CAUSES])}{more}. "
+            f"{directory}: {rejected:,} rows were rejected and {accepted:,} interactions accepted, more than the "
+            f"allowed {data.max_rejected_share:.2%}: {'; '.join(causes[:SHOWN_CAUSES])}{more}. "
             f"They are listed in {rejected_file}; mend them, or raise data.max_rejected_share"
         )
     if not accepted:

@@ -23,6 +23,8 @@ _BYTES = 2**23  # Of a CSV file, for each block: some 300,000 ratings.
 _QUOTED = 2**23  # Bytes that may follow an open quote before it is taken for a stray one.
 _LONGEST_HEADER = 2**20
 
+DAMAGED = (pa.ArrowException, OSError, UnicodeError)  # What Arrow says of a Parquet file that is none.
+
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)  # As Excel writes and reads it.
 _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 
@@ -101,7 +103,7 @@ def open_parquet(path: str) -> pyarrow.parquet.ParquetFile:
 
     try:
         return pyarrow.parquet.ParquetFile(storage.open_file(path))
-    except (pyarrow.ArrowInvalid, OSError) as error:
+    except DAMAGED as error:
         raise UserError(f"{path} is not a Parquet file: {error}") from error
 
 

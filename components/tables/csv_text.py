@@ -44,7 +44,7 @@ class Dialect(NamedTuple):
 
 
 class Fields(NamedTuple):
-    """The fields of rows, one after the other: row i has those from starts[i] to starts[i + 1], and ends on its line."""
+    """The fields of rows, one after another: row i has those from starts[i] to starts[i + 1], and ends on lines[i]."""
 
     lines: np.ndarray
     starts: np.ndarray

@@ -194,7 +194,7 @@ def _read_parquet(block: Block, table: Table, numeric: Sequence[str]) -> Iterato
                 found[ours], why = _converted(path, name, column, table, ours, numeric)
                 reasons = why | reasons
             yield _sorted_out(path, lines, found, reasons)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+    except blocks.DAMAGED as error:
         raise UserError(f"{path} cannot be read as a Parquet file: {error}") from error
 
 

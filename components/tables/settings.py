@@ -155,7 +155,7 @@ class Condition(Settings):
     at_least: float | None = None
     below: float | None = None
     at_most: float | None = None
-    one_of: list[str] | None = None
+    one_of: list[str] | None = Field(None, min_length=1)
 
     @model_validator(mode="after")
     def _something(self) -> Condition:
@@ -177,6 +177,8 @@ class InteractionTable(Table):
     @field_validator("positive", mode="before")
     @classmethod
     def _limit_or_kinds(cls, given: Any) -> Any:
+        if given == []:
+            raise ValueError("names no kind of events; leave it out, and everything is positive")
         kinds = given if isinstance(given, list) else []
         if isinstance(given, (str, dict)) or not all(isinstance(kind, str) for kind in kinds):
             raise ValueError("give the rating that it begins at, or a list of kinds of events")

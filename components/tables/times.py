@@ -39,20 +39,18 @@ def recognised(values: pa.Array, time: Time) -> Time:
         there = there.filter(pc.not_equal(there, ""))
     if not len(there):
         return time.model_copy(update={"unit": time.unit or "s"})
-    if pa.types.is_string(there.type) and time.unit in (None, "iso"):
-        if _share(there, _DAY_AS_NUMBER) == 1 or (_share(there, _ISO) > 0.5 and not _share(there, r"^\d+$") > 0.5):
-            return time.model_copy(update={"unit": "iso"})
-    if time.unit == "iso":
-        return time
+    is_text = pa.types.is_string(there.type)
+    shows_dates = is_text and (
+        _share(there, _ISO) > 0.5 >= _share(there, r"^\d+$") or _share(there, _DAY_AS_NUMBER) == 1
+    )
+    if shows_dates and time.unit in (None, "iso"):
+        return time.model_copy(update={"unit": "iso"})
     numbers, bad = parse_numbers(there)
-    if bad.mean() > 0.5:
-        if time.unit:
-            return time
-        shown = there.filter(pa.array(bad))[0].as_py()
-        raise Implausible(
-            f"its times, as {shown!r}, are neither numbers nor ISO 8601: say how they are written, as with "
-            '{key}.unit: "%d/%m/%Y %H:%M"'
-        )
+    if shows_dates or time.unit == "iso" or bad.mean() > 0.5:
+        shown = there[0] if shows_dates or not bad.any() else there.filter(pa.array(bad))[0]
+        kind = "ISO 8601" if shows_dates else "numbers" if bad.mean() <= 0.5 else "neither numbers nor ISO 8601"
+        unit = "iso" if shows_dates else "s" if bad.mean() <= 0.5 else '"%d/%m/%Y %H:%M", as they are written'
+        raise Implausible(f"its times, as {shown.as_py()!r}, are {kind}: set {{key}}.unit: {unit}")
     middle = float(np.nanmedian(numbers.to_numpy(zero_copy_only=False)))
     unit = time.unit or "s"
     if not _is_plausible(middle, unit):
@@ -134,7 +132,7 @@ def _is_plausible(number: float, unit: str) -> bool:
 
 def _year(number: float, unit: str) -> str:
     years = 1970 + number / UNITS[unit] / 31_556_952
-    return f"{years:.0f}" if years < 10_000 else f"the year {years:,.0f}"
+    return f"{int(years)}" if years < 10_000 else f"the year {years:,.0f}"
 
 
 def _in_zone(time: Time) -> str:

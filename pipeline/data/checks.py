@@ -98,6 +98,6 @@ def fingerprint(config: Config) -> str:
     digest = hashlib.sha256()
     for name, table in config.data.by_name().items():
         for path in table_files(config.data.directory, table):
-            digest.update(f"{name}:{os.path.basename(path)}:{storage.size(path)}".encode())
+            digest.update(f"{name}:{path.removeprefix(config.data.directory)}:{storage.size(path)}".encode())
             storage.feed(digest, path)
     return digest.hexdigest()[:16]

@@ -1,0 +1,109 @@
+"""Small shops, as people have their files: 30 customers, 12 products, 150 purchases."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+from tfx.types import standard_artifacts
+
+from components.artifacts import DataSummary, read_summary
+from components.interaction_gen import executor as interaction_gen
+from components.item_gen import executor as item_gen
+from pipeline.beam_args import IN_PROCESS
+from pipeline.config import load_config
+from pipeline.data import checks
+
+CUSTOMERS, PRODUCTS, ROWS = 30, 12, 150
+COLUMNS = {"user_id": "customer", "item_id": "sku", "timestamp": "time", "rating": "stars"}
+EVENTS = {"customer": [], "sku": [], "stars": [], "time": []}
+_random = np.random.default_rng(7)
+for row in range(ROWS):
+    EVENTS["customer"].append(f"u{row % CUSTOMERS}")
+    EVENTS["sku"].append(f"p{(row + row // CUSTOMERS) % PRODUCTS}")
+    EVENTS["stars"].append(int(_random.integers(1, 6)))
+    EVENTS["time"].append(1_600_000_000 + 86_400 * row)
+PRODUCT = {
+    "sku": [f"p{n}" for n in range(PRODUCTS)],
+    "name": [f"Thing {n}" for n in range(PRODUCTS)],
+    "category": [("Tools", "Garden", "Toys")[n % 3] for n in range(PRODUCTS)],
+}
+DAYS = [datetime.datetime.fromtimestamp(second, datetime.timezone.utc) for second in EVENTS["time"]]
+
+
+def events(**columns: Any) -> dict[str, list]:
+    """The purchases, with some columns changed."""
+    return EVENTS | columns
+
+
+def csv(table: dict[str, list], delimiter: str = ",", end: str = "\n", quoted: bool = False) -> str:
+    """A table as CSV, whose header has the columns' names."""
+    rows = [table, *zip(*table.values(), strict=True)]
+    mark = '"' if quoted else ""
+    return "".join(delimiter.join(f"{mark}{field}{mark}" for field in row) + end for row in rows)
+
+
+def parquet(path: Path, table: dict[str, Any], **options: Any) -> None:
+    """Writes a table, with its directories."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pa.table(table), path, **options)
+
+
+def shop(directory: Path, **sections: dict[str, Any]) -> Path:
+    """Writes what is not there yet of a shop, and its configuration; `interactions` and `items` change their tables."""
+    tables = {
+        "interactions": {"file": "events.csv", "columns": COLUMNS},
+        "items": {
+            "file": "products.csv",
+            "columns": {"item_id": "sku", "title": "name"},
+            "features": {"category": {"kind": "tags"}},
+        },
+    }
+    for name, table in (("events.csv", EVENTS), ("products.csv", PRODUCT)):
+        if not (directory / name).exists():
+            (directory / name).write_text(csv(table))
+    data = {name: tables.get(name, {}) | sections.get(name, {}) for name in [*tables, *(sections.keys() - tables)]}
+    path = directory / "shop.yaml"
+    path.write_text(json.dumps({"data": data}))
+    return path
+
+
+def read(config_file: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
+    """What the run reads before anything is learnt: the look before it, and both ExampleGens. Returns the summary."""
+    config = load_config(str(config_file), overrides)
+    checks.check(config)
+    scratch = config_file.parent / "read"
+    properties = {
+        "data": config.data.layout().model_dump_json(),
+        "features": checks.features(config).model_dump_json(),
+        "directory": config.data.directory,
+        "fingerprint": "rows",
+        "split": config.split.model_dump_json(),
+        "span": "latest",
+        "rejected_rows_dir": str(scratch / "rejected"),
+    }
+    examples, summary, items = (
+        _artifact(kind, scratch / name)
+        for kind, name in (
+            (standard_artifacts.Examples, "examples"),
+            (DataSummary, "summary"),
+            (standard_artifacts.Examples, "items"),
+        )
+    )
+    context = interaction_gen.Executor.Context(beam_pipeline_args=list(IN_PROCESS))
+    interaction_gen.Executor(context).Do({}, {"examples": examples, "summary": summary}, properties)
+    context = item_gen.Executor.Context(beam_pipeline_args=list(IN_PROCESS))
+    item_gen.Executor(context).Do({"interactions": examples, "summary": summary}, {"examples": items}, properties)
+    return read_summary(str(scratch / "summary"))
+
+
+def _artifact(kind: Any, path: Path) -> list[Any]:
+    made = kind()
+    made.uri = os.fspath(path)
+    return [made]
