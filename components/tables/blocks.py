@@ -196,7 +196,7 @@ def _pieces(chunks: Iterable[bytes], dialect: Dialect) -> Iterator[bytes]:
         rest += data
         end = csv_text.rows_end(rest, dialect)
         if not end and len(rest) > len(data) + _QUOTED:
-            end = csv_text.rows_end(rest, dialect._replace(quotes=False))
+            end = csv_text.rows_end(rest, dialect._replace(quotes=False, escape=None))
         if end:
             yield rest[:end]
             rest = rest[end:]

@@ -104,7 +104,7 @@ def rows_end(data: bytes, dialect: Dialect) -> int:
     end = _last_line_end(data, len(data))
     while end:
         inside = np.searchsorted(quotes, end) % 2 == 1
-        escaped = bool(dialect.escape) and data[end - 2 : end - 1] == dialect.escape.encode()
+        escaped = bool(dialect.escape) and data[max(0, end - 3) : end].rstrip(b"\r\n").endswith(dialect.escape.encode())
         if not inside and not escaped:
             return end
         end = _last_line_end(data, end - 1)

@@ -88,8 +88,9 @@ def field_of(column: pa.Array, names: list[str]) -> pa.Array:
 def _entries(column: pa.Array) -> tuple[pa.Array, pa.Array]:
     """Offsets from 0, where a missing list is an empty one, and what the lists hold."""
     if types.is_fixed_size_list(column.type):
-        column = column.cast(pa.list_(column.type.value_type))
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
+        lengths = column.is_valid().to_numpy(zero_copy_only=False) * column.type.list_size
+    else:
+        lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False)
     return pa.array(np.concatenate([[0], np.cumsum(lengths)]), pa.int32()), column.flatten()
 
 
@@ -129,9 +130,11 @@ def _of_decimals(column: pa.Array, role: Role) -> pa.Array:
 
 def _decoded(column: pa.Array) -> tuple[pa.Array, dict[int, str]]:
     """Bytes, which some writers make of a text, as texts."""
+    if types.is_fixed_size_binary(column.type):  # Arrow 10 ends the process when it casts a slice of these.
+        column = pa.array(column.to_pylist(), pa.binary())
     try:
-        return pc.fill_null(column.cast(pa.binary()).cast(pa.string()), ""), {}
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):  # Slower, but it tells which.
+        return pc.fill_null(column.cast(pa.string()), ""), {}
+    except pa.ArrowInvalid:  # Slower, but it tells which.
         texts, reasons = [], {}
         for row, value in enumerate(column.to_pylist()):
             try:
