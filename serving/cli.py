@@ -131,7 +131,7 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except ServingError as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)  # A server's message may have several lines.
+        click.echo(f"error: {one_line(str(error))}", err=True)  # A server's message may have several lines.
         sys.exit(1)
     except click.exceptions.Abort:
         sys.exit(130)

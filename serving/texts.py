@@ -9,5 +9,5 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]+")
 
 
 def one_line(text: str) -> str:
-    """A title or an id on one line, with a blank in place of what would end the line or steer the terminal."""
+    """A title, an id or a message on one line, with a blank in place of what would end it or steer the terminal."""
     return _UNPRINTABLE.sub(" ", text)
