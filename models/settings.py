@@ -29,7 +29,7 @@ class Training(Settings):
     # tf.distribute's: all GPUs of this machine, or those of all machines in TF_CONFIG.
     strategy: Literal["one_device", "mirrored", "multi_worker"] = "one_device"
     epochs: int = Field(6, ge=0)
-    batch_size: int = Field(512, ge=2)  # Of all replicas together.
+    batch_size: int = Field(512, ge=2)  # Of all replicas together; little data has smaller batches.
     learning_rate: float = Field(3e-3, gt=0)
     weight_decay: float = Field(1.0, ge=0)  # A step multiplies weights by 1 - weight_decay * learning rate.
     history_decay_seconds: list[Annotated[float, Field(gt=0)]] = [60.0, 600.0, 86_400.0]

@@ -32,6 +32,9 @@ _UNDECAYED_NAMES = ["rating_bias", "preference_bias", "preference_scale", "mix",
 _UNDECAYED_NAMES += ["repeat_mix", "again", "again_by_length", "normaliser", "normaliser_bias"]
 _UNDECAYED = [rf"(^|/)({'|'.join(_UNDECAYED_NAMES)})(/replica_\d+)?:0$"]
 
+_LEAST_BATCHES = 10  # Of an epoch: with fewer steps a model stays worse than popularity, which it would beat.
+_LEAST_BATCH_SIZE = 32
+
 progress = logging.getLogger("recommender.progress")
 
 
@@ -194,8 +197,11 @@ def write_validation(values: dict[str, Any], model_run_dir: str) -> None:
 
 
 def fitting_batch_size(config: Training, rows: int) -> int:
-    """The configured batch size, or all rows where there are fewer."""
-    return min(config.batch_size, rows)
+    """The configured batch size, halved until an epoch of little data has enough batches to learn from."""
+    size = config.batch_size
+    while rows < _LEAST_BATCHES * size and size % 2 == 0 and size >= 2 * _LEAST_BATCH_SIZE:
+        size //= 2
+    return min(size, rows)
 
 
 class _Progress(tf.keras.callbacks.Callback):

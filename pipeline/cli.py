@@ -15,6 +15,7 @@ from pipeline.errors import RunError
 from pipeline.options import PACKAGE, SPLITS
 from serving.cli import predict, serve
 from serving.errors import ServingError
+from serving.texts import one_line
 
 _NOT_BLESSED = 3
 
@@ -150,7 +151,7 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except (UserError, RunError, ServingError) as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"error: {one_line(str(error))}", err=True)
         sys.exit(2 if isinstance(error, UserError) else 1)
     except click.exceptions.Abort:
         sys.exit(130)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pipeline.errors import RunError
 from serving.client import Client
 from serving.process import running_server
+from serving.texts import one_line
 
 _KNOWN_USER = "42"
 
@@ -31,9 +33,14 @@ def show_answers(model_dir: str, console: Console) -> None:
         (f"User {_KNOWN_USER}", known),
         (f"An unknown user who has just seen {', '.join(history)}", unknown),
     ):
-        table = Table("REST", "score", "gRPC", "score", title=title, title_justify="left")
-        for over_rest, over_grpc in zip(*lists, strict=True):
-            table.add_row(over_rest.title, f"{over_rest.score:.3f}", over_grpc.title, f"{over_grpc.score:.3f}")
+        table = Table("REST", "score", "gRPC", "score", title=_shown(title), title_justify="left")
+        for pair in zip(*lists, strict=True):
+            table.add_row(*(cell for item in pair for cell in (_shown(item.title), f"{item.score:.3f}")))
         console.print(table)
         if [item.item_id for item in lists[0]] != [item.item_id for item in lists[1]]:
             raise RunError(f"{title}: REST and gRPC gave different answers")
+
+
+def _shown(text: str) -> Text:
+    """As it stands: brackets in it are no markup."""
+    return Text(one_line(text))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -11,11 +12,28 @@ from typing import Any
 import click
 
 from serving.errors import ServingError
+from serving.texts import one_line
 
 
 def _tf_flag(name: str, **kwargs: Any) -> Callable:
     """A yes-or-no option as TensorFlow's commands have them: `--name`, `--name=true` or `--name=false`."""
     return click.option(name, is_flag=False, flag_value=True, type=bool, show_default=True, metavar="BOOL", **kwargs)
+
+
+class _OfUser(click.Command):
+    """A command for a user, whose id may be a negative number; another id that begins with a dash goes after `--`."""
+
+    _NEGATIVE = re.compile(r"-[0-9]")
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, [*args])
+        except click.NoSuchOption as error:
+            if not self._NEGATIVE.match(error.option_name):
+                hint = "A user id that begins with a dash goes after `--`, as in `predict -- -abc`"
+                raise click.UsageError(f"{error.format_message()} {hint}", ctx) from error
+        ctx.ignore_unknown_options = True  # What is no option is an argument, of which there is one.
+        return super().parse_args(ctx, args)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -71,7 +89,7 @@ def serve(**options: Any) -> None:
     serve_forever(ServerOptions(**options))
 
 
-@cli.command()
+@cli.command(cls=_OfUser)
 @click.argument("user_id")
 @click.option("--k", type=click.IntRange(min=1), help="Number of recommendations.  [default: the model's, 10]")
 @click.option("--history", metavar="ID,ID,…", help="Items the user has just seen, most recent first.")
@@ -95,7 +113,7 @@ def predict(
     """Ask a running server what to recommend to USER_ID ("" is an unknown user)."""
     from serving.client import Client
 
-    histories = [[item.strip() for item in history.split(",") if item.strip()]] if history else None
+    histories = [history.split(",")] if history else None  # Blanks around an id are the model's to take away.
     pairs = [one.partition("=") for one in context]
     if wrong := [name for name, equals, _ in pairs if not equals]:
         raise click.BadParameter(f"{wrong[0]!r}: expected NAME=VALUE", param_hint="--context")
@@ -103,7 +121,7 @@ def predict(
     with Client(host, port if use_grpc else rest_port, use_grpc, model_name) as client:
         recommendations = client.recommend([user_id], histories, k, given)[0]
     for place, item in enumerate(recommendations, 1):
-        click.echo(f"{place:3d}  {item.score:8.3f}  {item.title}  ({item.item_id})")
+        click.echo(f"{place:3d}  {item.score:8.3f}  {one_line(item.title)}  ({one_line(item.item_id)})")
 
 
 def main() -> None:
@@ -113,7 +131,7 @@ def main() -> None:
     try:
         cli(standalone_mode=False)
     except ServingError as error:
-        click.echo(f"error: {' '.join(str(error).split())}", err=True)  # A server's message may have several lines.
+        click.echo(f"error: {one_line(str(error))}", err=True)  # A server's message may have several lines.
         sys.exit(1)
     except click.exceptions.Abort:
         sys.exit(130)

@@ -105,8 +105,8 @@ class Client:
             served = len(rows[0][0])
             if k is not None and k > served:
                 raise ServingError(
-                    f"the served model gives {served} recommendations at most, not {k}: ask for fewer, or set "
-                    "index.recommendations and run the pipeline again"
+                    f"the served model gives {served} recommendations at most, not {k}: ask for fewer, or, if the "
+                    "catalogue has more items, set index.recommendations and run the pipeline again"
                 )
             lists += [[Recommendation(*entry) for entry in zip(*row, strict=True) if entry[0]][:k] for row in rows]
         return lists

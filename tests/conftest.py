@@ -20,6 +20,7 @@ _SLOW = (
     "e2e/test_portable_runner.py",
     "e2e/test_examples.py",
     "e2e/test_features.py",
+    "e2e/test_small_data.py",
     "models/test_strategies.py",
     "e2e/test_benchmark_serving.py",
     "e2e/test_served_model.py",

@@ -25,8 +25,10 @@ from components.evaluator.samples import sample_users
 from components.evaluator.settings import Evaluation
 from components.evaluator.verdict import INDEX_RECALL, PARITY, check_thresholds, refusals
 from components.files import BUILD_FILE, EVALUATION_FILE, ITEMS_SPLIT, SPLITS
+from models import inputs
 from models.catalogue import Catalogue, load_catalogue
 from models.errors import UserError
+from models.features import names as f
 from models.features.feature_set import FeatureSet
 from models.files import VALIDATION_FILE
 from models.settings import TOP_KS
@@ -55,9 +57,12 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if live:
             model_dirs[o.LIVE] = live
         index = json.loads(io_utils.read_string_file(os.path.join(model_dirs[""], BUILD_FILE)))["index"]
-        k = gated_length(len(catalogue), index["candidates"])
+        trained_items = inputs.oov_index(transform, f.ITEM_ID)
+        k = gated_length(trained_items, index["candidates"])
         if k < max(TOP_KS):
-            reason = f"the catalogue has {len(catalogue):,} items, and a request {index['candidates']} candidates"
+            reason = (
+                f"{trained_items:,} items have train interactions, and a request has {index['candidates']} candidates"
+            )
             notes.append(f"the gate compares lists of {k}, as {reason}")
         sliced = slices.sliced_features(features, transform)
         sliceable = features.sliced()

@@ -25,7 +25,7 @@ _LIST_FIGURES = {f"filtered_top_{k}_categorical_accuracy": f"recall_at_{k}" for 
     "filtered_mrr": "mrr",
 }
 _GATED = "filtered_top_k_categorical_accuracy"  # For the length of list that `gated_length` gives.
-_WELL_BELOW = 10  # How many times a list's length the catalogue has to be, not to be found by chance.
+_WELL_BELOW = 10  # How many times a list's length the items have to be, not to be found by chance.
 
 # Section of report.json -> figure -> TFMA's output and metric.
 _RETRIEVAL = {name: (o.RETRIEVAL, metric) for name, metric in _LIST_FIGURES.items()} | {
@@ -43,7 +43,10 @@ _RECOMMENDED = {
 
 
 def gated_length(items: int, candidates: int) -> int:
-    """The longest measured list that is well shorter than the catalogue, and no longer than what `retrieve` gives."""
+    """The longest measured list that is well shorter than all items that train has, and not longer than `retrieve`'s.
+
+    Items that nobody had do not count: the others are all that popularity has to order.
+    """
     return max((k for k in TOP_KS if k <= candidates and k * _WELL_BELOW <= items), default=min(TOP_KS))
 
 

@@ -13,6 +13,7 @@ import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
 _AUC_BINS = 1000
+_NO_SPREAD = 1e-9  # Of the squares: what rounding makes of ratings that are all the same.
 
 
 def recall(ranks: np.ndarray, k: int) -> np.ndarray:
@@ -164,7 +165,7 @@ def _rating_errors(name, model_name="", output_name="", **_):
     def finish(sums):
         count, squared, absolute, predicted, total, squares = sums
         spread = squares - total**2 / count
-        over_constant = np.sqrt(squared / spread) if spread > 0 else 0.0
+        over_constant = np.sqrt(squared / spread) if spread > _NO_SPREAD * squares else 0.0
         return np.sqrt(squared / count), absolute / count, predicted / total, over_constant
 
     names = ["rmse", "mae", "calibration", "rmse_over_constant"]

@@ -8,6 +8,8 @@ from pydantic import Field, field_validator, model_validator
 
 from models.settings import Settings
 
+UNBOUNDED = {"rmse", "mae", "rmse_over_constant", "calibration", "average_popularity", "gain"}  # All others: shares.
+
 
 class Threshold(Settings):
     """A limit on one figure of the Evaluator: `at_least` or `at_most`, absolute or times what it is compared with."""
@@ -30,9 +32,23 @@ class Threshold(Settings):
         """The one limit that is given."""
         return next(limit for limit in (self.at_least, self.at_most) if limit is not None)
 
+    def limits_misses(self, reference: float) -> bool:
+        """Whether there have to be so many times fewer misses than the reference has, instead of more hits.
+
+        It is so where a share of more than half is to be exceeded: nothing could reach 1.05 times 0.97.
+        """
+        is_share = self.metric not in UNBOUNDED
+        return is_share and self.against is not None and (self.at_least or 0) > 1 and reference > 0.5
+
+    def bound(self, reference: float = 1.0) -> float:
+        """The least, or the largest, value that is admitted."""
+        if self.limits_misses(reference):
+            return 1 - (1 - reference) / self.limit
+        return self.limit * reference
+
     def admits(self, value: float, reference: float = 1.0) -> bool:
-        """Whether a value is within the limit times the reference."""
-        bound = self.limit * reference
+        """Whether a value is within the bound."""
+        bound = self.bound(reference)
         return value <= bound if self.at_least is None else value >= bound
 
 

@@ -80,7 +80,7 @@ def _of(reference: str) -> str:
 def _absolute(threshold: Threshold, value: float | None) -> str | None:
     if value is None:
         return "could not be measured"
-    return None if threshold.admits(value) else f"is {value:.4g}, and has to be {_bound(threshold, 1.0)}"
+    return None if threshold.admits(value) else f"is {value:.4g}, and has to be {_bound(threshold)}"
 
 
 def _compared(threshold: Threshold, value: float | None, name: str, reference: float | None) -> str | None:
@@ -91,11 +91,11 @@ def _compared(threshold: Threshold, value: float | None, name: str, reference: f
     # Two zeros do not pass.
     if threshold.admits(value, reference) and (value or reference):
         return None
-    return (
-        f"is {value:.4g}, and has to be {_bound(threshold, reference)} "
-        f"({threshold.limit:g} times the {reference:.4g} of {_of(name)})"
-    )
+    times = f"{threshold.limit:g} times"
+    if threshold.limits_misses(reference):
+        times += " fewer misses than"
+    return f"is {value:.4g}, and has to be {_bound(threshold, reference)} ({times} the {reference:.4g} of {_of(name)})"
 
 
-def _bound(threshold: Threshold, reference: float) -> str:
-    return f"{'at least' if threshold.at_most is None else 'at most'} {threshold.limit * reference:.4g}"
+def _bound(threshold: Threshold, reference: float = 1.0) -> str:
+    return f"{'at least' if threshold.at_most is None else 'at most'} {threshold.bound(reference):.4g}"

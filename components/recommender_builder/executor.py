@@ -58,7 +58,8 @@ class Executor(base_executor.BaseExecutor):
         options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
         tf.saved_model.save(recommender, model_dir, signatures=recommender.signatures(), options=options)
 
-        described = describe(index, embeddings, queries, _DESCRIBED_K) | {"candidates": config.candidates}
+        described = describe(index, embeddings, queries, _DESCRIBED_K)
+        described["candidates"] = min(config.candidates, len(catalogue))
         build = {"origin": exec_properties["origin"], "index": described}
         path = os.path.join(model_dir, BUILD_FILE)
         tf.io.gfile.makedirs(os.path.dirname(path))

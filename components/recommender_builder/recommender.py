@@ -6,6 +6,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
+from components.recommender_builder.client_inputs import ClientInputs
 from components.recommender_builder.settings import Index
 from components.recommender_builder.users import Users
 from models import inputs
@@ -37,7 +38,7 @@ class Recommender(tf.Module):
     """Two-stage recommendation. Shapes: B queries, H history entries, N candidates, M items to rank, K results.
 
     Items are known inside by their row in the catalogue; row n, one past the last, is an unknown item, and the empty
-    entry of a short list.
+    entry of a short list. The methods take texts as the data has them; the signatures, as clients send them.
 
     Args:
       config: how many candidates and recommendations there are.
@@ -67,7 +68,9 @@ class Recommender(tf.Module):
     ):
         super().__init__()
         self._size = len(catalogue)
-        self._config = config
+        self._candidates_wanted, self._recommended = (
+            min(most, self._size) for most in (config.candidates, config.recommendations)
+        )
         self._histories = features.histories
         self._context = dict(features.context)
         self._query_names = features.query_names()
@@ -83,6 +86,7 @@ class Recommender(tf.Module):
         self._rows = _Lookup(catalogue.ids)
         self._item_indices = _table(catalogue.features[f.ITEM_ID])
         self._user_rows = _Lookup(users.ids)
+        self._client_inputs = ClientInputs(users.ids.tolist(), catalogue.ids.tolist())
         self._user_features = {name: _table(values) for name, values in users.features.items()}
         self._starts = _table(users.starts)
         self._had_rows, self._had_times = (
@@ -103,7 +107,7 @@ class Recommender(tf.Module):
             "similar": (self.similar, {f.ITEM_ID: _ITEMS}),
         }
         return {
-            name: tf.function(call, autograph=False).get_concrete_function(**specs)
+            name: tf.function(self._client_inputs.before(call), autograph=False).get_concrete_function(**specs)
             for name, (call, specs) in functions.items()
         }
 
@@ -137,7 +141,7 @@ class Recommender(tf.Module):
         candidates, scores = self._candidates(features, vectors, query)
         ranked = scores + self._ranking.score(features, tf.gather(self._vectors.ranking, candidates))["added"]
         ranked = tf.where(candidates == self._size, _NO_SCORE, ranked)
-        best = tf.math.top_k(ranked, tf.minimum(self._config.recommendations, tf.shape(ranked)[1]))
+        best = tf.math.top_k(ranked, self._recommended)
         items = tf.gather(candidates, best.indices, batch_dims=1)
         return {
             "item_id": tf.gather(self._ids, items),
@@ -163,10 +167,9 @@ class Recommender(tf.Module):
         """Items with the nearest embeddings, by cosine: [B, K] item_id, title, score."""
         items = self._rows(item_id)
         query = tf.gather(self._vectors.directions, items)
-        k = min(self._config.recommendations + 1, self._size)
-        found = self._similar_index.search(query, k)
+        found = self._similar_index.search(query, min(self._recommended + 1, self._size))
         keep = (found != items[:, tf.newaxis]) & (items < self._size)[:, tf.newaxis]
-        found = self._kept(found, keep, self._config.recommendations)
+        found = self._kept(found, keep, self._recommended)
         scores = tf.einsum("bd,bkd->bk", query, tf.gather(self._vectors.directions, found))
         return {
             "item_id": tf.gather(self._ids, found),
@@ -207,7 +210,7 @@ class Recommender(tf.Module):
 
     def _candidates(self, features: inputs.Batch, vectors: tf.Tensor, query: Query) -> tuple[tf.Tensor, tf.Tensor]:
         """[B, N] catalogue rows of the best items that may be recommended, and their retrieval scores."""
-        wanted = min(self._config.candidates, self._size)
+        wanted = self._candidates_wanted
         if self._histories.repeats:
             found = self._index.search(vectors, tf.constant(wanted))
             items = self._each_once(tf.concat([self._history_rows(query), found], axis=1))

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from models.errors import UserError
+from serving.texts import one_line
 
 REPORT_FILE = "report.json"
 
@@ -68,11 +70,8 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
         table.add_row(name, *(f"{counts[outcome]:,}" for outcome in ("rows", *_OUTCOMES)))
     console.print(table)
     for cause in data["causes"]:
-        console.print(
-            f"  rejected: {cause['rows']:,} of {cause['table']}: {cause['cause']} ({cause['example']})",
-            markup=False,
-            soft_wrap=True,
-        )
+        shown = one_line(f"{cause['rows']:,} rows of {cause['table']}: {cause['cause']} ({cause['example']})")
+        console.print(f"  rejected: {escape(shown)}", soft_wrap=True, highlight=False)
     references = list(metrics["baselines"])
     table = Table("figure", "this model", *references, title="Evaluation", title_justify="left")
     for section, name in _SUMMARY:
@@ -87,7 +86,7 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
     table.add_row("total", f"{report['seconds']['total']:.1f}", style="bold")
     console.print(table)
     for note in report["notes"]:
-        console.print(f"[yellow]Note:[/yellow] {note}", soft_wrap=True)
+        console.print(f"[yellow]Note:[/yellow] {escape(note)}", soft_wrap=True)
     if report["blessed"]:
         console.print(
             f"[green]Blessed[/green], version {report['pushed_version']} in {report['serving_model_dir']}",
@@ -96,7 +95,7 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
     else:
         console.print("[red]Not blessed, not pushed:[/red]")
         for reason in report["not_blessed_because"]:
-            console.print(f"  - {reason}", soft_wrap=True)
+            console.print(f"  - {escape(reason)}", soft_wrap=True)
 
 
 def _number(value: float | None) -> str:

@@ -201,10 +201,11 @@ class Batcher:
 
 
 def _rows(tensors: Tensors) -> int:
-    sizes = {len(array) for array in tensors.values()}
-    if len(sizes) != 1:
-        raise invalid(f"Batching input tensors must have equal 0th-dimension size; given {sorted(sizes)}")
-    return sizes.pop()
+    sizes = {key: len(array) for key, array in tensors.items()}
+    if len({*sizes.values()}) != 1:
+        given = ", ".join(f"{size} of {key}" for key, size in sorted(sizes.items()))
+        raise invalid(f"Batching input tensors must have equal 0th-dimension size; given {given}")
+    return next(iter(sizes.values()))
 
 
 def _cut(tensors: Tensors, rows: int, size: int) -> list[Tensors]:

@@ -9,12 +9,12 @@ import pytest
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 
-from components.evaluator import metrics, predictions, slices
+from components.evaluator import metrics, predictions, slices, verdict
 from components.evaluator import outputs as o
 from components.evaluator.baselines import Ranks
 from components.evaluator.figures import LIVE, Kind, Measured, build_eval_config, gated_length
 from components.evaluator.ranks import POPULARITY_LEVELS, list_ranks, popularity_levels
-from components.evaluator.settings import Evaluation
+from components.evaluator.settings import Evaluation, Threshold
 from components.evaluator.shards import Shard
 from components.evaluator.verdict import check_thresholds, refusals
 from components.recommender_builder.recommender import query_specs
@@ -137,9 +137,9 @@ def test_features_of_many_values_are_not_sliced_by():
 
 @pytest.mark.parametrize(
     ("items", "candidates", "length"),
-    [(1000, 100, 100), (999, 100, 50), (10_000, 60, 50), (300, 100, 10), (9, 100, 1), (1000, 1, 1)],
+    [(1000, 100, 100), (999, 100, 50), (10_000, 60, 50), (300, 100, 10), (80, 80, 5), (9, 9, 1), (1000, 1, 1)],
 )
-def test_the_gate_compares_lists_well_shorter_than_the_catalogue(items, candidates, length):
+def test_the_gate_compares_lists_well_shorter_than_all_that_train_has(items, candidates, length):
     assert gated_length(items, candidates) == length
 
 
@@ -247,6 +247,15 @@ def test_tfma_gives_the_values_that_numpy_gives(measured):
     assert found["recommended"] == pytest.approx(recommended), "of ten items a, b and c; an empty entry is none"
 
 
+@pytest.mark.parametrize("rating", [5.0, 4.1])
+def test_where_all_ratings_are_the_same_there_is_nothing_to_learn(rating):
+    """What three times 4.1 gives as its variance is not quite zero."""
+    (computation,) = metrics._rating_errors("rating_errors")
+    combiner = computation.combiner
+    values = combiner._finish(combiner._add(np.full(3, 3.0), np.full(3, rating)))
+    assert values == pytest.approx((rating - 3, rating - 3, 3 / rating, 0.0))
+
+
 def test_references_are_measured_on_the_same_queries(measured, measured_alone):
     popularity = measured.figures(reference=o.POPULARITY)
     assert popularity["filtered_top_100_categorical_accuracy"] == 2 / 8
@@ -325,6 +334,32 @@ def test_a_refusal_names_metric_slice_both_values_and_limit(measured):
         "tail: filtered_top_10_categorical_accuracy for item=tail is 0, and has to be at least 0.5 "
         "(0.5 times the 1 of the live model)",
     ]
+
+
+@pytest.mark.parametrize(
+    ("reference", "bound", "of"),
+    [
+        (0.4, 0.42, "1.05 times the 0.4 of popularity"),
+        (0.58, 0.6, "1.05 times fewer misses than the 0.58 of popularity"),
+        (0.979, 0.98, "1.05 times fewer misses than the 0.979 of popularity"),
+        (1.0, 1.0, "1.05 times fewer misses than the 1 of popularity"),
+    ],
+)
+def test_a_bound_is_within_what_can_be_reached(reference, bound, of):
+    """As where a catalogue is so small that popularity finds nearly all."""
+    threshold = Threshold(metric="filtered_top_1_categorical_accuracy", against="popularity", at_least=1.05)
+    assert verdict._compared(threshold, bound + 1e-9, "popularity", reference) is None
+    assert verdict._compared(threshold, 0.3, "popularity", reference) == (
+        f"is 0.3, and has to be at least {bound:g} ({of})"
+    )
+
+
+def test_only_the_bound_of_a_share_depends_on_its_misses():
+    more = {"against": "live", "at_least": 1.1}
+    assert Threshold(metric="auc", **more).bound(1.0) == 1
+    assert Threshold(metric="gain", **more).bound(0.9) == pytest.approx(0.99)
+    assert Threshold(metric="auc", **more).bound(0.89) == pytest.approx(0.9)
+    assert Threshold(metric="auc", against="live", at_least=0.9).bound(0.9) == pytest.approx(0.81)
 
 
 def test_thresholds_that_do_not_apply(measured, measured_alone):

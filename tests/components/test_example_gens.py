@@ -251,7 +251,7 @@ def test_repeated_rows_are_broken_where_the_configuration_says_so(tmp_path):
     write(tmp_path, [*RATINGS, RATINGS[0]])
     reject = {"data.duplicates": "reject"}
     with pytest.raises(
-        UserError, match=r"1 of items: repeats an earlier row \(movies.csv, line 4: repeats line 3\); 1 of"
+        UserError, match=r"1 rows of items: repeats an earlier row \(movies.csv, line 4: repeats line 3\); 1 of"
     ):
         generate(tmp_path, **reject)
     generate(tmp_path, **ALLOW, **reject)

@@ -422,7 +422,7 @@ REFUSED = {
     "items of which none can be read": (
         [write("products.csv", csv(PRODUCT | {"sku": [""] * PRODUCTS}))],
         {},
-        r"products.csv: none of its first 12 rows can be used \(12 of items: missing item_id \(.*line 2\)\)",
+        r"products.csv: none of its first 12 rows can be used \(12 rows of items: missing item_id \(.*line 2\)\)",
     ),
     "users whom nobody is": (
         [write("users.csv", NUMBERED_USERS)],
@@ -432,7 +432,7 @@ REFUSED = {
     "products whom nobody bought": (
         [write("products.csv", csv(PRODUCT | {"sku": [f"q{n}" for n in range(PRODUCTS)]}))],
         {},
-        r"150 of interactions: item is not in the catalogue \(events.csv, line 2: item 'p0' is not in the catalogue\)",
+        r"150 rows of interactions: item is not in the catalogue \(events.csv, line 2: item 'p0' is not in the catalogue\)",
     ),
     "a number that is none": (
         [],

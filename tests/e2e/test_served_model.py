@@ -220,6 +220,37 @@ def test_the_bare_list_form_works(clients):
     assert len(row["item_id"]) == len(row["title"]) == len(row["score"]) == 10
 
 
+SENT = {
+    "user_id": ["\u00a01.0 "],
+    "timestamp": [0],
+    "history_item_id": [[" 5.0\t", "\ufeff6", "  "]],
+    "history_timestamp": [[0, 0, 0]],
+}
+
+
+def test_blanks_around_ids_and_fractions_of_them_are_none_over_both_protocols(clients):
+    plain = SENT | {"user_id": ["1"], "history_item_id": [["5", "6", ""]]}
+    for client in clients[:2]:
+        found = client.call("recommend", SENT)
+        assert found == client.call("recommend", plain)
+        assert not {"5", "6"} & {*found["item_id"][0]}
+
+
+@pytest.mark.parametrize("odd", [{"history_item_id": [["5", "6"]]}, {"history_timestamp": [[]]}])
+def test_a_history_of_two_widths_is_an_error_that_names_both_inputs(clients, odd):
+    for client, status in zip(clients, ("400", "INVALID_ARGUMENT"), strict=False):
+        named = f"{status}: .*history_item_id and history_timestamp need the same shape"
+        with pytest.raises(ServingError, match=named):
+            client.call("recommend", SENT | odd)
+
+
+def test_other_numbers_of_rows_are_an_error_that_names_the_inputs(clients):
+    named = "given 1 of history_item_id, 1 of history_timestamp, 1 of timestamp, 2 of user_id"
+    for client, status in zip(clients, ("400", "INVALID_ARGUMENT"), strict=False):
+        with pytest.raises(ServingError, match=f"{status}: .*{named}"):
+            client.call("recommend", SENT | {"user_id": ["1", "2"]})
+
+
 def test_predict_prints_titles_and_scores_over_both_protocols(clients):
     ports = ["--port", clients[2], "--rest-port", clients[3]]
     rest, grpc = recommender("predict", "42", *ports), recommender("predict", "42", "--grpc", *ports)

@@ -212,6 +212,52 @@ def recommender_that_finds(data):
     return make
 
 
+def test_all_signatures_read_what_clients_send_as_the_data_was_read(recommender_that_finds):
+    signatures = recommender_that_finds(0, 1, 2, 3).signatures()
+    data = {
+        "user_id": tf.constant(["a"]),
+        "timestamp": tf.constant([2_000], tf.int64),
+        "history_item_id": tf.constant([["1", "", "3"]]),
+        "history_timestamp": tf.constant([[1_000, 0, 900]], tf.int64),
+        "device": tf.constant(["phone"]),
+        "volume": tf.constant([3.0]),
+    }
+    sent = data | {
+        "user_id": tf.constant(["\u00a0a\t"]),
+        "history_item_id": tf.constant([["1.0", " ", "\ufeff3 "]]),
+        "device": tf.constant(["phone\n"]),
+    }
+    of_items = tf.constant(["2", "9"]), tf.constant([" 2.00", "9\u3000"])
+    inputs = {
+        "serving_default": [{"user_id": of["user_id"]} for of in (data, sent)],
+        "recommend": [data, sent],
+        "retrieve": [data, sent],
+        "rank": [of | {"item_id": items[tf.newaxis]} for of, items in zip((data, sent), of_items, strict=True)],
+        "similar": [{"item_id": items[:1]} for items in of_items],
+    }
+    assert inputs.keys() == signatures.keys()
+    unknown = signatures["retrieve"](**data | {"user_id": tf.constant(["b"])})
+    assert unknown["item_id"].numpy().tolist() != signatures["retrieve"](**data)["item_id"].numpy().tolist()
+    for name, pair in inputs.items():
+        plain, odd = (signatures[name](**of) for of in pair)
+        assert plain.keys() == odd.keys()
+        for output, values in plain.items():
+            assert values.numpy().tolist() == odd[output].numpy().tolist(), (name, output)
+
+
+def test_a_catalogue_of_fewer_items_gives_no_longer_lists(recommender_that_finds):
+    """Four items, of which ten are to be recommended out of a hundred."""
+    recommender = recommender_that_finds(0, 1, 2, 3)
+    for found in (
+        recommender.recommend(**NO_QUERY),
+        recommender.retrieve(**NO_QUERY),
+        recommender.recommend_known(tf.constant(["nobody"])),
+    ):
+        assert sorted(found["item_id"].numpy()[0]) == [b"1", b"2", b"3", b"9"]
+    similar = recommender.similar(tf.constant(["1"]))["item_id"].numpy()[0].tolist()
+    assert sorted(similar) == [b"", b"2", b"3", b"9"] and similar[-1] == b""
+
+
 def test_now_is_the_end_of_the_data_unless_the_history_goes_on_after_it(recommender_that_finds):
     now = int(time.time())
     query = {name: tf.repeat(values, 3, axis=0) for name, values in NO_QUERY.items()} | {

@@ -33,9 +33,12 @@ def test_the_towers_take_lists_of_any_length_and_vectors_of_theirs(data):
     assert candidate == lists | {"item_id": [None], "price": [None]}
 
 
-@pytest.mark.parametrize(("rows", "expected"), [(10, 10), (1000, 64)])
-def test_a_small_data_set_is_one_batch(rows, expected):
-    assert training.fitting_batch_size(Training(batch_size=64), rows) == expected
+@pytest.mark.parametrize(
+    ("size", "rows", "expected"),
+    [(64, 10, 10), (64, 1000, 64), (512, 5120, 512), (512, 5119, 256), (512, 700, 64), (512, 40, 32), (70, 300, 35)],
+)
+def test_a_small_data_set_has_smaller_batches(size, rows, expected):
+    assert training.fitting_batch_size(Training(batch_size=size), rows) == expected
 
 
 @pytest.mark.parametrize("of", ["data", "shop"])

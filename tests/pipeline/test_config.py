@@ -27,6 +27,7 @@ def test_overrides_are_read_as_yaml():
         ("evaluation.thresholds.rating_error.at_least=1", "thresholds.rating_error: .*one of at_least and at_most"),
         ("evaluation.thresholds.new={at_most: 1}", "evaluation.thresholds.new.metric: Field required"),
         ("name.x=1", "name is a value, not a section"),
+        ("index.recommendations=101", "index.recommendations: 101 are more than the 100 of index.candidates, of which"),
         ("retrieval.moment_buckets=[1,8", "is not YAML"),
         ("data.interactions.header=false", "data.interactions.columns.user_id: 'userId' is not a position"),
     ],

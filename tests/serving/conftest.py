@@ -99,7 +99,10 @@ class Gate:
 
 
 class Shelf(tf.Module):
-    """A recommender of three items, "1" to "3", the lowest first; those in the history are left out."""
+    """A recommender of three items, "1" to "3", the lowest first; those in the history are left out.
+
+    As in a real one, blanks around an id are none of it. User -5 gets one item, whose id and title do not fit a line.
+    """
 
     def __init__(self):
         super().__init__()
@@ -119,11 +122,12 @@ class Shelf(tf.Module):
         ]
     )
     def recommend(self, user_id, timestamp, history_item_id, history_timestamp):
-        seen = tf.reduce_any(history_item_id[:, :, tf.newaxis] == self._ids[:3], axis=1)
+        seen = tf.reduce_any(tf.strings.strip(history_item_id)[:, :, tf.newaxis] == self._ids[:3], axis=1)
         places = tf.sort(tf.where(seen, 3, tf.range(3)), axis=1)
+        odd = (user_id == "-5")[:, tf.newaxis] & (places == 0)
         return {
-            "item_id": tf.gather(self._ids, places),
-            "title": tf.gather(self._titles, places),
+            "item_id": tf.where(odd, "1\x1b", tf.gather(self._ids, places)),
+            "title": tf.where(odd, "[bold]One[/bold]\r\ntwo\u2028", tf.gather(self._titles, places)),
             "score": 3 - tf.cast(places, tf.float32),
         }
 

@@ -26,6 +26,34 @@ def test_predict_prints_a_line_for_each_item(configured, protocol):
     assert predict("", "--k", "1") == "  1     3.000  One  (1)\n"
 
 
+@pytest.mark.parametrize("user", [["-5"], ["--", "-5"], ["-5", "--history", "2,3"], ["--k", "1", "-5"]])
+def test_a_negative_number_is_a_user_and_what_would_break_a_line_does_not(configured, user):
+    port = str(configured.server.rest_port)
+    found = CliRunner().invoke(cli, ["predict", "--rest-port", port, *user], catch_exceptions=False)
+    assert found.output.split("\n")[0] == "  1     3.000  [bold]One[/bold] two   (1 )"
+
+
+@pytest.mark.parametrize("user", ["-abc", "--help", "--k", "--", "-5"])
+def test_any_id_may_stand_behind_two_dashes(configured, user):
+    port = str(configured.server.rest_port)
+    found = CliRunner().invoke(cli, ["predict", "--k", "1", "--rest-port", port, "--", user], catch_exceptions=False)
+    assert found.exit_code == 0 and found.output.startswith("  1     3.000  ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--hystory", "5", "7"], "A user id that begins with a dash goes after `--`, as in `predict -- -abc`"),
+        (["-abc"], "A user id that begins with a dash goes after `--`, as in `predict -- -abc`"),
+        (["-5", "--hystory", "5"], "Got unexpected extra arguments (--hystory 5)"),
+        (["7", "-5"], "Got unexpected extra argument (-5)"),
+    ],
+)
+def test_an_option_that_does_not_exist_is_refused(arguments, message):
+    found = CliRunner().invoke(cli, ["predict", *arguments])
+    assert found.exit_code == 2 and message in found.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
