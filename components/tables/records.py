@@ -71,7 +71,7 @@ class Cause(NamedTuple):
         return cls(row.table, row.cause, rows, f"{os.path.basename(row.file)}, line {row.line}{detail}")
 
     def __str__(self) -> str:
-        return f"{self.rows:,} rows of {self.table}: {self.cause} ({self.example})"
+        return f"{self.rows:,} row{'s' if self.rows > 1 else ''} of {self.table}: {self.cause} ({self.example})"
 
 
 def by_cause(found: Mapping[tuple[str, str], tuple[int, Unused]]) -> list[Cause]:

@@ -23,6 +23,7 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
       serving_dir: where models are pushed to.
     """
     from components.artifacts import read_summary
+    from components.tables.records import Cause
     from pipeline.report.data_summary import summarise
 
     summary = read_summary(outputs.artifact(Step.INTERACTION_GEN, "summary").uri)
@@ -38,7 +39,7 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
             **{name: summary[name] for name in _COUNTS},
             "times": summary["times"],
             "tables": summary["tables"],
-            "causes": summary["causes"],
+            "causes": [str(Cause(**cause)) for cause in summary["causes"]],
             "generated": config.data.generated is not None,
         },
         "split": config.split.kind,

@@ -70,8 +70,7 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
         table.add_row(name, *(f"{counts[outcome]:,}" for outcome in ("rows", *_OUTCOMES)))
     console.print(table)
     for cause in data["causes"]:
-        shown = one_line(f"{cause['rows']:,} rows of {cause['table']}: {cause['cause']} ({cause['example']})")
-        console.print(f"  rejected: {escape(shown)}", soft_wrap=True, highlight=False)
+        console.print(f"  rejected: {escape(one_line(cause))}", soft_wrap=True, highlight=False)
     references = list(metrics["baselines"])
     table = Table("figure", "this model", *references, title="Evaluation", title_justify="left")
     for section, name in _SUMMARY:

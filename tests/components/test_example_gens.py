@@ -263,7 +263,7 @@ def test_too_many_bad_rows_stop_the_run_and_leave_the_list(tmp_path):
     write(tmp_path, [*RATINGS, "a,1,good,600"])
     with pytest.raises(
         UserError,
-        match=r"1 rows were rejected and 6 .*1.00%: 1 of interactions.*ratings.csv, line 8: rating 'good'.*rows.csv",
+        match=r"1 rows were rejected and 6 .*1.00%: 1 rows of interactions.*ratings.csv, line 8: rating 'good'.*rows.csv",
     ):
         generate(tmp_path)
     assert "good" in (tmp_path / "rejected" / "rows.csv").read_text()
