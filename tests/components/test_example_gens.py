@@ -251,7 +251,7 @@ def test_repeated_rows_are_broken_where_the_configuration_says_so(tmp_path):
     write(tmp_path, [*RATINGS, RATINGS[0]])
     reject = {"data.duplicates": "reject"}
     with pytest.raises(
-        UserError, match=r"1 rows of items: repeats an earlier row \(movies.csv, line 4: repeats line 3\); 1 of"
+        UserError, match=r"1 row of items: repeats an earlier row \(movies.csv, line 4: repeats line 3\); 1 row of"
     ):
         generate(tmp_path, **reject)
     generate(tmp_path, **ALLOW, **reject)
@@ -263,7 +263,7 @@ def test_too_many_bad_rows_stop_the_run_and_leave_the_list(tmp_path):
     write(tmp_path, [*RATINGS, "a,1,good,600"])
     with pytest.raises(
         UserError,
-        match=r"1 rows were rejected and 6 .*1.00%: 1 rows of interactions.*ratings.csv, line 8: rating 'good'.*rows.csv",
+        match=r"1 rows were rejected and 6 .*1.00%: 1 row of inter.*ratings.csv, line 8: rating 'good'.*rows.csv",
     ):
         generate(tmp_path)
     assert "good" in (tmp_path / "rejected" / "rows.csv").read_text()

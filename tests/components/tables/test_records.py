@@ -37,7 +37,7 @@ def test_causes_come_before_what_they_lead_to_and_the_most_frequent_first():
     }
     assert [str(cause) for cause in records.by_cause(found)] == [
         "3 rows of items: many (x.csv, line 7: 7)",
-        "1 rows of items: few (x.csv, line 9)",
+        "1 row of items: few (x.csv, line 9)",
         "5 rows of interactions: item is not (x.csv, line 2: item 'a')",
     ]
 

@@ -90,7 +90,7 @@ def test_a_missing_file_is_named(directory, name):
         ("userId,movieId,rating,timestamp\n1,1,4,100\n2,1,4,100\n", "interactions of only one item"),
         (
             "userId,movieId,rating,timestamp\n1,1,x,100\n",
-            "none of its first 1 rows can be used .1 rows of interactions: rating is not a number .*line 2: rating 'x'",
+            "none of its first 1 rows can be used .1 row of interactions: rating is not a number .*line 2: rating 'x'",
         ),
     ],
 )
