@@ -21,12 +21,18 @@ if TYPE_CHECKING:
 
 _BYTES = 2**23  # Of a CSV file, for each block: some 300,000 ratings.
 _QUOTED = 2**23  # Bytes that may follow an open quote before it is taken for a stray one.
-_LONGEST_HEADER = 2**20
+_HEADER, _LONGEST_HEADER = 2**16, 2**20  # Bytes that are read for it, and at most.
 
 DAMAGED = (pa.ArrowException, OSError, UnicodeError)  # What Arrow says of a Parquet file that is none.
 
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?[\r\n]*', re.IGNORECASE)  # As Excel writes and reads it.
-_MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
+# How files begin that are no text, and what to do with them.
+_MAGIC = {
+    b"PAR1": "a Parquet file: set `format: parquet` in the table's layout, or name it .parquet",
+    b"\x1f\x8b": "a gzip file: its name has to end in .gz",
+    b"\x28\xb5\x2f\xfd": "a zstd file: its name has to end in .zst",
+    b"PK\x03\x04": "a zip or Excel file: unpack it, or save it as CSV",
+}
 
 
 class Block(NamedTuple):
@@ -66,7 +72,7 @@ def blocks(path: str, table: Table, size: int | None = None) -> Iterator[Block]:
         yield from _of_parquet(path)
         return
     with decoding(path, table.encoding), storage.open_file(path) as file:
-        first = _begin(path, table, _chunks(file, path, table, _LONGEST_HEADER))
+        first = _begin(path, table, _chunks(file, path, table, _HEADER))
         if not _is_seekable(path, table):
             yield first
             return
@@ -113,10 +119,7 @@ def decoding(path: str, encoding: str) -> Iterator[None]:
     try:
         yield
     except UnicodeError as error:
-        with storage.open_file(path) as file:
-            marked = _MARKS.get(file.read(2))
-        hint = f"it begins with the byte order mark of {marked}. " if marked else ""
-        raise UserError(f"{path} is not {encoding}: {error}. {hint}Set `encoding` in the table's layout") from error
+        raise UserError(f"{path} is not {encoding}: {error}. Set `encoding` in the table's layout") from error
     except OSError as error:
         if not _codec(path):
             raise
@@ -161,9 +164,23 @@ def _from(start: int, chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 def _begin(path: str, table: Table, chunks: Iterator[bytes]) -> Block:
     """Reads what stands before the rows: a byte order mark, a line that says the separator, and the header."""
-    data = next(chunks, b"")
-    while len(data) < _LONGEST_HEADER and (more := next(chunks, b"")):
+    data, first = b"", None
+    while first is None:
+        more = next(chunks, b"")
         data += more
+        first = _beginning(path, table, data, is_all=not more or len(data) >= _LONGEST_HEADER)
+    return first
+
+
+def _beginning(path: str, table: Table, data: bytes, is_all: bool) -> Block | None:
+    """The block after the header; None where that may go on after the data."""
+    for magic, what in _MAGIC.items():
+        if data.startswith(magic):
+            raise UserError(f"{path} is {what}")
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) and _has_ascii_line_ends(table):
+        raise UserError(
+            f"{path} begins with the byte order mark of UTF-16: set `encoding: utf-16` in the table's layout"
+        )
     encoding = text_encoding(table)
     start = len(codecs.BOM_UTF8) if data.startswith(codecs.BOM_UTF8) else 0
     dialect = Dialect.of(table, path)
@@ -183,6 +200,8 @@ def _begin(path: str, table: Table, chunks: Iterator[bytes]) -> Block:
     end = csv_text.line_end(data, start)
     while end < len(data) and csv_text.open_quote(data[start:end], dialect):
         end = csv_text.line_end(data, end)
+    if end == len(data) and not is_all:
+        return None
     if start == end:  # Nothing is in it, as writers leave an empty part.
         return Block(path, start, -1, line, [], dialect)
     names = csv_text.header(path, data[start:end].decode(encoding), dialect, line)

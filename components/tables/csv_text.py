@@ -23,7 +23,7 @@ from models.features.texts import BLANKS
 
 csv.field_size_limit(sys.maxsize)  # A field of any length, as one that nobody asks for may have.
 
-_QUOTE, _LF, _CR = b'"\n\r'
+_QUOTE, _LF, _CR, _BLANK = b'"\n\r '
 _ZERO = "if the file is in another encoding, as utf-16, set `encoding` in the table's layout"
 
 
@@ -70,7 +70,7 @@ def header(path: str, text: str, dialect: Dialect, line: int) -> list[str]:
 
 
 def split(path: str, text: str, dialect: Dialect, line: int, width: int | None) -> Fields:
-    """Rows to fields; empty lines are none.
+    """Rows to fields; lines without anything but blanks are none.
 
     Args:
       path: the file, for messages.
@@ -90,7 +90,7 @@ def split(path: str, text: str, dialect: Dialect, line: int, width: int | None) 
     if (dialect.quotes and '"' in text) or (dialect.escape and dialect.escape in text):
         return _by_csv(path, text, dialect, line, width)
     rows = pc.split_pattern(pa.array([text], pa.large_string()), "\n").flatten().cast(pa.string())
-    there = pc.not_equal(rows, "")
+    there = pc.not_equal(pc.ascii_ltrim(rows, " "), "")
     fields = pc.split_pattern(rows.filter(there), dialect.delimiter)
     lines = np.flatnonzero(there.to_numpy(zero_copy_only=False)) + line + 1
     return Fields(lines, fields.offsets.to_numpy(), fields.values)
@@ -133,7 +133,10 @@ def _meant(text: bytes, dialect: Dialect) -> np.ndarray:
     padded = np.pad(data, 1, constant_values=_LF)
     edge = np.zeros(256, bool)
     edge[[*dialect.delimiter.encode(), _LF, _CR, _QUOTE]] = True
-    before, after = edge[padded[places]], edge[padded[places + 2]]
+    ahead = places.copy()  # Of the character before a quote and before blanks.
+    while dialect.delimiter != " " and (blank := padded[ahead] == _BLANK).any():
+        ahead -= blank
+    before, after = edge[padded[ahead]], edge[padded[places + 2]]
     if before[::2].all() and after[1::2].all():  # In turn, each is where it has to be.
         return places
     meant, inside = [], False
@@ -157,6 +160,7 @@ def _by_csv(path: str, text: str, dialect: Dialect, line: int, width: int | None
         delimiter=dialect.delimiter,
         quoting=csv.QUOTE_MINIMAL if dialect.quotes else csv.QUOTE_NONE,
         escapechar=dialect.escape,
+        skipinitialspace=dialect.quotes and dialect.delimiter != " ",  # A quote after blanks is one.
         strict=True,
     )
     began = 1
@@ -166,7 +170,7 @@ def _by_csv(path: str, text: str, dialect: Dialect, line: int, width: int | None
             if ended > began and checked:
                 physical = physical or io.StringIO(text, newline="").readlines()
                 _check_taken_in(path, line + began, physical[began - 1 : ended], dialect, width)
-            if fields and fields != [""]:
+            if len(fields) > 1 or (fields and fields[0].strip(" ")):
                 lines.append(ended)
                 values += fields
                 starts.append(len(values))

@@ -97,9 +97,19 @@ def _read_csv(block: Block, table: Table, numeric: Sequence[str]) -> Iterator[Ro
     for piece in blocks.pieces(block, table):
         if places is None:
             places = _places(path, header, table)
-        text = piece.data.decode(blocks.text_encoding(table))
+        text = _decoded(path, piece, blocks.text_encoding(table))
         fields = csv_text.split(path, text, dialect, piece.line, None if header is None else len(header))
         yield _mapped(path, fields, places, None if header is None else len(header), dialect.delimiter, table, numeric)
+
+
+def _decoded(path: str, piece: blocks.Piece, encoding: str) -> str:
+    try:
+        return piece.data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = piece.line + csv_text.lines_in(piece.data[: error.start]) + 1
+        raise UserError(
+            f"{path}, line {line}: not {encoding} ({error.reason}): set `encoding` in the table's layout, as to cp1252"
+        ) from error
 
 
 def _mapped(

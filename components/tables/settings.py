@@ -61,8 +61,8 @@ class Table(Settings):
     @classmethod
     def _encoding(cls, name: str) -> str:
         try:
-            known = codecs.lookup(name)._is_text_encoding
-        except (LookupError, ValueError):
+            known = codecs.lookup(name)._is_text_encoding and 'a"\n'.encode(name).decode(name) == 'a"\n'
+        except (LookupError, ValueError):  # Of which a UnicodeError is one.
             known = False
         if not known:
             raise ValueError(

@@ -14,7 +14,8 @@ import pyarrow.types as types
 from components.tables.settings import Role
 from models.features.texts import trim
 
-WHOLE_NUMBER = r"^-?(0|[1-9][0-9]*)(\.0+)?$"  # As an id that a column of numbers has, maybe written as a float.
+# As an id that a column of numbers has, maybe written as a float: 7.0, or R's 1e+05.
+WHOLE_NUMBER = r"^-?(0|[1-9][0-9]*)(\.0+)?$|^-?[1-9](\.[0-9]+)?[eE]\+?[0-9]{1,2}$"
 _FLOAT_TAIL = r"^(-?[0-9]+)\.0+$"
 _EXACT = 2.0**53  # Below it a float64 holds every whole number.
 
@@ -26,9 +27,14 @@ class Unfit(Exception):
 def of_text(texts: pa.Array, role: Role, numeric: bool) -> pa.Array:
     """Texts as they stand in a file; `numeric`: whether the column holds whole numbers."""
     texts = trim(texts)
-    if numeric and role in ("id", "text"):
-        return pc.replace_substring_regex(texts, _FLOAT_TAIL, r"\1")
-    return texts
+    if not (numeric and role in ("id", "text")):
+        return texts
+    texts = pc.replace_substring_regex(texts, _FLOAT_TAIL, r"\1")
+    powers = pc.and_(pc.match_substring_regex(texts, "[eE]"), pc.match_substring_regex(texts, WHOLE_NUMBER))
+    if not pc.any(powers, min_count=0).as_py():
+        return texts
+    floats = pc.if_else(powers, texts, None).cast(pa.float64())
+    return pc.if_else(powers, pc.fill_null(_of_floats(floats, "text"), ""), texts)
 
 
 def of_column(column: pa.Array, role: Role, numeric: bool) -> tuple[pa.Array, dict[int, str]]:
@@ -70,16 +76,23 @@ def of_column(column: pa.Array, role: Role, numeric: bool) -> tuple[pa.Array, di
     if types.is_struct(kind):
         names = [kind[place].name for place in range(kind.num_fields)]
         raise Unfit(f"is a struct of {', '.join(names)}: give one of its fields by a path, as {{path}}.{names[0]}")
+    if types.is_map(kind):
+        raise Unfit("is a map: give one of its keys by a path, as {path}.key")
     raise Unfit(f"is a {kind}, which is neither text nor number")
 
 
 def field_of(column: pa.Array, names: list[str]) -> pa.Array:
-    """What lies under a path of names in structs, through lists of structs too. Raises KeyError for an unknown one."""
+    """What lies under a path of names in structs and maps, through lists of them too.
+
+    Raises KeyError for a field that a struct does not have.
+    """
     if not names:
         return column
     if types.is_list(column.type) or types.is_large_list(column.type) or types.is_fixed_size_list(column.type):
         offsets, entries = _entries(column)
         return pa.ListArray.from_arrays(offsets, field_of(entries, names))
+    if types.is_map(column.type) and types.is_string(column.type.key_type):
+        return field_of(pc.map_lookup(column, pa.scalar(names[0]), "first"), names[1:])
     if not types.is_struct(column.type) or column.type.get_field_index(names[0]) < 0:
         raise KeyError(names[0])
     return field_of(pc.struct_field(column, [column.type.get_field_index(names[0])]), names[1:])

@@ -136,6 +136,23 @@ READS = {
         [write("products.csv.gz", gzip.compress(csv(PRODUCT).encode("utf-16-le")))],
         {"items": {"file": "products.csv.gz", "encoding": "utf-16-le"}},
     ),
+    "blanks before quotes": ([write("products.csv", csv(PRODUCT, ", ", quoted=True))], {"items": {"delimiter": ","}}),
+    "ids as R writes numbers": (
+        [
+            write("events.csv", csv(events(sku=["1e+05", "2e+05", "7"] * 50))),
+            write("products.csv", csv(PRODUCT | {"sku": [100000, 200000, *range(10)]})),
+        ],
+        {},
+    ),
+    "keys of a map by path": (
+        [
+            write_parquet(
+                "events.parquet",
+                events(of=pa.array([[("id", one)] for one in EVENTS["customer"]], pa.map_(pa.string(), pa.string()))),
+            )
+        ],
+        events_in("events.parquet", user_id="of.id"),
+    ),
     "line ends of CR": ([write("events.csv", csv(EVENTS, end="\r"))], {}),
     "line ends of CR and quotes": ([write("events.csv", csv(EVENTS, end="\r", quoted=True))], {}),
     "line ends of CR LF and none at the end": ([write("events.csv", csv(EVENTS, end="\r\n").rstrip())], {}),
@@ -401,7 +418,22 @@ REFUSED = {
     "another encoding": (
         [write("products.csv", csv(PRODUCT).encode("utf-16"))],
         {},
-        r"products.csv is not utf-8: .* it begins with the byte order mark of utf-16. Set `encoding`",
+        r"products.csv begins with the byte order mark of UTF-16: set `encoding: utf-16`",
+    ),
+    "a title in another encoding": (
+        [write("products.csv", csv(PRODUCT).replace("Thing 3", "Café").encode("latin-1"))],
+        {},
+        r"products.csv, line 5: not utf-8 \(.*\): set `encoding`",
+    ),
+    "Parquet without its ending": (
+        [write_parquet("events.csv", EVENTS)],
+        {},
+        r"events.csv is a Parquet file: set `format: parquet`",
+    ),
+    "gzip without its ending": (
+        [write("events.csv", gzip.compress(csv(EVENTS).encode()))],
+        {},
+        r"events.csv is a gzip file: its name has to end in .gz",
     ),
     "zeros between the bytes": (
         [write("products.csv", csv(PRODUCT).encode("utf-16-le"))],
@@ -515,6 +547,7 @@ def test_odd_ids_stay_as_they_are_but_for_blanks_around_them(tmp_path):
     [
         ({"encoding": "utf-8-bom"}, "data.interactions.encoding: there is no encoding 'utf-8-bom'"),
         ({"encoding": "hex"}, "data.interactions.encoding: there is no encoding 'hex'"),
+        ({"encoding": "undefined"}, "data.interactions.encoding: there is no encoding 'undefined'"),
         ({"delimiter": ""}, "data.interactions.delimiter: '' cannot stand between fields"),
         ({"delimiter": "\n"}, "data.interactions.delimiter: '\\\\n' cannot stand between fields"),
         ({"delimiter": '"'}, "data.interactions.delimiter: '\"' cannot stand between fields"),

@@ -16,7 +16,7 @@ PLAIN = Dialect.of(Table(file="rows.csv", columns={}), "rows.csv")
 
 def fields(text, dialect=PLAIN, width=None):
     found = csv_text.split("rows.csv", text, dialect, 0, width)
-    values = found.values.to_pylist()
+    values = [value.lstrip(" ") for value in found.values.to_pylist()]  # As reading does, after quotes too.
     starts = found.starts.tolist()
     rows = [values[start:end] for start, end in itertools.pairwise(starts)]
     return list(zip(found.lines.tolist(), rows, strict=True))
@@ -55,6 +55,12 @@ def test_without_quoting_quotes_are_text_and_an_escape_still_escapes():
     assert fields('1,"a\n2,b"', of_table(quoting="none")) == [(1, ["1", '"a']), (2, ["2", 'b"'])]
     assert fields("1,a\\,b\n", of_table(quoting="none", escape="\\")) == [(1, ["1", "a,b"])]
     assert fields('1;;"a\n', of_table(delimiter=";;")) == [(1, ["1", '"a'])]
+
+
+def test_a_quote_after_blanks_is_one_unless_blanks_separate():
+    assert fields('1, "a, b",c\n') == [(1, ["1", "a, b", "c"])]
+    assert csv_text.rows_end(b'1,  "a\n', PLAIN) == 0
+    assert fields('1 "a b"  c\n', of_table(delimiter=" ")) == [(1, ["1", "a b", "", "c"])]
 
 
 def test_lines_end_in_lf_cr_lf_or_cr():

@@ -180,3 +180,13 @@ def test_a_directory_may_have_the_characters_of_patterns(tmp_path):
 def test_a_stray_quote_names_its_line(tmp_path):
     with pytest.raises(UserError, match=r"line 3: not valid CSV: a field goes on after its closing quote"):
         read(tmp_path, 'userId,movieId\n1,2\n3,"4"5\n', Table(file="rows.csv", columns={"user_id": "userId"}))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_header_may_be_longer_than_what_is_read_for_it_first(tmp_path, packed):
+    names = [f"column {number}" for number in range(20_000)]
+    text = ",".join(names) + "\n" + ",".join(["x"] * len(names)) + "\n"
+    path = tmp_path / ("rows.csv.gz" if packed else "rows.csv")
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    table = Table(file="rows.csv", columns={"user_id": names[-1]})
+    assert rows_of(path, table) == ([(2, {"user_id": "x"})], [])

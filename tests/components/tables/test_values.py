@@ -42,7 +42,7 @@ def test_an_id_has_one_text_whatever_its_type(column, texts):
         (pa.array([decimal.Decimal("1.50")]), "holds 1.5, and an id is"),
         (pa.array([["a"]]), "holds lists"),
         (pa.array([{"id": 1, "x": 2}]), "is a struct of id, x: give one of its fields by a path"),
-        (pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())), "is a map"),
+        (pa.array([[("a", 1)]], pa.map_(pa.string(), pa.int64())), "is a map: give one of its keys"),
         (pa.array([1], pa.time32("s")), "is a time32"),
     ],
 )
@@ -55,6 +55,8 @@ def test_whole_numbers_of_a_numeric_text_column_are_written_one_way():
     texts = pa.array(["7", "7.0", " 7.00 ", "-1.0", "1.50", "a.0"])
     assert values.of_text(texts, "id", True).to_pylist() == ["7", "7", "7", "-1", "1.50", "a.0"]
     assert values.of_text(texts, "id", False).to_pylist()[1] == "7.0"
+    powers = pa.array(["1e+05", "1.5E2", "1e99", "-2e3", "be", ""])
+    assert values.of_text(powers, "id", True).to_pylist() == ["100000", "150", "1e+99", "-2000", "be", ""]
 
 
 def test_bytes_that_are_no_text_are_told_by_row():
