@@ -106,7 +106,7 @@ def _tables(causes: list[Cause], counts: Counts) -> dict[str, dict[str, int]]:
     """What became of the rows of each table: the four add up to all of them."""
     tables = {
         what: {ROWS: count, ACCEPTED: 0, MERGED: 0, LEFT_OUT: 0, REJECTED: 0}
-        for (kind, what), count in counts.items()
+        for (kind, what), count in sorted(counts.items())
         if kind == ROWS
     }
     for (kind, what), count in counts.items():

@@ -15,7 +15,6 @@ from tfx.types import standard_artifacts
 
 from components.artifacts import DataSummary, read_summary
 from components.interaction_gen import executor as interaction_gen
-from components.item_gen import executor as item_gen
 from pipeline.beam_args import IN_PROCESS
 from pipeline.config import load_config
 from pipeline.data import checks
@@ -75,7 +74,7 @@ def shop(directory: Path, **sections: dict[str, Any]) -> Path:
 
 
 def read(config_file: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
-    """What the run reads before anything is learnt: the look before it, and both ExampleGens. Returns the summary."""
+    """The look before a run, and InteractionGen. Returns its summary."""
     config = load_config(str(config_file), overrides)
     checks.check(config)
     scratch = config_file.parent / "read"
@@ -88,18 +87,12 @@ def read(config_file: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
         "span": "latest",
         "rejected_rows_dir": str(scratch / "rejected"),
     }
-    examples, summary, items = (
-        _artifact(kind, scratch / name)
-        for kind, name in (
-            (standard_artifacts.Examples, "examples"),
-            (DataSummary, "summary"),
-            (standard_artifacts.Examples, "items"),
-        )
-    )
+    outputs = {
+        "examples": _artifact(standard_artifacts.Examples, scratch / "examples"),
+        "summary": _artifact(DataSummary, scratch / "summary"),
+    }
     context = interaction_gen.Executor.Context(beam_pipeline_args=list(IN_PROCESS))
-    interaction_gen.Executor(context).Do({}, {"examples": examples, "summary": summary}, properties)
-    context = item_gen.Executor.Context(beam_pipeline_args=list(IN_PROCESS))
-    item_gen.Executor(context).Do({"interactions": examples, "summary": summary}, {"examples": items}, properties)
+    interaction_gen.Executor(context).Do({}, outputs, properties)
     return read_summary(str(scratch / "summary"))
 
 

@@ -62,7 +62,7 @@ def test_a_wrong_header(data, tmp_path):
 
 def test_an_empty_file(data, tmp_path):
     (data / "ratings.csv").write_text("")
-    assert "ratings.csv is empty" in refused("run", "--data", data, cwd=tmp_path)
+    assert "ratings.csv has no rows" in refused("run", "--data", data, cwd=tmp_path)
 
 
 def test_too_many_bad_rows_stop_the_run_with_a_list_of_them(data, tmp_path):
