@@ -27,7 +27,9 @@ class Unfit(Exception):
 def of_text(texts: pa.Array, role: Role, numeric: bool) -> pa.Array:
     """Texts as they stand in a file; `numeric`: whether the column holds whole numbers."""
     texts = trim(texts)
-    if not (numeric and role in ("id", "text")):
+    characters = texts.buffers()[2]
+    held = characters.to_pybytes() if numeric and role in ("id", "text") and characters else b""
+    if not any(mark in held for mark in (b".", b"e", b"E")):  # Digits alone, as nearly always.
         return texts
     texts = pc.replace_substring_regex(texts, _FLOAT_TAIL, r"\1")
     powers = pc.and_(pc.match_substring_regex(texts, "[eE]"), pc.match_substring_regex(texts, WHOLE_NUMBER))
