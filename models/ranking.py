@@ -167,16 +167,14 @@ class RankingServable(tf.Module):
             return model.candidate_vectors(features)
 
         def score(query: inputs.Batch, candidates: tf.Tensor) -> dict[str, tf.Tensor]:
-            """[B, M] each: `added` to the retrieval scores to order by, and what is predicted beside it.
+            """[B, M] each: `choice`, the ranker's own log P(candidate | query) up to a constant of the query.
 
-            What is added is a weighted sum of log P(positive | query, candidate), where anything is positive, and the
-            ranker's own log P(candidate | query). Predicted are `predicted_rating` and `positive_probability`, where
-            the data has them.
+            And, where the data has them, `predicted_rating`, `positive_probability` and its log, `preference`.
             """
             found = model.predict_scores(query, candidates)
-            scores = {"added": config.choice_score_weight * found.choice}
+            scores = {"choice": found.choice}
             if found.preference is not None:
-                scores["added"] += config.preference_score_weight * tf.math.log_sigmoid(found.preference)
+                scores["preference"] = tf.math.log_sigmoid(found.preference)
                 scores["positive_probability"] = tf.sigmoid(found.preference)
             if found.rating is not None:
                 scores["predicted_rating"] = found.rating

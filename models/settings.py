@@ -76,5 +76,3 @@ class Ranking(Training):
     preference_loss_weight: float = Field(0.5, ge=0)
     choice_loss_weight: float = Field(1.5, ge=0)
     negatives: int = Field(8, ge=1)  # Other rows' items that choice is learnt against.
-    preference_score_weight: float = Field(1.5, ge=0)  # Of log P(positive | query, item) in the final score.
-    choice_score_weight: float = Field(0.7, ge=0)  # Of the ranker's log P(item | query) in the final score.

@@ -14,7 +14,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tensorflow_transform as tft
 
-from models import inputs
+from models import inputs, joining
 from models.catalogue import load_catalogue
 from models.errors import UserError
 from models.features import names as f
@@ -66,7 +66,7 @@ class TrainingData:
       features: of the data set.
       transform: what Transform made.
       catalogue: the candidates.
-      train: the train rows; weights are 1 on average.
+      train: the train rows; weights are 1 on average, and 0 of those that `joining` keeps out.
       queries: they as queries.
       eval: the eval rows as queries, with the items' keys.
       item_counts: int64 [buckets], train rows of each item index.
@@ -81,8 +81,11 @@ class TrainingData:
         self.catalogue = load_catalogue(job.item_files, features, transform)
         train = self.train = read_timelines(job.train_files, transformed_layout(features, transform))
         eval_rows = read_timelines(job.eval_files, transformed_layout(features, transform, with_keys=True))
-        if f.WEIGHT in train.rows and len(train):
-            train.rows[f.WEIGHT] /= train.rows[f.WEIGHT].mean(dtype=float)
+        kept_out = joining.kept_out(train)
+        if f.WEIGHT in train.rows or len(kept_out):
+            weights = train.rows.get(f.WEIGHT, np.ones(len(train), np.float32))
+            weights[kept_out] = 0.0
+            train.rows[f.WEIGHT] = weights / max(weights.mean(dtype=float), 1e-9)
         self.queries = Queries(train, features.histories)
         self.eval = Queries(train, features.histories, eval_rows)
         buckets = inputs.bucket_counts(transform)

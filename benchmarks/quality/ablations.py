@@ -25,8 +25,8 @@ ABLATIONS: dict[str, tuple[str, Any]] = {
     "item dropout": ("retrieval.item_dropout", 0.0),
     "weight decay, retrieval": ("retrieval.weight_decay", 0.0),
     "weight decay, ranking": ("ranking.weight_decay", 0.0),
-    "ranker's choice": ("ranking.choice_score_weight", 0.0),
-    "ranker's preference": ("ranking.preference_score_weight", 0.0),
+    "ranker's choice": ("ranking.choice_loss_weight", 0.0),
+    "ranker's preference": ("ranking.preference_loss_weight", 0.0),
 }
 _COLUMNS = {
     "filtered_top_100_categorical_accuracy": "top-100",

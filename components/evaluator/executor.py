@@ -56,7 +56,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             live = None
         if live:
             model_dirs[o.LIVE] = live
-        index = json.loads(io_utils.read_string_file(os.path.join(model_dirs[""], BUILD_FILE)))["index"]
+        build = json.loads(io_utils.read_string_file(os.path.join(model_dirs[""], BUILD_FILE)))
+        index, weights = build["index"], build["weights"]
         trained_items = inputs.oov_index(transform, f.ITEM_ID)
         k = gated_length(trained_items, index["candidates"])
         if k < max(TOP_KS):
@@ -77,7 +78,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         item_files = split_files(input_dict["items"], ITEMS_SPLIT)
         items = slices.of_items(item_files, features, sliced, catalogue, loaded.item_counts)
         eval_config = build_eval_config(len(catalogue), with_live=bool(live), kind=kind)
-        parity = self._parity(input_dict, splits, model_dirs[""], features, transform, catalogue, limits)
+        parity = self._parity(input_dict, splits, model_dirs[""], features, transform, catalogue, limits, weights)
         # The Beam job leaves a processor idle while it is built and while its workers load the servable.
         with ThreadPoolExecutor() as beside:
             checks = {
@@ -102,6 +103,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         unfiltered = {name: value for name, value in validation.items() if name.startswith("top_")}
         metrics = _metrics(measured, unfiltered, index, checks, limits, live)
         metrics["baselines"][o.RECENT_POPULARITY]["days"] = loaded.days
+        metrics["joining"] = weights
         report = {
             "metrics": metrics,
             "not_blessed_because": refusals(measured, checks, limits),
@@ -120,12 +122,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         transform: tft.TFTransformOutput,
         catalogue: Catalogue,
         limits: Evaluation,
+        weights: dict[str, float],
     ) -> Parity:
         retrieval, ranking = (
             tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
             for name in ("retrieval_model", "ranking_model")
         )
-        return Parity(load(model_dir), retrieval, ranking, features, transform, catalogue, *splits, limits.parity_rows)
+        servable = load(model_dir)
+        rows = limits.parity_rows
+        return Parity(servable, retrieval, ranking, features, transform, catalogue, *splits, rows, weights)
 
 
 def _limits(section: str, changes: str, features: FeatureSet) -> Evaluation:

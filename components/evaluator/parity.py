@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -31,6 +33,7 @@ class Parity:
       catalogue: the candidates.
       train, held_out: where the splits are.
       rows: how many eval rows to look at.
+      weights: what the ranker's parts count in the servable, as `joining.Weights`.
 
     Attributes:
       model: the servable.
@@ -49,7 +52,9 @@ class Parity:
         train: Split,
         held_out: Split,
         rows: int,
+        weights: Mapping[str, float],
     ):
+        self._weights = weights
         self.model, self._retrieval, self._ranking = model, retrieval, ranking
         self._features, self._names, self._catalogue = features, features.query_names(), catalogue
         names = first_files(held_out.raw, rows)
@@ -89,7 +94,10 @@ class Parity:
         logits = tf.reduce_sum(vectors * self._retrieval.candidate(item), axis=1)
         retrieval = self._scored(vectors, query, item[f.ITEM_ID][:, tf.newaxis], logits[:, tf.newaxis])[:, 0]
         ranked = self._ranking.score(query, self._ranking.candidate(item)[:, tf.newaxis])
-        scores = {"score": retrieval + ranked.pop("added")[:, 0]} | {name: one[:, 0] for name, one in ranked.items()}
+        ranked = {name: values[:, 0] for name, values in ranked.items()}
+        for part in ("choice", "preference"):
+            retrieval += self._weights[part] * ranked.pop(part, 0.0)
+        scores = {"score": retrieval} | ranked
         return {name: values.numpy() for name, values in scores.items()}
 
     def _scored(self, vectors, query: inputs.Batch, items: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

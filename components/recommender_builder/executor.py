@@ -17,6 +17,7 @@ from components.files import BUILD_FILE, ITEMS_SPLIT, SPLITS, TRAIN_SPLIT
 from components.recommender_builder.index import build_index, describe
 from components.recommender_builder.recommender import CandidateVectors, Recommender
 from components.recommender_builder.settings import Index
+from components.recommender_builder.stages import fit_weights
 from components.recommender_builder.users import Known, join
 from models.catalogue import Catalogue, load_catalogue
 from models.features import names as f
@@ -50,8 +51,11 @@ class Executor(base_executor.BaseExecutor):
         embeddings, directions = (table.numpy()[: len(catalogue)] for table in (vectors.retrieval, vectors.directions))
         index = build_index(config, embeddings, queries)
         similar_index = build_index(config, directions, directions[:: max(1, len(directions) // _QUERIES)])
+        weights = fit_weights(
+            train.timelines, features, catalogue, retrieval, ranking, vectors, index, config.candidates
+        )
         recommender = Recommender(
-            config, catalogue, users, features, transform, retrieval, ranking, vectors, index, similar_index
+            config, catalogue, users, features, transform, retrieval, ranking, vectors, index, similar_index, weights
         )
 
         model_dir = path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"]))
@@ -60,7 +64,7 @@ class Executor(base_executor.BaseExecutor):
 
         described = describe(index, embeddings, queries, _DESCRIBED_K)
         described["candidates"] = min(config.candidates, len(catalogue))
-        build = {"origin": exec_properties["origin"], "index": described}
+        build = {"origin": exec_properties["origin"], "index": described, "weights": weights._asdict()}
         path = os.path.join(model_dir, BUILD_FILE)
         tf.io.gfile.makedirs(os.path.dirname(path))
         with tf.io.gfile.GFile(path, "w") as file:

@@ -13,6 +13,7 @@ from models import inputs
 from models.catalogue import Catalogue
 from models.features import names as f
 from models.features.feature_set import FeatureSet
+from models.joining import Weights
 
 _NO_SCORE = tf.float32.min  # Of the empty entries that fill a short list: finite, and below every other.
 
@@ -51,6 +52,7 @@ class Recommender(tf.Module):
       vectors: the candidates' embeddings.
       index: search over the candidates' retrieval embeddings.
       similar_index: search over the same, without bias and scaled to length one.
+      weights: what the ranker's parts count.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Recommender(tf.Module):
         vectors: CandidateVectors,
         index: tf.Module,
         similar_index: tf.Module,
+        weights: Weights,
     ):
         super().__init__()
         self._size = len(catalogue)
@@ -81,6 +84,7 @@ class Recommender(tf.Module):
         self._retrieval, self._ranking = retrieval, ranking
         self._index, self._similar_index = index, similar_index
         self._vectors = vectors
+        self._weights = weights
         self._ids = _table([*catalogue.ids, b""])
         self._titles = _table([*catalogue.titles, b""])
         self._rows = _Lookup(catalogue.ids)
@@ -139,7 +143,7 @@ class Recommender(tf.Module):
         features = self._features(query)
         vectors = self._retrieval.query(features)
         candidates, scores = self._candidates(features, vectors, query)
-        ranked = scores + self._ranking.score(features, tf.gather(self._vectors.ranking, candidates))["added"]
+        ranked = scores + self._added(self._ranking.score(features, tf.gather(self._vectors.ranking, candidates)))
         ranked = tf.where(candidates == self._size, _NO_SCORE, ranked)
         best = tf.math.top_k(ranked, self._recommended)
         items = tf.gather(candidates, best.indices, batch_dims=1)
@@ -161,7 +165,15 @@ class Recommender(tf.Module):
         items = self._rows(item_id)
         retrieval_scores = self._retrieval_scores(features, self._retrieval.query(features), items)
         ranked = self._ranking.score(features, tf.gather(self._vectors.ranking, items))
-        return {"score": retrieval_scores + ranked.pop("added"), **ranked}
+        shown = {name: values for name, values in ranked.items() if name not in ("choice", "preference")}
+        return {"score": retrieval_scores + self._added(ranked), **shown}
+
+    def _added(self, ranked: dict[str, tf.Tensor]) -> tf.Tensor:
+        """What the ranker adds to the retrieval scores."""
+        added = self._weights.choice * ranked["choice"]
+        if "preference" in ranked:
+            added += self._weights.preference * ranked["preference"]
+        return added
 
     def similar(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Items with the nearest embeddings, by cosine: [B, K] item_id, title, score."""

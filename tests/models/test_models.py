@@ -15,6 +15,7 @@ from models import layers, losses, ranking, retrieval
 from models.features import names
 from models.features.feature_set import Histories
 from models.features.kinds import Number
+from models.joining import Weights
 from models.queries import in_order, model_batch
 from models.ranking import RankingModel, RankingServable
 from models.retrieval import RetrievalModel, RetrievalServable
@@ -207,7 +208,10 @@ def recommender_that_finds(data):
         index = tf.Module()
         index.search = lambda queries, k: tf.constant([rows])
         features, servables, vectors = models(repeats)
-        return Recommender(Index(), data.catalogue, users, features, data.transform, *servables, vectors, index, index)
+        indexes, weights = (index, index), Weights(choice=0.7, preference=1.5)
+        return Recommender(
+            Index(), data.catalogue, users, features, data.transform, *servables, vectors, *indexes, weights
+        )
 
     return make
 
@@ -382,7 +386,7 @@ def test_ranking_scores_a_list_as_it_scores_each_candidate(data, rows, tmp_path)
     vectors = servable.candidate(data.item_table())
     lists = tf.tile(vectors[tf.newaxis], [6, 1, 1])
     whole = servable.score(query, lists)
-    assert whole.keys() == {"added", "predicted_rating", "positive_probability"}
+    assert whole.keys() == {"choice", "preference", "predicted_rating", "positive_probability"}
     for i in range(len(vectors)):
         one = servable.score(query, lists[:, i : i + 1])
         for name, values in whole.items():
@@ -409,7 +413,7 @@ def test_without_ratings_and_positives_the_choice_is_all_that_is_learnt(shop, tm
     query = {name: batch[name] for name in plain.features.query_names()}
     loaded = tf.saved_model.load(str(tmp_path))
     found = loaded.score(query, own[tf.newaxis] + tf.zeros([4, 1, 1]))
-    assert list(found) == ["added"] and found["added"].shape == (4, 4)
+    assert list(found) == ["choice"] and found["choice"].shape == (4, 4)
     assert ranking.validate(model, plain) == {}
 
 

@@ -1,0 +1,118 @@
+"""How the two stages' scores are joined: weights fitted on train rows that neither model learns from.
+
+Candidates are ordered by s + a · choice + b · log P(positive), s being the retrieval score. a and b are those of the
+conditional logit (McFadden 1974) under which what users did next is most likely among what was retrieved.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from scipy import optimize
+
+from models.timelines import Timelines
+
+_SHARE, _MOST = 0.02, 5000  # Of the train rows, and at most.
+_FEW, _LARGEST_SHARE = 200, 0.1  # How many little data gives, and at most.
+_LATE = 0.2  # Of a user's rows, the last, that they are taken from.
+_SEED = 42
+_LEAST = 50  # Queries with their item among the candidates; with fewer nothing can be fitted.
+_RIDGE = 1.0  # Prior precision of each weight around retrieval alone: it matters where there are few queries.
+_SIGNIFICANT = 6.0  # Twice the log of the likelihoods' ratio: chi-square of two degrees of freedom, at 5 %.
+_LEAST_SCALE = 0.05
+_ALONE = np.array([1.0, 0.0, 0.0])  # Retrieval, choice, preference.
+
+
+def kept_out(train: Timelines) -> np.ndarray:
+    """Train rows, rising, that no model learns from: drawn from the last part of each user's.
+
+    The same train rows give the same ones, in whatever process.
+    """
+    few = min(_FEW, int(len(train) * _LARGEST_SHARE))
+    most = min(max(int(len(train) * _SHARE), few), _MOST)
+    late = np.flatnonzero(_is_late(train))
+    drawn = np.random.default_rng(_SEED).choice(late, min(most, len(late)), replace=False)
+    return np.sort(drawn)
+
+
+def as_asked(train: Timelines, rows: np.ndarray) -> tuple[Timelines, Timelines]:
+    """The train rows before the last part of each user's, and these rows of that part.
+
+    So what was known is as old as it is for the rows that the Evaluator asks about.
+    """
+    chosen = np.zeros(len(train), bool)
+    chosen[rows] = True
+    return _filtered(train, ~_is_late(train)), _filtered(train, chosen)
+
+
+def _is_late(train: Timelines) -> np.ndarray:
+    lengths = np.diff(train.starts)
+    from_end = np.repeat(train.starts[1:], lengths) - np.arange(len(train))
+    return from_end <= np.repeat((lengths * _LATE + 0.5).astype(int), lengths)
+
+
+def _filtered(timelines: Timelines, which: np.ndarray) -> Timelines:
+    before = np.concatenate([[0], np.cumsum(which)]).astype(np.int64)
+    rows = {name: values[which] for name, values in timelines.rows.items()}
+    return Timelines(timelines.users, before[timelines.starts], rows)
+
+
+class Weights(NamedTuple):
+    """What the ranker's parts count beside a retrieval score of weight 1.
+
+    Attributes:
+      choice: of its log P(item | query).
+      preference: of log P(positive | query, item).
+      queries: how many they were fitted on; with too few, or where the ranker does not help, the order is retrieval's.
+      gain: nDCG@10 with them over that without, on those queries.
+    """
+
+    choice: float = 0.0
+    preference: float = 0.0
+    queries: int = 0
+    gain: float = 1.0
+
+
+def fitted(scores: np.ndarray, parts: np.ndarray, target: np.ndarray) -> Weights:
+    """Fits the weights.
+
+    Args:
+      scores: [Q, N] retrieval scores; -inf where there is no candidate.
+      parts: [Q, N, 2] choice and log P(positive), of which a part that is not there is 0.
+      target: [Q] the place of what the user did next among the candidates.
+    """
+    if len(target) < _LEAST:
+        return Weights()
+    there = np.isfinite(scores)
+    centred = np.where(there[:, :, np.newaxis], parts - parts[np.arange(len(target)), target][:, np.newaxis], 0.0)
+    own = np.where(there, scores, 0.0)
+    own = own - own[np.arange(len(target)), target][:, np.newaxis]
+    features = np.concatenate([own[:, :, np.newaxis], centred], axis=2)
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = np.where(there, features @ weights, -np.inf)  # The target's is 0.
+        top = logits.max(axis=1, keepdims=True)
+        odds = np.exp(logits - top)
+        total = odds.sum(axis=1, keepdims=True)
+        value = (np.log(total) + top).sum()
+        gradient = np.einsum("qn,qnf->f", odds / total, features)
+        distance = weights - _ALONE
+        return value + _RIDGE / 2 * distance @ distance, gradient + _RIDGE * distance
+
+    free = [(_LEAST_SCALE, None), (0, None), (0, None)]
+    joined, alone = (
+        optimize.minimize(loss, _ALONE, jac=True, method="L-BFGS-B", bounds=bounds)
+        for bounds in (free, [free[0], (0, 0), (0, 0)])
+    )
+    if 2 * (alone.fun - joined.fun) < _SIGNIFICANT:
+        return Weights(queries=len(target))
+    choice, preference = (float(one) for one in joined.x[1:] / joined.x[0])
+    before, after = (_ndcg(own + centred @ np.array(weights), there) for weights in ([0, 0], [choice, preference]))
+    return Weights(choice, preference, len(target), float(after / before) if before else 1.0)
+
+
+def _ndcg(scores: np.ndarray, there: np.ndarray) -> float:
+    """Mean nDCG@10 of targets, whose score is 0; equal scores count as above it."""
+    ranks = np.count_nonzero(there & (scores >= 0), axis=1)
+    return float(np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0.0).mean())

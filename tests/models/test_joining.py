@@ -1,0 +1,67 @@
+"""The weights that join the stages, on queries whose best weights are known."""
+
+import numpy as np
+import pytest
+
+from models import joining
+from models.timelines import Timelines
+
+
+def timelines(*lengths):
+    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+    return Timelines({}, starts, {})
+
+
+def test_rows_kept_out_are_of_the_last_fifth_of_each_user():
+    train = timelines(*[50] * 400)
+    rows = joining.kept_out(train)
+    assert len(rows) == 400 and len({*(rows // 50)}) > 200
+    assert (rows % 50 >= 40).all() and len({*(rows % 50)}) == 10
+    assert (np.diff(rows) > 0).all()
+
+
+def test_little_data_gives_a_tenth_at_most():
+    assert len(joining.kept_out(timelines(*[20] * 50))) == 100
+    assert len(joining.kept_out(timelines(2, 2))) == 0 and len(joining.kept_out(timelines())) == 0
+    assert len(joining.kept_out(timelines(*[10] * 100_000))) <= 5000
+
+
+def test_they_are_asked_with_what_was_known_before_that_fifth():
+    train = Timelines({"user_id": np.arange(3)}, timelines(10, 1, 5).starts, {"item_id": np.arange(16)})
+    before, asked = joining.as_asked(train, np.array([9, 15]))
+    assert before.rows["item_id"].tolist() == [*range(8), 10, *range(11, 15)]
+    assert (before.starts.tolist(), asked.starts.tolist()) == ([0, 8, 9, 13], [0, 1, 1, 2])
+    assert asked.rows["item_id"].tolist() == [9, 15] and asked.users["user_id"].tolist() == [0, 1, 2]
+
+
+def drawn(weights, queries=4000, candidates=20, seed=1):
+    """Candidates of random scores, and targets drawn by the logit with these weights."""
+    random = np.random.default_rng(seed)
+    features = random.normal(size=(queries, candidates, 3))
+    logits = features @ weights + random.gumbel(size=(queries, candidates))
+    return features[:, :, 0], features[:, :, 1:], logits.argmax(axis=1)
+
+
+def test_weights_are_found_relative_to_retrieval():
+    found = joining.fitted(*drawn([2.0, 1.0, 0.5]))
+    assert (found.choice, found.preference) == (pytest.approx(0.5, abs=0.05), pytest.approx(0.25, abs=0.05))
+    assert found.queries == 4000 and found.gain > 1
+
+
+def test_a_part_that_does_not_help_gets_no_weight():
+    found = joining.fitted(*drawn([1.0, 0.0, 0.7]))
+    assert found.choice < 0.05 and found.preference == pytest.approx(0.7, abs=0.1)
+    found = joining.fitted(*drawn([1.0, -0.5, -0.5]))
+    assert (found.choice, found.preference, found.gain) == (0.0, 0.0, 1.0)
+
+
+def test_entries_without_a_candidate_change_nothing():
+    scores, parts, target = drawn([2.0, 1.0, 0.5])
+    more = np.pad(scores, [(0, 0), (0, 3)], constant_values=-np.inf)
+    wide = joining.fitted(more, np.pad(parts, [(0, 0), (0, 3), (0, 0)], constant_values=9.0), target)
+    assert wide == pytest.approx(joining.fitted(scores, parts, target), abs=1e-6)
+
+
+def test_few_queries_leave_the_order_to_retrieval():
+    scores, parts, target = drawn([2.0, 1.0, 0.5], queries=49)
+    assert joining.fitted(scores, parts, target) == joining.Weights()
