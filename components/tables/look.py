@@ -55,7 +55,7 @@ def look(files: Sequence[str], table: Table) -> Look:
         time = times.recognised(column, table.timestamp)
     except times.Implausible as error:
         where = f"{rows[0].path}: column {table.columns[n.TIMESTAMP]!r}"
-        raise UserError(f"{where}: {str(error).format(key='data.interactions.timestamp')}") from None
+        raise UserError(f"{where}: {str(error).replace('{key}', 'data.interactions.timestamp')}") from None
     return Look(table.model_copy(update={"timestamp": time}), numeric, times.describe(time, column))
 
 

@@ -55,7 +55,7 @@ class _Sieve:
         """`cause` may have {} where a row's reason shows its value."""
         shared = cause.replace(" {}", "")
         for row in np.flatnonzero(where & self.on):
-            reason = shared if values is None else cause.format(repr(values[row].as_py()))
+            reason = shared if values is None else cause.replace("{}", repr(values[row].as_py()))
             place = int(self._rows.lines[row])
             self.rejected.append(Rejected(self._rows.path, place, shared, reason, self._rows.text(int(row))))
         self.on &= ~where

@@ -214,7 +214,7 @@ def _converted(
     try:
         return values.of_column(column, table.role(ours), ours in numeric)
     except values.Unfit as unfit:
-        raise UserError(f"{path}: column {name!r} {str(unfit).format(path=name)}") from None
+        raise UserError(f"{path}: column {name!r} {str(unfit).replace('{path}', name)}") from None
 
 
 def _sorted_out(path: str, lines: np.ndarray, columns: dict[str, pa.Array], reasons: dict[int, str]) -> Rows:

@@ -68,7 +68,7 @@ def recognised(values: pa.Array, time: Time) -> Time:
 def describe(time: Time, values: pa.Array) -> str:
     """How a column's times are read, for people."""
     if pa.types.is_timestamp(values.type):
-        return f"timestamps of the file's{_in_zone(time) if values.type.tz is None else ''}"
+        return f"as the file has them{_in_zone(time) if values.type.tz is None else ''}"
     if time.unit in _LONG:
         return f"{_LONG[time.unit]} since 1970"
     return ("ISO 8601" if time.unit == "iso" else f"{time.unit}") + f"{_in_zone(time)} where no zone is said"

@@ -339,6 +339,11 @@ REFUSED = {
         {},
         r"its times, as '13/09/2020', are neither numbers nor ISO 8601: set data.interactions.timestamp.unit: \"%d",
     ),
+    "texts that are no times": (
+        [write("events.csv", csv(events(time=["{key} {}"] * ROWS)))],
+        {},
+        r"its times, as '.* {}', are neither",
+    ),
     "dates that are said to be seconds": (
         [write("events.csv", csv(at("%Y-%m-%d")))],
         {"interactions": {"timestamp": {"unit": "s"}}},

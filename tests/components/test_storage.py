@@ -46,7 +46,7 @@ def test_encodings_and_ends_of_lines_are_kept(tmp_path, store):
 
 def test_a_wrong_encoding_names_the_address(store):
     put(f"{store}/wrong/movies.csv", "movieId,title,genres\n1,Amélie,\n".encode("latin-1"))
-    with pytest.raises(UserError, match=f"{store}/wrong/movies.csv is not utf-8"):
+    with pytest.raises(UserError, match=f"{store}/wrong/movies.csv, line 2: not utf-8"):
         list(reading.read_rows(f"{store}/wrong/movies.csv", load_config("movielens-csv").data.items))
 
 
