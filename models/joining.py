@@ -6,21 +6,27 @@ conditional logit (McFadden 1974) under which what users did next is most likely
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
+import tensorflow as tf
 from scipy import optimize
 
+from models import inputs
+from models.features import names as f
+from models.features.feature_set import Histories
 from models.timelines import Timelines
 
 _SHARE, _MOST = 0.02, 5000  # Of the train rows, and at most.
-_FEW, _LARGEST_SHARE = 200, 0.1  # How many little data gives, and at most.
+_FEW, _LARGEST_SHARE = 200, 0.1  # Of little data so many rows, unless they are a larger share than this.
 _LATE = 0.2  # Of a user's rows, the last, that they are taken from.
 _SEED = 42
 _LEAST = 50  # Queries with their item among the candidates; with fewer nothing can be fitted.
 _RIDGE = 1.0  # Prior precision of each weight around retrieval alone: it matters where there are few queries.
 _SIGNIFICANT = 6.0  # Twice the log of the likelihoods' ratio: chi-square of two degrees of freedom, at 5 %.
 _LEAST_SCALE = 0.05
+PARTS = ("choice", "preference")  # Of what the ranker exports, those that order; the others are shown.
 _ALONE = np.array([1.0, 0.0, 0.0])  # Retrieval, choice, preference.
 
 
@@ -58,6 +64,29 @@ def _filtered(timelines: Timelines, which: np.ndarray) -> Timelines:
     return Timelines(timelines.users, before[timelines.starts], rows)
 
 
+def retrieval_scores(
+    retrieval: tf.Module,
+    histories: Histories,
+    vectors: tf.Tensor,
+    query: inputs.Batch,
+    items: tf.Tensor,
+    logits: tf.Tensor,
+) -> tf.Tensor:
+    """[B, M] scores of the first stage.
+
+    Args:
+      retrieval: what the Trainer exports.
+      histories: whether items repeat; where they do not, the scores are the logits.
+      vectors: [B, D] of the queries.
+      query: their model features.
+      items: [B, M] indices, or [1, M] for all queries.
+      logits: [B, M] products of vectors and items.
+    """
+    if not histories.repeats:
+        return logits
+    return retrieval.again(vectors, query[f.HISTORY_ITEM_ID], query[f.HISTORY_GAP], items, logits)
+
+
 class Weights(NamedTuple):
     """What the ranker's parts count beside a retrieval score of weight 1.
 
@@ -72,6 +101,11 @@ class Weights(NamedTuple):
     preference: float = 0.0
     queries: int = 0
     gain: float = 1.0
+
+    def added(self, ranked: Mapping[str, Any]) -> Any:
+        """What the ranker's `choice` and, where there is one, `preference` add to the retrieval scores."""
+        added = self.choice * ranked["choice"]
+        return added + self.preference * ranked["preference"] if "preference" in ranked else added
 
 
 def fitted(scores: np.ndarray, parts: np.ndarray, target: np.ndarray) -> Weights:

@@ -31,6 +31,7 @@ from models.errors import UserError
 from models.features import names as f
 from models.features.feature_set import FeatureSet
 from models.files import VALIDATION_FILE
+from models.joining import Weights
 from models.settings import TOP_KS
 
 _BOTH = ("examples", "transformed_examples")
@@ -57,7 +58,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if live:
             model_dirs[o.LIVE] = live
         build = json.loads(io_utils.read_string_file(os.path.join(model_dirs[""], BUILD_FILE)))
-        index, weights = build["index"], build["weights"]
+        index, weights = build["index"], Weights(**build["weights"])
         trained_items = inputs.oov_index(transform, f.ITEM_ID)
         k = gated_length(trained_items, index["candidates"])
         if k < max(TOP_KS):
@@ -103,7 +104,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         unfiltered = {name: value for name, value in validation.items() if name.startswith("top_")}
         metrics = _metrics(measured, unfiltered, index, checks, limits, live)
         metrics["baselines"][o.RECENT_POPULARITY]["days"] = loaded.days
-        metrics["joining"] = weights
+        metrics["joining"] = weights._asdict()
         report = {
             "metrics": metrics,
             "not_blessed_because": refusals(measured, checks, limits),
@@ -122,7 +123,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         transform: tft.TFTransformOutput,
         catalogue: Catalogue,
         limits: Evaluation,
-        weights: dict[str, float],
+        weights: Weights,
     ) -> Parity:
         retrieval, ranking = (
             tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
@@ -16,6 +14,7 @@ from models.catalogue import Catalogue
 from models.features import names as f
 from models.features.feature_set import FeatureSet
 from models.features.preprocessing import unknown_user
+from models.joining import PARTS, Weights, retrieval_scores
 from models.queries import Queries, model_batch
 from models.timelines import read_timelines, transformed_layout
 
@@ -52,7 +51,7 @@ class Parity:
         train: Split,
         held_out: Split,
         rows: int,
-        weights: Mapping[str, float],
+        weights: Weights,
     ):
         self._weights = weights
         self.model, self._retrieval, self._ranking = model, retrieval, ranking
@@ -95,16 +94,12 @@ class Parity:
         retrieval = self._scored(vectors, query, item[f.ITEM_ID][:, tf.newaxis], logits[:, tf.newaxis])[:, 0]
         ranked = self._ranking.score(query, self._ranking.candidate(item)[:, tf.newaxis])
         ranked = {name: values[:, 0] for name, values in ranked.items()}
-        for part in ("choice", "preference"):
-            retrieval += self._weights[part] * ranked.pop(part, 0.0)
-        scores = {"score": retrieval} | ranked
+        shown = {name: values for name, values in ranked.items() if name not in PARTS}
+        scores = shown | {"score": retrieval + self._weights.added(ranked)}
         return {name: values.numpy() for name, values in scores.items()}
 
     def _scored(self, vectors, query: inputs.Batch, items: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """[B, M] retrieval scores of items, given as indices with their products."""
-        if not self._features.histories.repeats:
-            return logits
-        return self._retrieval.again(vectors, query[f.HISTORY_ITEM_ID], query[f.HISTORY_GAP], items, logits)
+        return retrieval_scores(self._retrieval, self._features.histories, vectors, query, items, logits)
 
     def index_recall(self) -> float | None:
         """Recall of the exact best 100 items by `retrieve`, over unknown users with the histories of eval rows.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -19,7 +18,7 @@ from components.files import SPLITS
 from components.interaction_gen.settings import Split
 from components.interaction_gen.shard import ToExamples
 from components.interaction_gen.summary import WriteSummary, check
-from components.tables import parsing, shards, spans
+from components.tables import shards, spans
 from components.tables.records import COUNTS, MERGED, REJECTED, UNUSED, ReadTable, Unused, joined, merge, to_csv_line
 from components.tables.settings import Tables
 from models.features import names as n
@@ -97,12 +96,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     def _tables(self, directory: str, data: Tables, features: FeatureSet) -> dict[str, ReadTable]:
         tables = {}
         if data.items:
-            parse = functools.partial(parsing.entities, id_name=n.ITEM_ID)
-            tables["items"] = ReadTable("items", directory, data.items, parse, n.ITEM_ID)
-        interactions = ReadTable("interactions", directory, data.interactions, parsing.interactions, n.USER_ID)
+            tables["items"] = ReadTable("items", directory, data.items)
+        interactions = ReadTable("interactions", directory, data.interactions)
         if data.users and features.users:
-            parse = functools.partial(parsing.entities, id_name=n.USER_ID)
-            tables["users"] = ReadTable("users", directory, data.users, parse, n.USER_ID, interactions.shards)
+            tables["users"] = ReadTable("users", directory, data.users, interactions.shards)
         return tables | {"interactions": interactions}
 
 

@@ -15,14 +15,11 @@ from components.interaction_gen import timelines
 from components.interaction_gen.settings import Split
 from components.tables import shards
 from components.tables.records import (
-    ACCEPTED,
-    MERGED,
     REJECTED,
     Counts,
-    counted,
+    accepted_or,
     feature_columns,
     merge,
-    repeats,
     to_examples,
     unused,
     vector_lengths,
@@ -83,15 +80,8 @@ class ToExamples(beam.DoFn):
             yield from self._not_in_catalogue(ordered.rows.filter(pa.array(~known)))
             ordered = ordered.filter(known)
         first = timelines.duplicates(ordered)
-        repeated = first >= 0
-        places = np.flatnonzero(repeated)
-        yield from repeats(
-            ordered.rows, places, first[places], "interactions", self._files["interactions"], self._repeated
-        )
-        ordered = ordered.filter(~repeated)
-        yield counted(ACCEPTED, "interactions", len(ordered.user))
-        if self._repeated == MERGED:
-            yield counted(MERGED, "interactions", len(places))
+        yield from accepted_or(self._repeated, ordered.rows, first, "interactions", self._files["interactions"])
+        ordered = ordered.filter(first < 0)
 
         in_eval = timelines.eval_mask(ordered, self._split, cut)
         present = ordered.users.take(pa.array(np.unique(ordered.user)))

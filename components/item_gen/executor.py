@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from tfx.types import artifact_utils
 
 from components.artifacts import read_summary
 from components.files import ITEMS_SPLIT, SPLITS
-from components.tables import parsing, shards, spans
+from components.tables import shards, spans
 from components.tables.records import (
     COUNTS,
     MERGED,
@@ -53,8 +52,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             else:
                 span = read_summary(artifact_utils.get_single_uri(input_dict["summary"]))["span"]
                 directory, _ = spans.resolve(exec_properties["directory"], span)
-                parse = functools.partial(parsing.entities, id_name=n.ITEM_ID)
-                table = ReadTable("items", directory, data.items, parse, n.ITEM_ID)
+                table = ReadTable("items", directory, data.items)
                 read = pipeline | table
                 counts = beam.pvalue.AsDict(read[COUNTS] | beam.CombinePerKey(sum))
                 written = (

@@ -8,9 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 import tensorflow as tf
 
 from models.features import names as f
-from models.features.texts import trim_tensor
-
-_WHOLE_NUMBER = r"^(-?[0-9]+)\.0+$"
+from models.features.texts import WRITTEN_AS_FLOAT, trim_tensor
 
 Tensors = Mapping[str, tf.Tensor]
 Signature = Callable[..., dict[str, tf.Tensor]]
@@ -50,11 +48,11 @@ class ClientInputs:
         trimmed = trim_tensor(values)
         if name not in self._numbers:
             return trimmed
-        return tf.strings.regex_replace(trimmed, _WHOLE_NUMBER, r"\1", replace_global=False)
+        return tf.strings.regex_replace(trimmed, WRITTEN_AS_FLOAT, r"\1", replace_global=False)
 
 
 def _have_fractions(ids: Iterable[bytes]) -> bool:
-    looks_so = re.compile(_WHOLE_NUMBER.encode()).match
+    looks_so = re.compile(WRITTEN_AS_FLOAT.encode()).match
     return any(map(looks_so, ids))
 
 

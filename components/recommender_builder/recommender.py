@@ -13,7 +13,7 @@ from models import inputs
 from models.catalogue import Catalogue
 from models.features import names as f
 from models.features.feature_set import FeatureSet
-from models.joining import Weights
+from models.joining import PARTS, Weights, retrieval_scores
 
 _NO_SCORE = tf.float32.min  # Of the empty entries that fill a short list: finite, and below every other.
 
@@ -143,7 +143,9 @@ class Recommender(tf.Module):
         features = self._features(query)
         vectors = self._retrieval.query(features)
         candidates, scores = self._candidates(features, vectors, query)
-        ranked = scores + self._added(self._ranking.score(features, tf.gather(self._vectors.ranking, candidates)))
+        ranked = scores + self._weights.added(
+            self._ranking.score(features, tf.gather(self._vectors.ranking, candidates))
+        )
         ranked = tf.where(candidates == self._size, _NO_SCORE, ranked)
         best = tf.math.top_k(ranked, self._recommended)
         items = tf.gather(candidates, best.indices, batch_dims=1)
@@ -165,15 +167,8 @@ class Recommender(tf.Module):
         items = self._rows(item_id)
         retrieval_scores = self._retrieval_scores(features, self._retrieval.query(features), items)
         ranked = self._ranking.score(features, tf.gather(self._vectors.ranking, items))
-        shown = {name: values for name, values in ranked.items() if name not in ("choice", "preference")}
-        return {"score": retrieval_scores + self._added(ranked), **shown}
-
-    def _added(self, ranked: dict[str, tf.Tensor]) -> tf.Tensor:
-        """What the ranker adds to the retrieval scores."""
-        added = self._weights.choice * ranked["choice"]
-        if "preference" in ranked:
-            added += self._weights.preference * ranked["preference"]
-        return added
+        shown = {name: values for name, values in ranked.items() if name not in PARTS}
+        return {"score": retrieval_scores + self._weights.added(ranked), **shown}
 
     def similar(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Items with the nearest embeddings, by cosine: [B, K] item_id, title, score."""
@@ -257,10 +252,8 @@ class Recommender(tf.Module):
 
     def _retrieval_scores(self, features: inputs.Batch, vectors: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         logits = tf.einsum("bd,bmd->bm", vectors, tf.gather(self._vectors.retrieval, items))
-        if not self._histories.repeats:
-            return logits
-        history, gaps = features[f.HISTORY_ITEM_ID], features[f.HISTORY_GAP]
-        return self._retrieval.again(vectors, history, gaps, tf.gather(self._item_indices, items), logits)
+        indices = tf.gather(self._item_indices, items)
+        return retrieval_scores(self._retrieval, self._histories, vectors, features, indices, logits)
 
     def _history_rows(self, query: Query) -> tf.Tensor:
         return self._rows(query[f.HISTORY_ITEM_ID][:, : self._histories.length])

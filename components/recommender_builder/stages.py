@@ -10,7 +10,7 @@ from components.recommender_builder.recommender import CandidateVectors
 from models.catalogue import Catalogue
 from models.features import names as f
 from models.features.feature_set import FeatureSet
-from models.joining import Weights, as_asked, fitted, kept_out
+from models.joining import Weights, as_asked, fitted, kept_out, retrieval_scores
 from models.queries import Queries, model_batch
 from models.timelines import Timelines
 
@@ -58,9 +58,7 @@ def fit_weights(
         nearest = index.search(of_query, tf.constant(min(wanted + history.shape[1], unknown))).numpy()
         items = _candidates(nearest, history, wanted, unknown, features.histories.repeats)
         scores = tf.einsum("bd,bmd->bm", of_query, tf.gather(vectors.retrieval, items))
-        if features.histories.repeats:
-            gaps = batch[f.HISTORY_GAP]
-            scores = retrieval.again(of_query, batch[f.HISTORY_ITEM_ID], gaps, tf.gather(indices, items), scores)
+        scores = retrieval_scores(retrieval, features.histories, of_query, query, tf.gather(indices, items), scores)
         ranked = ranking.score(query, tf.gather(vectors.ranking, items))
         preference = ranked.get("preference", tf.zeros_like(scores))
         parts = tf.stack([ranked["choice"], preference], axis=2).numpy()

@@ -13,7 +13,7 @@ import pyarrow as pa
 from components import storage
 from components.tables import csv_text
 from components.tables.csv_text import Dialect
-from components.tables.settings import Table
+from components.tables.settings import Table, codec_of
 from models.errors import UserError
 
 if TYPE_CHECKING:
@@ -121,20 +121,13 @@ def decoding(path: str, encoding: str) -> Iterator[None]:
     except UnicodeError as error:
         raise UserError(f"{path} is not {encoding}: {error}. Set `encoding` in the table's layout") from error
     except OSError as error:
-        if not _codec(path):
+        if not codec_of(path):
             raise
-        raise UserError(f"{path} is not a whole {_codec(path)} file: {error}") from error
-
-
-def _codec(path: str) -> str | None:
-    try:
-        return pa.Codec.detect(path).name
-    except (ValueError, TypeError):
-        return None
+        raise UserError(f"{path} is not a whole {codec_of(path)} file: {error}") from error
 
 
 def _is_seekable(path: str, table: Table) -> bool:
-    return not _codec(path) and _has_ascii_line_ends(table)
+    return not codec_of(path) and _has_ascii_line_ends(table)
 
 
 def _has_ascii_line_ends(table: Table) -> bool:
@@ -143,7 +136,7 @@ def _has_ascii_line_ends(table: Table) -> bool:
 
 def _chunks(file: IO[bytes], path: str, table: Table, size: int) -> Iterator[bytes]:
     """What a file holds, unpacked, and as UTF-8 where lines of its encoding do not end in a single byte."""
-    codec = _codec(path)
+    codec = codec_of(path)
     source: Any = pa.CompressedInputStream(pa.PythonFile(file, mode="r"), codec) if codec else file
     if _has_ascii_line_ends(table):
         while data := source.read(size):

@@ -24,6 +24,7 @@ from models.features.texts import BLANKS
 csv.field_size_limit(sys.maxsize)  # A field of any length, as one that nobody asks for may have.
 
 _QUOTE, _LF, _CR, _BLANK = b'"\n\r '
+_LINE_END = re.compile(rb"\r\n|\n|\r")
 _ZERO = "if the file is in another encoding, as utf-16, set `encoding` in the table's layout"
 
 
@@ -59,7 +60,7 @@ def lines_in(data: bytes) -> int:
 
 def line_end(data: bytes, start: int) -> int:
     """Where the line that begins at `start` ends, with its end."""
-    found = re.compile(rb"\r\n|\n|\r").search(data, start)
+    found = _LINE_END.search(data, start)
     return found.end() if found else len(data)
 
 

@@ -25,11 +25,13 @@ class Look(NamedTuple):
       table: its layout, with the unit of its times where that was open.
       numeric: our names of text columns that hold whole numbers.
       times: how the times are read, in words; "" where there are none.
+      rows: what was read, before it was known which columns are numeric.
     """
 
     table: Table
     numeric: tuple[str, ...]
-    times: str = ""
+    times: str
+    rows: list[Rows]
 
 
 def look(files: Sequence[str], table: Table) -> Look:
@@ -40,7 +42,7 @@ def look(files: Sequence[str], table: Table) -> Look:
     """
     for path in files:
         reading.check_columns(path, table)
-    rows = [*first_rows(files, table)]
+    rows = [*_first_rows(files, table)]
     columns = {name: [part.columns[name] for part in rows] for name in table.source_columns()} if rows else {}
     numeric = tuple(
         name
@@ -48,7 +50,7 @@ def look(files: Sequence[str], table: Table) -> Look:
         if table.role(name) in ("id", "text") and not name.startswith(WHERE) and _is_numeric(parts)
     )
     if not isinstance(table, InteractionTable) or not columns:
-        return Look(table, numeric)
+        return Look(table, numeric, "", rows)
     first, *others = columns[n.TIMESTAMP]
     column = pa.concat_arrays([first, *(other for other in others if other.type == first.type)])
     try:
@@ -56,15 +58,15 @@ def look(files: Sequence[str], table: Table) -> Look:
     except times.Implausible as error:
         where = f"{rows[0].path}: column {table.columns[n.TIMESTAMP]!r}"
         raise UserError(f"{where}: {str(error).replace('{key}', 'data.interactions.timestamp')}") from None
-    return Look(table.model_copy(update={"timestamp": time}), numeric, times.describe(time, column))
+    return Look(table.model_copy(update={"timestamp": time}), numeric, times.describe(time, column), rows)
 
 
-def first_rows(files: Sequence[str], table: Table, numeric: Sequence[str] = ()) -> Iterator[Rows]:
+def _first_rows(files: Sequence[str], table: Table) -> Iterator[Rows]:
     """Rows of the first megabyte of a table, of as many files as that takes."""
     taken = 0
     for path in files:
         for block in blocks.blocks(path, table, _BYTES):
-            for rows in itertools.islice(reading.read_block(block, table, numeric), 1):
+            for rows in itertools.islice(reading.read_block(block, table), 1):
                 taken += sum(column.nbytes for column in rows.columns.values())
                 if len(rows.lines) or rows.broken:
                     yield rows

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from components.tables import times
 from components.tables.reading import Rejected, Rows
-from components.tables.settings import UNITS, WHERE, Condition, EntityTable, InteractionTable
+from components.tables.settings import UNITS, WHERE, Condition, EntityTable, InteractionTable, Table
 from models.features import names as n
 from models.features.kinds import Tags, parse_numbers
 
@@ -74,6 +74,14 @@ class _Sieve:
             present[n.TITLE] = len(batch) - int(_missing(batch.column(n.TITLE)).sum())
         self.rejected.sort(key=lambda row: row.line)
         return Parsed(batch, self.rejected, dict(self.left_out), unreadable, present)
+
+
+KEYS = {"interactions": n.USER_ID, "items": n.ITEM_ID, "users": n.USER_ID}  # What a table's rows are grouped by.
+
+
+def parse(name: str, rows: Rows, table: Table) -> Parsed:
+    """What rows of a table, by its name, come to."""
+    return interactions(rows, table) if isinstance(table, InteractionTable) else entities(rows, table, KEYS[name])
 
 
 def interactions(rows: Rows, table: InteractionTable) -> Parsed:

@@ -93,13 +93,14 @@ def check_columns(path: str, table: Table) -> None:
 
 def _read_csv(block: Block, table: Table, numeric: Sequence[str]) -> Iterator[Rows]:
     path, header, dialect = block.path, block.header, block.dialect
+    width = None if header is None else len(header)
     places = table.source_columns() if header is None else None
     for piece in blocks.pieces(block, table):
         if places is None:
             places = _places(path, header, table)
         text = _decoded(path, piece, blocks.text_encoding(table))
-        fields = csv_text.split(path, text, dialect, piece.line, None if header is None else len(header))
-        yield _mapped(path, fields, places, None if header is None else len(header), dialect.delimiter, table, numeric)
+        fields = csv_text.split(path, text, dialect, piece.line, width)
+        yield _mapped(path, fields, places, width, dialect.delimiter, table, numeric)
 
 
 def _decoded(path: str, piece: blocks.Piece, encoding: str) -> str:
@@ -260,7 +261,7 @@ def _has(kind: pa.DataType, names: list[str]) -> bool:
 
 def _paths(name: str, kind: pa.DataType) -> Iterator[str]:
     """The paths under a column, by which it can be mapped."""
-    while pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    while values.is_list(kind):
         kind = kind.value_type
     if not pa.types.is_struct(kind):
         yield name

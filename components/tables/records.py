@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import apache_beam as beam
@@ -17,7 +17,7 @@ from tfx_bsl.coders import example_coder
 from components.tables import blocks, reading, shards
 from components.tables.files import table_files
 from components.tables.look import look
-from components.tables.parsing import FILE, LINE, Parsed
+from components.tables.parsing import FILE, KEYS, LINE, parse
 from components.tables.settings import Table
 from models.errors import UserError
 
@@ -100,23 +100,13 @@ class ReadTable(beam.PTransform):
       name: of the table.
       directory: where it is.
       table: its layout.
-      parse: rows to what they come to, by the layout.
-      key: column whose values decide the shard.
-      number: of shards; None: as many as the files make.
+      number: of shards, into which the table's key deals out its rows; None: as many as the files make.
 
     Raises:
       UserError: the table has no file, or as `look`.
     """
 
-    def __init__(
-        self,
-        name: str,
-        directory: str,
-        table: Table,
-        parse: Callable[[reading.Rows, Any], Parsed],
-        key: str,
-        number: int | None = None,
-    ):
+    def __init__(self, name: str, directory: str, table: Table, number: int | None = None):
         super().__init__()
         self.files = table_files(directory, table)
         if not self.files:
@@ -124,7 +114,7 @@ class ReadTable(beam.PTransform):
         self.shards = number or shards.shard_count(self.files)
         seen = look(self.files, table)
         self.times = seen.times
-        self._read = _ReadRows(name, seen.table, seen.numeric, parse, key, self.shards)
+        self._read = _ReadRows(name, seen.table, seen.numeric, self.shards)
         self._table = seen.table
 
     def expand(self, pbegin: beam.Pipeline) -> beam.pvalue.DoOutputsTuple:
@@ -144,22 +134,13 @@ def _blocks(file: tuple[int, str], table: Table) -> Iterator[tuple[int, blocks.B
 
 
 class _ReadRows(beam.DoFn):
-    def __init__(
-        self,
-        name: str,
-        table: Table,
-        numeric: tuple[str, ...],
-        parse: Callable[[reading.Rows, Any], Parsed],
-        key: str,
-        number: int,
-    ):
-        self._name, self._table, self._numeric = name, table, numeric
-        self._parse, self._key, self._shards = parse, key, number
+    def __init__(self, name: str, table: Table, numeric: tuple[str, ...], number: int):
+        self._name, self._table, self._numeric, self._shards = name, table, numeric, number
 
     def process(self, part: tuple[int, blocks.Block]) -> Iterator[Any]:
         number, block = part
         for rows in reading.read_block(block, self._table, self._numeric):
-            parsed = self._parse(rows, self._table)
+            parsed = parse(self._name, rows, self._table)
             for one in parsed.rejected:
                 yield beam.pvalue.TaggedOutput(UNUSED, Unused.of(self._name, REJECTED, one))
             yield counted(ROWS, self._name, len(rows.lines) + len(rows.broken))
@@ -173,7 +154,7 @@ class _ReadRows(beam.DoFn):
             place = pa.array(np.full(len(parsed.rows), number, np.int32))
             batch = pa.RecordBatch.from_arrays([*parsed.rows.columns, place], names=[*parsed.rows.schema.names, FILE])
             if len(batch):
-                yield from shards.packs_by_shard(batch, self._key, self._shards)
+                yield from shards.packs_by_shard(batch, KEYS[self._name], self._shards)
 
 
 def counted(kind: str, what: str, count: int) -> beam.pvalue.TaggedOutput:
@@ -201,21 +182,20 @@ def merge(
     keys = ordered[key].combine_chunks().dictionary_encode().indices.to_numpy()
     is_first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
     first = np.maximum.accumulate(np.where(is_first, np.arange(len(keys)), 0))
-    return ordered.filter(pa.array(is_first)), _merged(ordered, is_first, first, name, files, outcome)
+    became = accepted_or(outcome, ordered, np.where(is_first, -1, first), name, files)
+    return ordered.filter(pa.array(is_first)), became
 
 
-def _merged(ordered: pa.Table, is_first: np.ndarray, first: np.ndarray, name: str, files: Sequence[str], outcome: str):
-    yield counted(ACCEPTED, name, int(is_first.sum()))
-    if outcome == MERGED:
-        yield counted(MERGED, name, int((~is_first).sum()))
-    yield from repeats(ordered, np.flatnonzero(~is_first), first[~is_first], name, files, outcome)
-
-
-def repeats(
-    rows: pa.Table, places: np.ndarray, first: np.ndarray, name: str, files: Sequence[str], outcome: str
+def accepted_or(
+    outcome: str, rows: pa.Table, first: np.ndarray, name: str, files: Sequence[str]
 ) -> Iterator[beam.pvalue.TaggedOutput]:
-    """For UNUSED: rows at `places` that repeat those at `first`."""
-    for row, of in zip(rows.take(places).to_pylist(), rows.select([FILE, LINE]).take(first).to_pylist(), strict=True):
+    """For UNUSED and COUNTS: what became of rows; `first` is the place of the row that one repeats, -1 for none."""
+    places = np.flatnonzero(first >= 0)
+    yield counted(ACCEPTED, name, len(first) - len(places))
+    if outcome == MERGED:
+        yield counted(MERGED, name, len(places))
+    earlier = rows.select([FILE, LINE]).take(first[places])
+    for row, of in zip(rows.take(places).to_pylist(), earlier.to_pylist(), strict=True):
         where = "" if of[FILE] == row[FILE] else f" of {files[of[FILE]]}"
         yield unused(name, outcome, files, row, "repeats an earlier row", f"repeats line {of[LINE]}{where}")
 

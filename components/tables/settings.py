@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import datetime
+import os
 import re
 from collections.abc import Collection
 from typing import Any, Literal
@@ -25,7 +26,8 @@ UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}  # Of numeric times, per
 # How a column's values are used, and so which values it may hold.
 Role = Literal["id", "time", "number", "tags", "vector", "text"]
 
-_PACKED = (".gz", ".zst", ".bz2")  # Endings of files that are unpacked as they are read.
+# Arrow's names of how files are packed, by their endings: they are unpacked as they are read.
+_PACKED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4", ".br": "brotli"}
 
 
 class Table(Settings):
@@ -109,9 +111,14 @@ _ROLES: dict[str, Role] = {n.USER_ID: "id", n.ITEM_ID: "id", n.TIMESTAMP: "time"
 _KINDS: dict[str, Role] = {"category": "text", "text": "text", "number": "number", "tags": "tags", "vector": "vector"}
 
 
+def codec_of(path: str) -> str | None:
+    """How a file is packed, by its ending; None: it is not."""
+    return _PACKED.get(os.path.splitext(path.lower())[1])
+
+
 def _unpacked(path: str) -> str:
     name = path.lower()
-    return next((name.removesuffix(ending) for ending in _PACKED if name.endswith(ending)), name)
+    return os.path.splitext(name)[0] if codec_of(name) else name
 
 
 class Time(Settings):

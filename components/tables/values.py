@@ -1,6 +1,6 @@
 """The one text of an id, and what else a column's values come to: texts, numbers, times and lists, by their role.
 
-An id is a text. Whole numbers of any type, as a float or decimal too, are their digits; flags are 1 and 0; bytes are
+An id is a text. Whole numbers of any type, as a float or decimal too, are their digits; booleans are 1 and 0; bytes are
 UTF-8. Around a text there are no blanks (`models.features.texts`). Where a text column holds whole numbers, `7.0` is 7.
 """
 
@@ -12,11 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.types as types
 
 from components.tables.settings import Role
-from models.features.texts import trim
+from models.features.texts import WRITTEN_AS_FLOAT, trim
 
 # As an id that a column of numbers has, maybe written as a float: 7.0, or R's 1e+05.
 WHOLE_NUMBER = r"^-?(0|[1-9][0-9]*)(\.0+)?$|^-?[1-9](\.[0-9]+)?[eE]\+?[0-9]{1,2}$"
-_FLOAT_TAIL = r"^(-?[0-9]+)\.0+$"
 _EXACT = 2.0**53  # Below it a float64 holds every whole number.
 
 
@@ -31,7 +30,7 @@ def of_text(texts: pa.Array, role: Role, numeric: bool) -> pa.Array:
     held = characters.to_pybytes() if numeric and role in ("id", "text") and characters else b""
     if not any(mark in held for mark in (b".", b"e", b"E")):  # Digits alone, as nearly always.
         return texts
-    texts = pc.replace_substring_regex(texts, _FLOAT_TAIL, r"\1")
+    texts = pc.replace_substring_regex(texts, WRITTEN_AS_FLOAT, r"\1")
     powers = pc.and_(pc.match_substring_regex(texts, "[eE]"), pc.match_substring_regex(texts, WHOLE_NUMBER))
     if not pc.any(powers, min_count=0).as_py():
         return texts
@@ -54,7 +53,7 @@ def of_column(column: pa.Array, role: Role, numeric: bool) -> tuple[pa.Array, di
         return of_column(column.dictionary_decode(), role, numeric)
     if types.is_null(kind):
         return pa.array([""] * len(column), pa.string()), {}
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    if is_list(kind):
         return _of_lists(column, role, numeric)
     if types.is_string(kind) or types.is_large_string(kind):
         return of_text(pc.fill_null(column, "").cast(pa.string()), role, numeric), {}
@@ -83,6 +82,11 @@ def of_column(column: pa.Array, role: Role, numeric: bool) -> tuple[pa.Array, di
     raise Unfit(f"is a {kind}, which is neither text nor number")
 
 
+def is_list(kind: pa.DataType) -> bool:
+    """Whether a type is one of Arrow's lists."""
+    return types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)
+
+
 def field_of(column: pa.Array, names: list[str]) -> pa.Array:
     """What lies under a path of names in structs and maps, through lists of them too.
 
@@ -90,7 +94,7 @@ def field_of(column: pa.Array, names: list[str]) -> pa.Array:
     """
     if not names:
         return column
-    if types.is_list(column.type) or types.is_large_list(column.type) or types.is_fixed_size_list(column.type):
+    if is_list(column.type):
         offsets, entries = _entries(column)
         return pa.ListArray.from_arrays(offsets, field_of(entries, names))
     if types.is_map(column.type) and types.is_string(column.type.key_type):
@@ -113,7 +117,7 @@ def _of_lists(column: pa.Array, role: Role, numeric: bool) -> tuple[pa.Array, di
     if role not in ("tags", "vector"):
         raise Unfit("holds lists; only a feature of kind tags or vector may")
     offsets, entries = _entries(column)
-    if types.is_list(entries.type) or types.is_large_list(entries.type):
+    if is_list(entries.type):
         raise Unfit("holds lists of lists")
     values, reasons = of_column(entries, "text" if role == "tags" else "vector", numeric)
     of_row = np.repeat(np.arange(len(column)), np.diff(offsets.to_numpy()))

@@ -1,4 +1,4 @@
-"""The one rule for blanks around a text, which reading, the servable and its clients share.
+"""The rules for the text of an id or another value, which reading, the servable and its clients share.
 
 What stands around an id or another value and is a blank of Unicode's, or a byte order mark, is no part of it. Blanks
 inside stay, and so does everything else: case, leading zeros, quotes, signs.
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 BLANKS = "".join(map(chr, [*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B)])) + "".join(
     map(chr, [0x2028, 0x2029, 0x202F, 0x205F, 0x3000, 0xFEFF])
 )
+WRITTEN_AS_FLOAT = r"^(-?[0-9]+)\.0+$"  # A whole number, as in a column of ids that pandas made floats.
 _CLASS = "[" + "".join(f"\\x{{{ord(blank):x}}}" for blank in BLANKS) + "]"
 _AROUND = f"^{_CLASS}+|{_CLASS}+$"
 

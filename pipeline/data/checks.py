@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import collections
 import hashlib
+import itertools
 import os
 
 from components import storage
 from components.interaction_gen.summary import SHOWN_CAUSES
 from components.tables import parsing, reading
 from components.tables.files import table_files
-from components.tables.look import first_rows, look
+from components.tables.look import Look, look
 from components.tables.records import REJECTED, Unused, by_cause, joined
-from components.tables.settings import EntityTable, InteractionTable, Table
+from components.tables.settings import Table
 from models.errors import UserError
 from models.features import names as n
 from models.features.feature_set import FeatureSet
 from pipeline.config import Config
-
-_KEYS = {"interactions": n.USER_ID, "items": n.ITEM_ID, "users": n.USER_ID}
 
 
 def check(config: Config) -> None:
@@ -43,46 +42,37 @@ def check(config: Config) -> None:
 
 def _check_table(name: str, place: str, files: list[str], table: Table) -> None:
     seen = look(files, table)
-    rejected: list[Unused] = []
+    causes: dict[tuple[str, str], list[tuple[int, Unused]]] = collections.defaultdict(list)
     left_out: collections.Counter[str] = collections.Counter()
     read = accepted = 0
-    for rows in first_rows(files, seen.table, seen.numeric):
-        parsed = _parsed(name, rows, seen.table)
+    for rows in seen.rows:
+        parsed = parsing.parse(name, rows, seen.table)
         read += len(rows.lines) + len(rows.broken)
         accepted += len(parsed.rows)
-        rejected += [Unused.of(name, REJECTED, row) for row in parsed.rejected]
+        for row in parsed.rejected:
+            causes[name, row.cause].append((1, Unused.of(name, REJECTED, row)))
         left_out.update(parsed.left_out)
     if not read:
         raise UserError(f"{place} has no rows: it has to hold the {name} table")
     if not accepted:
-        causes = collections.defaultdict(list)
-        for row in rejected:
-            causes[name, row.cause].append((1, row))
         found = [str(cause) for cause in by_cause({key: joined(rows) for key, rows in causes.items()})]
         found += [f"{count:,} rows left out: {reason}" for reason, count in left_out.items()]
         raise UserError(f"{place}: none of its first {read:,} rows can be used ({'; '.join(found[:SHOWN_CAUSES])})")
     if name == "interactions":
-        _check_several(place, files, seen.table, seen.numeric)
+        _check_several(place, files, seen)
 
 
-def _parsed(name: str, rows: reading.Rows, table: Table) -> parsing.Parsed:
-    if isinstance(table, InteractionTable):
-        return parsing.interactions(rows, table)
-    assert isinstance(table, EntityTable)
-    return parsing.entities(rows, table, _KEYS[name])
-
-
-def _check_several(place: str, files: list[str], table: InteractionTable, numeric: tuple[str, ...]) -> None:
+def _check_several(place: str, files: list[str], seen: Look) -> None:
     """Reads until there are two users and two items. Raises UserError where there are not."""
     users: set[str] = set()
     items: set[str] = set()
-    for file in files:
-        for rows in reading.read_rows(file, table, numeric):
-            parsed = parsing.interactions(rows, table).rows
-            users.update(parsed[n.USER_ID].unique().to_pylist())
-            items.update(parsed[n.ITEM_ID].unique().to_pylist())
-            if len(users) > 1 and len(items) > 1:
-                return
+    of_files = (reading.read_rows(file, seen.table, seen.numeric) for file in files)
+    for rows in itertools.chain(seen.rows, itertools.chain.from_iterable(of_files)):
+        parsed = parsing.parse("interactions", rows, seen.table).rows
+        users.update(parsed[n.USER_ID].unique().to_pylist())
+        items.update(parsed[n.ITEM_ID].unique().to_pylist())
+        if len(users) > 1 and len(items) > 1:
+            return
     short = "user" if len(users) == 1 else "item"
     raise UserError(f"{place} has interactions of only one {short}; at least two are needed")
 

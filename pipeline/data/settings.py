@@ -24,9 +24,8 @@ class Data(Tables):
     """The tables, and where they are."""
 
     directory: str | None = None  # `{span}` in it stands for the span.
-    span: str = Field(
-        "latest", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
-    )  # One delivery, all of the data; "latest" is the greatest name there is.
+    # One delivery, all of the data; "latest" is the greatest name there is.
+    span: str = Field("latest", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
     generated: Generated | None = None
 
     def layout(self) -> Tables:

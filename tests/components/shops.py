@@ -96,6 +96,66 @@ def read(config_file: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
     return read_summary(str(scratch / "summary"))
 
 
+ALL = {"rows": ROWS, "accepted": ROWS, "merged": 0, "left_out": 0, "rejected": 0}
+
+
+def columns(**changes):
+    return {"columns": {name: column for name, column in (COLUMNS | changes).items() if column is not None}}
+
+
+def write(name, content):
+    """A file of the shop."""
+
+    def make(directory):
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+    return make
+
+
+def write_parquet(name, table, **options):
+    return lambda directory: parquet(directory / name, table, **options)
+
+
+def zstd(text):
+    return pa.compress(text.encode(), codec="zstd", asbytes=True)
+
+
+def halves(table):
+    middle = ROWS // 2
+    first = {name: values[:middle] for name, values in table.items()}
+    return first, {name: values[middle:] for name, values in table.items()}
+
+
+def events_in(file, **changes):
+    return {"interactions": {"file": file, **columns(**changes)}}
+
+
+def rows_of(table):
+    """CSV without its header."""
+    return csv(table).partition("\n")[2]
+
+
+def at(form):
+    """The times in a format."""
+    return events(time=[day.strftime(form) for day in DAYS])
+
+
+FIRST, SECOND = halves(EVENTS)
+FLOATS = events(customer=[f"{n % CUSTOMERS}.0" for n in range(ROWS)], sku=[f"{n % PRODUCTS}.0" for n in range(ROWS)])
+NUMBERED = PRODUCT | {"sku": [*range(PRODUCTS)]}
+USERS = {"file": "users.csv", "columns": {"user_id": "id"}, "features": {"age": {"kind": "number"}}}
+NUMBERED_USERS = csv({"id": [*range(CUSTOMERS)], "age": [*range(20, 20 + CUSTOMERS)]})
+PARQUET = events_in("events.parquet")
+TSV = {"items": {"file": "products.tsv"}}
+
+
+def tsv(**titles):
+    """The products with tabulators and no quoting, and titles of some."""
+    names = [titles.get(sku, name) for sku, name in zip(PRODUCT["sku"], PRODUCT["name"], strict=True)]
+    return csv(PRODUCT | {"name": names}, "\t")
+
+
 def _artifact(kind: Any, path: Path) -> list[Any]:
     made = kind()
     made.uri = os.fspath(path)

@@ -143,14 +143,14 @@ def damaged(content, random):
     return bytes(data)
 
 
-def read_through(directory, table, parse):
+def read_through(directory, table, name):
     """Reads a table as the run does; returns how many rows there are, or the one line of an error."""
     try:
         files = table_files(str(directory), table)
         seen = look(files, table)
         rows = accepted = left_out = rejected = 0
         for part in (part for file in files for part in read_rows(file, seen.table, seen.numeric)):
-            parsed = parse(part, seen.table)
+            parsed = parsing.parse(name, part, seen.table)
             rows += len(part.lines) + len(part.broken)
             accepted += len(parsed.rows)
             left_out += sum(parsed.left_out.values())
@@ -193,13 +193,8 @@ def test_a_damaged_file_is_read_or_refused_in_one_line(tmp_path, kind):
             content = gzip.compress(content, 1)
             content = damaged(content, random) if number % 2 else content
         (tmp_path / table.file).write_bytes(content)
-        parse = parsing.interactions if isinstance(table, InteractionTable) else parse_item
-        result = read_through(tmp_path, table, parse)
+        result = read_through(tmp_path, table, "items" if kind == "items" else "interactions")
         if isinstance(result, str):
             assert "\n" not in result and str(tmp_path / table.file) in result
         ended[type(result)] += 1
     assert ended[int] > 100 and ended[str] > 100, ended
-
-
-def parse_item(rows, table):
-    return parsing.entities(rows, table, "item_id")
