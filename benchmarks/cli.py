@@ -17,19 +17,28 @@ def benchmark() -> None:
 @benchmark.command()
 @click.option("--config", "config_name", metavar="NAME|FILE", help="A configuration, as for `run`.")
 @click.option("--data", metavar="DIR|EDITION", help="Data, as for `run`.")
-@click.option("--split", type=click.Choice(SPLITS), default="per_user_chronological", show_default=True)
+@click.option("--split", type=click.Choice(SPLITS), help="How train and eval are divided.  [default: as configured]")
+@click.option("--models", metavar="NAME,NAME,…", help="`ours` and baselines.  [default: all that make sense]")
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(min=1), help="Trainings to average.")
+@click.option(
+    "--max-queries",
+    default=20_000,
+    show_default=True,
+    type=click.IntRange(min=1),
+    help="About so many eval rows are asked about, all those of some users.",
+)
 @click.option("--ablations", is_flag=True, help="Also train ours without each of its parts, once each.")
 @click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
 @click.option("--output", metavar="DIR", help="Where the runs go.  [default: ./runs/benchmark-<name>-<split>]")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as for `run`.")
-def quality(config_name, data, split, seeds, ablations, json_file, output, overrides) -> None:
-    """Compare the pipeline's models with popularity, EASE, iALS, BPR and the TFRS tutorial on one split."""
+def quality(config_name, data, split, models, seeds, max_queries, ablations, json_file, output, overrides) -> None:
+    """Compare the pipeline's models with baselines, each tuned on train, on one split and the same queries."""
     from benchmarks.quality.command import run
     from pipeline.jobs import resolve_config
 
     config = resolve_config(config_name, data, split, overrides)
-    run(config, seeds, ablations, output or f"runs/benchmark-{config.name}-{split}", json_file, Console())
+    output = output or f"runs/benchmark-{config.name}-{config.split.kind}"
+    run(config, models, seeds, max_queries, ablations, output, json_file, Console())
 
 
 @benchmark.command()

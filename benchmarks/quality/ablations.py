@@ -44,7 +44,7 @@ def run(config: Config, output: str, console: Console) -> dict[str, dict[str, fl
     figures = {}
     for part, (key, value) in ABLATIONS.items():
         console.rule(f"without {part}")
-        figures[part] = ours.run(changed(config, key, value), SEED, output, console)
+        figures[part] = ours.run(changed(config, key, value), SEED, output, console).figures
     return figures
 
 

@@ -1,18 +1,84 @@
-"""Ranks of the true items in full score rows, and the figures that follow from them."""
+"""What a model answers: the rank of each query's item among all items, and the list of ten."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from benchmarks.quality.dataset import Dataset
-from components.evaluator.metrics import ndcg, recall, reciprocal_rank
-from models.settings import TOP_KS
+from benchmarks.quality.dataset import Queries
+from benchmarks.quality.figures import per_query
+
+LIST = 10  # Recommendations that are looked at beyond accuracy.
 
 _BATCH = 512
+_CELLS = 2**23  # Queries times items that are scored at once: 32 MB.
 
-Scores = Callable[[np.ndarray], np.ndarray]  # [B] users to [B, n] scores of every item.
+Values = dict[str, Any]  # Of a model's parameters, by name.
+
+
+class Model(Protocol):
+    """Scores of all items for queries. A model is fitted already; what its queries' histories count may be open."""
+
+    def scores(self, queries: Queries, **values: Any) -> np.ndarray:
+        """[Q, n] float scores, which the caller may change."""
+
+    def trials(self, queries: Queries) -> Iterator[tuple[Values, np.ndarray]]:
+        """The values to choose among, with the scores that each gives."""
+
+
+class Fixed:
+    """A model with nothing to choose."""
+
+    def trials(self, queries: Queries) -> Iterator[tuple[Values, np.ndarray]]:
+        yield {}, self.scores(queries)
+
+    def scores(self, queries: Queries) -> np.ndarray:
+        raise NotImplementedError
+
+
+class Answers(NamedTuple):
+    """Of Q queries.
+
+    Attributes:
+      ranks: [Q] from 1; infinite where the item is not found.
+      lists: [Q, K] items, best first; -1 where a list is short.
+      length: the longest rank that is known; None: all.
+    """
+
+    ranks: np.ndarray
+    lists: np.ndarray
+    length: int | None = None
+
+
+def answer(model: Model, queries: Queries, values: Values, items: int, repeats: bool) -> Answers:
+    """Asks a model about all queries, with the values of its parameters."""
+    ranks = np.empty(len(queries))
+    lists = np.empty((len(queries), min(LIST, items)), np.int64)
+    for places in _batches(queries, items):
+        batch = queries.at(places)
+        scores = _allowed(model.scores(batch, **values), batch, repeats)
+        ranks[places] = middle_ranks(scores, batch.item)
+        lists[places] = best(scores, LIST)
+    return Answers(ranks, lists)
+
+
+def objectives(model: Model, queries: Queries, items: int, repeats: bool) -> list[tuple[Values, float]]:
+    """Each trial's values, and the geometric mean of top-100 and nDCG@10 with them."""
+    tried: list[Values] = []
+    ranks: list[np.ndarray] = []
+    for places in _batches(queries, items):
+        batch = queries.at(places)
+        found = [
+            (values, middle_ranks(_allowed(scores, batch, repeats), batch.item))
+            for values, scores in model.trials(batch)
+        ]
+        tried = [values for values, _ in found]
+        ranks.append(np.stack([of_values for _, of_values in found]))
+    figures = [per_query(of_values) for of_values in np.concatenate(ranks, axis=1)] if ranks else []
+    means = [(of["top_100"].mean(), of["ndcg_at_10"].mean()) for of in figures]
+    return [(values, float(np.sqrt(top * ndcg))) for values, (top, ndcg) in zip(tried, means, strict=True)]
 
 
 def middle_ranks(scores: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -27,49 +93,26 @@ def middle_ranks(scores: np.ndarray, true: np.ndarray) -> np.ndarray:
     return np.where(np.isneginf(of_true[:, 0]), np.inf, 1 + above + (equal - 1) / 2)
 
 
-def measure(data: Dataset, scores: Scores) -> dict[str, float]:
-    """Figures of a model whose scores depend on the user alone; every eval interaction is one query."""
-    unfiltered, filtered = np.empty(len(data.eval_users)), np.empty(len(data.eval_users))
-    users, first, counts = np.unique(data.eval_users, return_index=True, return_counts=True)
-    per_user = []
-    for start in range(0, len(users), _BATCH):
-        rows = scores(users[start : start + _BATCH])
-        for row, offset in zip(rows, range(start, start + len(rows)), strict=True):
-            queries = slice(first[offset], first[offset] + counts[offset])
-            true = data.eval_items[queries]
-            unfiltered[queries] = _ranks_in_one_row(row, true)
-            row = row.astype(np.float64)
-            if not data.repeats:
-                row[data.train[users[offset]].indices] = -np.inf
-            filtered[queries] = _ranks_in_one_row(row, true)
-            per_user.append(filtered[queries][np.unique(true, return_index=True)[1]])  # Each item once.
-    figures = _figures(unfiltered, filtered)
-    figures["filtered_recall_at_10_per_user"] = float(np.mean([recall(ranks[np.newaxis], 10) for ranks in per_user]))
-    figures["filtered_ndcg_at_10_per_user"] = float(np.mean([ndcg(ranks[np.newaxis], 10) for ranks in per_user]))
-    for name, which in (("warm", data.warm), ("cold", ~data.warm)):
-        if which.any():
-            figures[f"{name}_filtered_top_100_categorical_accuracy"] = _top(filtered[which], 100)
-            figures[f"{name}_filtered_ndcg_at_10"] = _ndcg_at_10(filtered[which])
-    return figures
+def best(scores: np.ndarray, length: int) -> np.ndarray:
+    """[B, K] columns with the highest of [B, n] scores, best first; -1 for those that are left out."""
+    length = min(length, scores.shape[1])
+    some = np.argpartition(-scores, length - 1, axis=1)[:, :length]
+    of_some = np.take_along_axis(scores, some, axis=1)
+    order = np.argsort(-of_some, axis=1, kind="stable")
+    some, of_some = (np.take_along_axis(values, order, axis=1) for values in (some, of_some))
+    return np.where(np.isneginf(of_some), -1, some)
 
 
-def _ranks_in_one_row(row: np.ndarray, true: np.ndarray) -> np.ndarray:
-    return middle_ranks(np.broadcast_to(row, (len(true), len(row))), true)
+def _allowed(scores: np.ndarray, queries: Queries, repeats: bool) -> np.ndarray:
+    """The scores, where items do not repeat without those of the histories."""
+    if not repeats:
+        query, place = queries.entries()
+        scores[query, queries.log.item[place]] = -np.inf
+    return scores
 
 
-def _figures(unfiltered: np.ndarray, filtered: np.ndarray) -> dict[str, float]:
-    return {
-        **{f"top_{k}_categorical_accuracy": _top(unfiltered, k) for k in TOP_KS},
-        **{f"filtered_top_{k}_categorical_accuracy": _top(filtered, k) for k in TOP_KS},
-        "filtered_ndcg_at_10": _ndcg_at_10(filtered),
-        "filtered_mrr": float(np.mean(reciprocal_rank(filtered[:, np.newaxis]))),
-    }
-
-
-def _top(ranks: np.ndarray, k: int) -> float:
-    """Share of queries, with one relevant item each, that have it within the first k."""
-    return float(np.mean(recall(ranks[:, np.newaxis], k)))
-
-
-def _ndcg_at_10(ranks: np.ndarray) -> float:
-    return float(np.mean(ndcg(ranks[:, np.newaxis], 10)))
+def _batches(queries: Queries, items: int) -> Iterator[np.ndarray]:
+    """Places of queries, the earliest first, as few together as the number of items allows."""
+    size = max(1, min(_BATCH, _CELLS // items))
+    order = np.argsort(queries.time, kind="stable")
+    yield from (order[start : start + size] for start in range(0, len(order), size))

@@ -4,52 +4,139 @@ from __future__ import annotations
 
 import json
 import os
-import sys
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from rich.console import Console
 from tfx.utils import path_utils
 
-from components.evaluator.predictions import load
+from benchmarks.quality.dataset import LIVE, Loaded, Queries, load_dataset
+from benchmarks.quality.measure import LIST, Answers
+from components.evaluator.predictions import batches, load
 from components.evaluator.ranks import list_ranks
 from components.files import SPLITS
-from components.queries import ask, read_queries, request
+from components.queries import ask, assume, read_queries, request
 from models import inputs
 from models.features import names as f
 from models.features.feature_set import FeatureSet
 from models.files import VALIDATION_FILE
+from models.queries import Queries as RawQueries
+from models.timelines import Timelines
 from pipeline.config import Config
 from pipeline.data import checks
 from pipeline.local import runner
 from pipeline.outputs import latest_artifact_uri
 from pipeline.steps import TRAINERS, Step
 
+RETRIEVAL, RANKED = "ours", "ours, ranked"
+
+_SIGNATURES = {RETRIEVAL: "retrieve", RANKED: "recommend"}
 _FEW = 3  # Entries that a new user's history has.
 _SAMPLE = 5_000
 _BATCH = 500
+_SENT = 500  # Entries of a live history, at most.
+_UNTRAINED_QUERIES = 1_000  # Of the Evaluator where only examples are wanted.
 
 
-def run(config: Config, seed: int, output: str, console: Console) -> dict[str, float]:
-    """Trains both models with a seed and returns the run's figures, by the benchmark's names."""
+class Run(NamedTuple):
+    """What a run of the pipeline came to.
+
+    Attributes:
+      figures: of the report, by the benchmark's names.
+      popularity: the Evaluator's figures of that baseline.
+      features: of the data set.
+    """
+
+    figures: dict[str, float]
+    popularity: dict[str, float]
+    features: FeatureSet
+
+
+def run(config: Config, seed: int, output: str, console: Console) -> Run:
+    """Trains both models with a seed."""
     seeded = config.model_copy(deep=True)
     seeded.retrieval.seed = seeded.ranking.seed = seed
-    seeded.evaluation.max_queries = sys.maxsize  # The baselines are asked about every row, too.
     metrics = runner.run(seeded, output, console)["metrics"]
     figures = {
         **metrics["retrieval"],
-        "rmse": metrics["ranking"].get("rmse"),
+        **{name: metrics["ranking"].get(name) for name in ("rmse", "auc")},
         **{f"two_stage_{name}": value for name, value in metrics["two_stage"].items()},
         "train_seconds": sum(_train_seconds(output, name) for name in TRAINERS),
     }
     names = ("filtered_top_100_categorical_accuracy", "filtered_ndcg_at_10")
-    for user in ("warm", "cold"):
-        if slice_ := metrics["slices"].get(f"user={user}"):
-            figures |= {f"{user}_{name}": slice_[name] for name in names}
-    if never := metrics["slices"].get("item=never rated"):
-        figures |= {f"never_rated_{name}": never[name] for name in names}
-    figures |= _new_users(output, checks.features(seeded))
-    return {name: value for name, value in figures.items() if value is not None}
+    for group, slice_ in (("cold", "user=cold"), ("never_rated", "item=never rated")):
+        if found := metrics["slices"].get(slice_):
+            figures |= {f"{group}_{name}": found[name] for name in names}
+    features = checks.features(seeded)
+    figures |= _new_users(output, features)
+    present = {name: value for name, value in figures.items() if value is not None}
+    return Run(present, metrics["baselines"]["popularity"], features)
+
+
+def make_examples(config: Config, output: str, console: Console) -> None:
+    """Runs the pipeline for its split alone: nothing is trained, and little is evaluated."""
+    untrained = config.model_copy(deep=True)
+    untrained.retrieval.epochs = untrained.ranking.epochs = 0
+    untrained.evaluation.max_queries = _UNTRAINED_QUERIES
+    runner.run(untrained, output, console)
+
+
+def read_split(config: Config, output: str, max_queries: int) -> Loaded:
+    """The split that the newest run made."""
+    examples, items = (latest_artifact_uri(output, step, "examples") for step in (Step.INTERACTION_GEN, Step.ITEM_GEN))
+    return load_dataset(examples, items, config.split.kind, config.repeats, max_queries)
+
+
+def answers(output: str, features: FeatureSet, loaded: Loaded) -> dict[str, dict[str, Answers]]:
+    """What the newest run's servable, which knows train alone, answers: by what a query knows, and by the stage."""
+    model, (queries, train) = _servable(output), _queries(output, features)
+    assume(model, train)
+    items = len(loaded.item_ids)
+    row_of = {item: row for row, item in enumerate(loaded.item_ids.tolist())}
+    found = {}
+    for name, asked in loaded.data.asked.items():
+        ranks = {stage: np.empty(len(asked)) for stage in _SIGNATURES}
+        lists = {stage: np.full((len(asked), min(LIST, items)), -1) for stage in _SIGNATURES}
+        lengths = {}
+        for some in batches(queries.train_rows[loaded.places]):
+            batch = queries.at(tf.constant(loaded.places[some]))
+            sent = request(batch, features)
+            if name == LIVE:
+                sent |= _history(asked.at(some), loaded.item_ids)
+            for stage, signature in _SIGNATURES.items():
+                of_stage = ask(model, signature, sent)
+                ids = of_stage["item_id"]
+                wanted = batch[f.ITEM_ID].numpy()[:, np.newaxis]
+                ranks[stage][some] = list_ranks(ids, of_stage["score"], wanted)[:, 0]
+                first = [[row_of.get(item, -1) for item in row] for row in ids[:, :LIST].tolist()]
+                lists[stage][some, : len(first[0])] = first
+                lengths[stage] = ids.shape[1]
+        found[name] = {
+            stage: Answers(ranks[stage], lists[stage], length if length < items else None)
+            for stage, length in lengths.items()
+        }
+    return found
+
+
+def _history(asked: Queries, item_ids: np.ndarray) -> dict[str, tf.Tensor]:
+    """What a client sends that keeps its user's history."""
+    places = asked.latest(_SENT)
+    there = places >= 0
+    return {
+        f.HISTORY_ITEM_ID: tf.constant(np.where(there, item_ids[asked.log.item[places]], b""), tf.string),
+        f.HISTORY_TIMESTAMP: tf.constant(np.where(there, asked.log.time[places], 0), tf.int64),
+    }
+
+
+def _servable(output: str):
+    return load(path_utils.serving_model_path(latest_artifact_uri(output, Step.RECOMMENDER_BUILDER, "model")))
+
+
+def _queries(output: str, features: FeatureSet) -> tuple[RawQueries, Timelines]:
+    """All eval rows as raw queries, and the train rows."""
+    examples = latest_artifact_uri(output, Step.INTERACTION_GEN, "examples")
+    return read_queries(*([os.path.join(examples, f"Split-{split}", "*")] for split in SPLITS), features)
 
 
 def _train_seconds(output: str, trainer: str) -> float:
@@ -64,11 +151,7 @@ def _new_users(output: str, features: FeatureSet) -> dict[str, float]:
     What else the user saw is not filtered out, as the server cannot know it. Asked are the first with at least three
     entries of history before them; where rows are held out at random, there are entries after them, too.
     """
-    model_dir = path_utils.serving_model_path(latest_artifact_uri(output, Step.RECOMMENDER_BUILDER, "model"))
-    model = load(model_dir)
-    examples = latest_artifact_uri(output, Step.INTERACTION_GEN, "examples")
-    files = ([os.path.join(examples, f"Split-{split}", "*")] for split in SPLITS)
-    queries, _ = read_queries(*files, features)
+    model, (queries, _) = _servable(output), _queries(output, features)
     hits: dict[int, list[bool]] = {_FEW: [], 0: []}
     for start in range(0, queries.rows, _BATCH):
         batch = queries.at(tf.range(start, min(start + _BATCH, queries.rows), dtype=tf.int64))

@@ -16,7 +16,7 @@ import tensorflow as tf
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quality.baselines import TutorialModel
+from benchmarks.quality.factors import TutorialModel
 from benchmarks.targets import Target, print_targets
 from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from models import inputs, training
