@@ -140,7 +140,8 @@ def _baseline(name: str, data: Dataset, seeds: int, console: Console) -> tuple[C
     """Chooses a baseline's values on train, fits it to all of train and asks it."""
     baseline = BASELINES[name]
     choice = choose(baseline, data)
-    console.print(tables.choice_text(name, choice._asdict()))
+    if text := tables.choice_text(name, choice._asdict()):
+        console.print(text)
     found: OfSeeds = []
     for seed in range(1, seeds + 1) if baseline.seeded else (1,):
         model = baseline.fit(data, seed, choice.fitted)

@@ -60,12 +60,10 @@ def show(result: dict[str, Any], console: Console) -> None:
 
 def choice_text(name: str, choice: dict[str, Any]) -> str:
     """A baseline's chosen values in a line, as `ease: lambda 300, tau 1 day, c 0.05`; "" where there are none."""
-    asked = {history: values for history, values in choice["asked"].items() if values}
-    parts = [_values(choice["fitted"])]
-    parts += [
-        _values(values) if len(asked) == 1 else f"{history}: {_values(values)}" for history, values in asked.items()
-    ]
-    text = "; ".join(filter(None, parts)) if len(asked) > 1 else ", ".join(filter(None, parts))
+    asked = [f"{history}: {_values(values)}" for history, values in choice["asked"].items() if values]
+    if len({text.partition(": ")[2] for text in asked}) == 1:  # The same for all histories.
+        asked = [asked[0].partition(": ")[2]]
+    text = "; ".join(filter(None, [_values(choice["fitted"]), *asked]))
     return f"{name}: {text}" if text else ""
 
 
@@ -100,7 +98,7 @@ def _print(title: str, models: dict[str, Figures], columns: dict[str, Cell], con
     if not columns:
         return
     table = Table(title=title)
-    table.add_column("model")
+    table.add_column("model", no_wrap=True)
     for head in columns:
         table.add_column(head, justify="right")
     for name, figures in models.items():
