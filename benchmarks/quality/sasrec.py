@@ -85,7 +85,7 @@ class SasRec(Fixed):
         self._windows = windows(data.train.user, self._code[data.train.item])
         self._random = np.random.default_rng(seed)
         self._model = Transformer(len(self._items))
-        self._optimizer = tf.keras.optimizers.Adam(_LEARNING_RATE, beta_2=0.98)
+        self._optimizer = tf.keras.optimizers.Adam(_LEARNING_RATE, beta_2=0.98, jit_compile=False)
         sequences = tf.TensorSpec([None, None], tf.int32)
         self._step = tf.function(self._train, input_signature=[sequences])
         self._last = tf.function(self._of_last, input_signature=[sequences])

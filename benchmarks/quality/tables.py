@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -13,11 +14,12 @@ from models.settings import TOP_KS
 
 _ACCURACY = {**{f"top_{k}": f"top-{k}" for k in TOP_KS}, "ndcg_at_10": "nDCG@10", "mrr": "MRR"}
 _OF_GROUPS = {"top_100": "top-100", "ndcg_at_10": "nDCG@10"}
+_GROUPS = {"by user": ("warm", "cold"), "by item": ("repeat", "new")}
 _BEYOND = {
     "coverage": "coverage",
-    "novelty": "novelty, bits",
+    "novelty": "novelty",
     "diversity": "diversity",
-    "miscalibration": "miscalibration, bits",
+    "miscalibration": "miscalibration",
 }
 _RANKING = ("rmse", "auc", "two_stage_ndcg_at_10_before", "two_stage_ndcg_at_10_after", "two_stage_gain")
 
@@ -34,15 +36,14 @@ def show(result: dict[str, Any], console: Console) -> None:
     )
     for history, models in result["histories"].items():
         title = f"{history} histories" if len(result["histories"]) > 1 else "accuracy"
-        groups = next(iter(models.values()), {}).get("groups", {})
         _print(title, models, {head: _accuracy(name) for name, head in _ACCURACY.items()}, console)
-        of_groups = {
-            f"{group}\n{head}": _of_group(group, name)
-            for group in groups
-            for name, head in _OF_GROUPS.items()
-            if len(groups) > 1
-        }
-        _print(f"{title}, by user and item", models, of_groups, console)
+        groups = next(iter(models.values()), {}).get("groups", {})
+        for by, pair in _GROUPS.items():
+            if groups.keys() >= {*pair}:
+                cells = {
+                    f"{group}\n{head}": _of_group(group, name) for group in pair for name, head in _OF_GROUPS.items()
+                }
+                _print(f"{title}, {by}", models, cells, console)
         _print(f"{title}, lists of ten", models, {head: _beyond(name) for name, head in _BEYOND.items()}, console)
     for name, choice in result["chosen"].items():
         if text := choice_text(name, choice):
@@ -95,9 +96,7 @@ def _number(value: float | None) -> str:
 
 
 def _print(title: str, models: dict[str, Figures], columns: dict[str, Cell], console: Console) -> None:
-    if not columns:
-        return
-    table = Table(title=title)
+    table = Table(title=title, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))  # Fits into 80 columns.
     table.add_column("model", no_wrap=True)
     for head in columns:
         table.add_column(head, justify="right")

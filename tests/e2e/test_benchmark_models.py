@@ -20,18 +20,24 @@ def output(tmp_path_factory):
 def test_quality_compares_all_models_on_the_same_queries(output, tmp_path):
     file = tmp_path / "figures.json"
     few = ["--set=retrieval.epochs=2", "--set=ranking.epochs=1"]
-    done = recommender("benchmark", "quality", "--seeds", 1, "--json", file, "--output", output, *DATA, *few)
+    models = "ours,popularity,recent_popularity,item_to_item,ease,ials,bpr,tfrs_tutorial"
+    more = ["--models", models, "--seeds", 1, "--json", file, "--output", output]
+    done = recommender("benchmark", "quality", *more, "--split", "global_temporal", *DATA, *few)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     found = json.loads(file.read_text())
-    assert (found["data"], found["split"], found["seeds"]) == ("demo", "per_user_chronological", 1)
-    assert list(found["models"]) == ["popularity", "ease", "ials", "bpr", "tfrs_tutorial", "ours"]
-    for figures in found["models"].values():
-        for k in KS:
-            assert 0 <= figures[f"top_{k}_categorical_accuracy"] <= 1
-            assert 0 <= figures[f"filtered_top_{k}_categorical_accuracy"] <= 1
-        assert figures["filtered_ndcg_at_10"] > 0 and figures["train_seconds"] >= 0
-        assert {"filtered_recall_at_10_per_user", "filtered_ndcg_at_10_per_user"} <= set(figures)
-    ours = found["models"]["ours"]
+    assert (found["data"], found["split"], found["seeds"]) == ("demo", "global_temporal", 1)
+    assert [*found["histories"]] == ["frozen", "live"]
+    for history, of_models in found["histories"].items():
+        assert {*of_models} == {*models.split(","), "ours, ranked"}
+        for name, figures in of_models.items():
+            for k in (1, 5, 10) if name == "ours, ranked" else KS:
+                assert 0 <= figures[f"top_{k}"] <= 1
+            low, high = figures["intervals"]["ndcg_at_10"]
+            assert 0 <= low <= figures["ndcg_at_10"] <= high <= 1
+            assert {"warm", "cold"} <= {*figures["groups"]} and 0 < figures["beyond"]["coverage"] <= 1
+            assert found["seconds"].keys() >= {name} - {"ours, ranked"}, history
+    assert {*found["chosen"]["ease"]["asked"]["live"]} <= {"tau", "c"} and found["left_out"] == {}
+    ours = found["pipeline"]
     gain = ours["two_stage_ndcg_at_10_after"] / ours["two_stage_ndcg_at_10_before"]
     assert abs(ours["two_stage_gain"] - gain) < 1e-6 and ours["rmse"] > 0
 

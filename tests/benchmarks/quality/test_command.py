@@ -75,7 +75,7 @@ def test_the_tables_have_intervals_and_choices():
     shown = console.file.getvalue()
     for text in (
         "frozen histories",
-        "live histories, by user and item",
+        "live histories, by user",
         "0.5000 ±.5000",
         "ease: lambda 300; frozen: tau 1 day, c 0.05; live: tau inf",
         "sasrec is left out: too much",
