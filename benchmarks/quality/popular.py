@@ -24,21 +24,21 @@ class Popularity(Fixed):
 
 
 class RecentPopularity:
-    """Number of train rows in the `days` before the query's day; after the end of train, in its last ones."""
+    """Number of train rows in the `days` before the query, to the second; after the end of train, in its last days."""
 
     def __init__(self, data: Dataset):
-        day = data.train.time // _DAY
-        order = np.argsort(day, kind="stable")
-        self._day, self._item = day[order], data.train.item[order]
+        order = np.argsort(data.train.time, kind="stable")
+        self._time, self._item = data.train.time[order], data.train.item[order]
         self._items = data.items
 
     def scores(self, queries: Queries, days: int) -> np.ndarray:
-        moments, row = np.unique(np.minimum(queries.time // _DAY, self._day[-1] + 1), return_inverse=True)
-        since, until = np.searchsorted(self._day, moments - days), np.searchsorted(self._day, moments)
-        counts = [
-            np.bincount(self._item[start:end], minlength=self._items) for start, end in zip(since, until, strict=True)
-        ]
-        return np.stack(counts).astype(np.float32)[row]
+        moments, row = np.unique(np.minimum(queries.time, self._time[-1] + 1), return_inverse=True)
+        changes = np.zeros((len(moments), self._items), np.float32)  # From one moment to the next.
+        for edges, sign in ((moments, 1), (moments - days * _DAY, -1)):
+            ends = np.searchsorted(self._time, edges)
+            places = np.searchsorted(ends, np.arange(ends[-1]), "right")
+            np.add.at(changes, (places, self._item[: ends[-1]]), sign)
+        return np.cumsum(changes, axis=0)[row]
 
     def trials(self, queries: Queries) -> Iterator[tuple[Values, np.ndarray]]:
         for days in WINDOWS:

@@ -87,8 +87,8 @@ class SasRec(Fixed):
         self._model = Transformer(len(self._items))
         self._optimizer = tf.keras.optimizers.Adam(_LEARNING_RATE, beta_2=0.98, jit_compile=False)
         sequences = tf.TensorSpec([None, None], tf.int32)
-        self._step = tf.function(self._train, input_signature=[sequences])
-        self._last = tf.function(self._of_last, input_signature=[sequences])
+        self._step = tf.function(self._train, input_signature=[sequences], autograph=False)
+        self._last = tf.function(self._of_last, input_signature=[sequences], autograph=False)
 
     def fit(self, epochs: int) -> SasRec:
         """Trains for some epochs more."""

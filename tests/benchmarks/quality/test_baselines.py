@@ -26,9 +26,13 @@ def test_popularity_counts_train_rows():
 
 def test_recent_popularity_counts_the_days_before_the_query_or_before_the_end_of_train():
     train = [(0, 0, 1 * DAY), (0, 1, 8 * DAY), (0, 2, 9 * DAY), (1, 1, 10 * DAY)]
-    data = dataset(train, [(2, 0, 2 * DAY), (3, 0, 9 * DAY + 5), (4, 0, 50 * DAY)], 3)
-    scores = RecentPopularity(data).scores(data.asked[FROZEN], days=7)
-    assert scores.tolist() == [[1, 0, 0], [0, 1, 0], [0, 2, 1]]
+    held_out = [(2, 0, 2 * DAY), (3, 0, 8 * DAY), (4, 0, 8 * DAY + 1), (5, 0, 50 * DAY)]
+    data = dataset(train, held_out, 3)
+    model, asked = RecentPopularity(data), data.asked[FROZEN]
+    expected = np.array([[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 2, 1]])
+    assert model.scores(asked, days=7).tolist() == expected.tolist()
+    some = np.array([3, 0, 3])
+    assert model.scores(asked.at(some), days=7).tolist() == expected[some].tolist()
 
 
 def hot_items(last):
