@@ -139,6 +139,8 @@ def _ours(
 def _baseline(name: str, data: Dataset, seeds: int, console: Console) -> tuple[Choice, OfSeeds]:
     """Chooses a baseline's values on train, fits it to all of train and asks it."""
     baseline = BASELINES[name]
+    if baseline.trials:
+        console.print("choosing its values on train")
     choice = choose(baseline, data)
     if text := tables.choice_text(name, choice._asdict()):
         console.print(text)

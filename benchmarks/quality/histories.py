@@ -29,7 +29,7 @@ _SECONDS = {
 _CONSTANTS = (0.0, 0.05, 0.2, 1.0)
 _MOST_ITEMS = 12_000  # Of a dense matrix of items: 576 MB.
 _DENSE_FROM = 300  # Entries of a history with which the dense product is the faster one.
-_BLEND_WEIGHTS = (0.03, 0.1, 0.3, 1.0, 3.0)
+_BLEND_WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 
 class HistorySums:
