@@ -143,6 +143,8 @@ def fitted(scores: np.ndarray, parts: np.ndarray, target: np.ndarray) -> Weights
         return Weights(queries=len(target))
     choice, preference = (float(one) for one in joined.x[1:] / joined.x[0])
     before, after = (_ndcg(own + centred @ np.array(weights), there) for weights in ([0, 0], [choice, preference]))
+    if after < before:  # A likelier order is not always a better list.
+        return Weights(queries=len(target))
     return Weights(choice, preference, len(target), float(after / before) if before else 1.0)
 
 

@@ -127,7 +127,7 @@ class MomentEmbedding(tf.keras.layers.Layer):
     """Sum of embeddings of a moment at several resolutions: [B] time buckets to [B, D].
 
     A fine bucket tells one sitting from another, and has seen few rows; a coarse one has seen enough to know what the
-    time itself says, as which items were out.
+    time itself says, as which items were out. Later buckets than those that are counted have zeros.
 
     Args:
       buckets: number of time buckets.
@@ -137,11 +137,14 @@ class MomentEmbedding(tf.keras.layers.Layer):
 
     def __init__(self, buckets: int, dim: int, merged: Sequence[int]):
         super().__init__(name="moment_embedding")
+        self._buckets = buckets
         self._merged = tuple(merged)
         self._tables = [embedding(-(-buckets // width), dim, f"moment_{width}") for width in self._merged]
 
     def call(self, moments: tf.Tensor) -> tf.Tensor:
-        return tf.add_n([table(moments // width) for table, width in zip(self._tables, self._merged, strict=True)])
+        known = tf.minimum(moments, self._buckets - 1)
+        vectors = tf.add_n([table(known // width) for table, width in zip(self._tables, self._merged, strict=True)])
+        return tf.where((moments < self._buckets)[:, tf.newaxis], vectors, 0.0)
 
 
 class HistoryEmbedding(tf.keras.layers.Layer):

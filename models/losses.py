@@ -11,7 +11,12 @@ from models.settings import Retrieval
 
 
 def sampled_softmax(
-    queries: tf.Tensor, candidates: tf.Tensor, ids: tf.Tensor, probability: tf.Tensor | None, config: Retrieval
+    queries: tf.Tensor,
+    candidates: tf.Tensor,
+    added: tf.Tensor,
+    ids: tf.Tensor,
+    probability: tf.Tensor | None,
+    config: Retrieval,
 ) -> tf.Tensor:
     """Cross-entropy of each query's own candidate among the sampled ones.
 
@@ -21,6 +26,7 @@ def sampled_softmax(
     Args:
       queries: [B, D].
       candidates: [C, D]; row b is query b's own, and all rows but that are its negatives.
+      added: [B, C] to the logits.
       ids: [C] item indices.
       probability: [C] of a candidate to be sampled, whose log is taken from the logits; None: no correction.
       config: temperature, hard negatives, and whether other rows of the query's own item are left out.
@@ -28,7 +34,7 @@ def sampled_softmax(
     Returns:
       [B] losses.
     """
-    logits = tf.matmul(queries, candidates, transpose_b=True) / config.temperature
+    logits = tf.matmul(queries, candidates, transpose_b=True) / config.temperature + added
     if probability is not None:
         logits -= tf.math.log(probability)
     rows = tf.range(tf.shape(queries)[0])

@@ -70,7 +70,7 @@ class Queries:
         after = past + 1 if self._earlier is None else past
         begin, end = tf.gather(self._begin, user), tf.gather(self._end, user)
         begin, end, past, after = (of[:, tf.newaxis] for of in (begin, end, past, after))
-        length = tf.constant(self._rule.length, tf.int64)
+        length = tf.constant(self._rule.known, tf.int64)
         most = end - begin if self._rule.both_sides else past - begin
         steps = tf.range(tf.minimum(length, tf.reduce_max(tf.concat([most, [[0]]], 0))))
         before = past - 1 - steps

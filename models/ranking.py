@@ -45,7 +45,7 @@ class RankingModel(training.TrainedModel):
         self._ratings = data.ratings
         self._has_positives = data.positive_probability is not None
         self._items = data.item_table()
-        self._repeats = features.histories.repeats
+        self._repeats, self._length = features.histories.repeats, features.histories.length
         self._frequency = tf.constant(np.maximum(data.item_counts, 1) / max(len(data.train), 1), tf.float32)
         users, items = data.train.users, data.catalogue.features
         self._user = layers.EntityEmbedding(f.USER_ID, features.users, transform, users, dim + 1, config.user_dropout)
@@ -73,10 +73,11 @@ class RankingModel(training.TrainedModel):
     def score(self, query: inputs.Batch, candidates: tf.Tensor, training: bool = False) -> Predictions:
         """Query features [B] and candidate vectors [B, M, D + 1] to predictions; ratings are not yet kept in range."""
         user = self._user(query, training=training)[:, tf.newaxis]
-        history = self._history(query[f.HISTORY_ITEM_ID], query[f.HISTORY_GAP], training=training)[:, tf.newaxis]
+        entries = [query[name][:, : self._length] for name in (f.HISTORY_ITEM_ID, f.HISTORY_GAP)]
+        history = self._history(*entries, training=training)[:, tf.newaxis]
         user, user_bias = tf.split(user, [self._config.embedding_dim, 1], axis=2)
         item, item_bias = tf.split(candidates, [self._config.embedding_dim, 1], axis=2)
-        attended = self._attention(query[f.HISTORY_ITEM_ID], query[f.HISTORY_GAP], item, training=training)
+        attended = self._attention(*entries, item, training=training)
         agreement = user * item
         products = [agreement, history * item, attended * item, item]
         if self._context:

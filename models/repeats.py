@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import tensorflow as tf
 
-from models.layers import NEVER
+from models.layers import NEVER, embedding
+
+_DAY = 86_400.0
+_DECAYS = (_DAY / 24, _DAY, 7 * _DAY, 30 * _DAY, 90 * _DAY, 365 * _DAY)  # The taus.
 
 
 class Repeats(tf.keras.layers.Layer):
     """P(item | query) = again R(item) + (1 - again) S(item), all three probabilities.
 
-    R is the item's part of the history's weight, where an entry t seconds from the query weighs a learnt mix of
-    exp(-t / tau) and of 1. S is the towers' softmax. `again` is a sigmoid of the query's vector and the history's
+    R is the item's part of the history's weight. An entry t seconds from the query weighs the softplus of a sum of
+    exp(-t / tau) and 1, whose factors are learnt, with a part of the item's own: some things are bought again soon,
+    some late, and others hardly. S is the towers' softmax. `again` is a sigmoid of the query's vector and the history's
     length, and 0 without a history (repeat and explore modes, as in RepeatNet; Ren et al., AAAI 2019).
 
     S needs the sum over the catalogue that normalises it. Training has an estimate from its samples; for serving, a
@@ -22,15 +25,15 @@ class Repeats(tf.keras.layers.Layer):
 
     Args:
       dim: of the queries' vectors.
-      decay_seconds: the taus.
       items: size of the catalogue.
     """
 
-    def __init__(self, dim: int, decay_seconds: Sequence[float], items: int):
+    def __init__(self, dim: int, items: int):
         super().__init__(name="repeats")
-        self._decay_seconds = tuple(decay_seconds)
+        self.dim = dim
         zeros = tf.keras.initializers.Zeros()
-        self._mix = self.add_weight("repeat_mix", [len(self._decay_seconds) + 1], initializer=zeros)
+        self._mix = self.add_weight("repeat_mix", [len(_DECAYS) + 1], initializer=zeros)
+        self._of_item = embedding(items + 1, len(_DECAYS) + 1, "repeated_item", initial_stddev=0.0)
         self._again = self.add_weight("again", [dim], initializer=zeros)
         self._again_by_length = self.add_weight("again_by_length", [2], initializer=zeros)
         self._normaliser = self.add_weight("normaliser", [dim], initializer=zeros)
@@ -40,12 +43,12 @@ class Repeats(tf.keras.layers.Layer):
     def own(self, history: tf.Tensor, gaps: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         """[B, M] log R of items, from [B, H] items and distances in time of a history, padded with -1."""
         seconds = tf.math.expm1(tf.maximum(gaps, 0.0))
-        timed = [tf.where(gaps >= 0, tf.exp(-seconds / tau), 0.0) for tau in self._decay_seconds]
+        timed = [tf.where(gaps >= 0, tf.exp(-seconds / tau), 0.0) for tau in _DECAYS]
         kernels = tf.stack([*timed, tf.ones_like(gaps)], axis=2)
-        weights = tf.tensordot(kernels, tf.nn.softplus(self._mix), 1) * tf.cast(history >= 0, tf.float32)
-        same = tf.cast(history[:, tf.newaxis, :] == items[:, :, tf.newaxis], tf.float32)
-        found = tf.einsum("bmh,bh->bm", same, weights)
-        share = tf.math.divide_no_nan(found, tf.reduce_sum(weights, axis=1, keepdims=True))
+        logits = tf.reduce_sum(kernels * (self._mix + self._of_item(tf.maximum(history, 0))), axis=2)
+        weights = tf.nn.softplus(logits) * tf.cast(history >= 0, tf.float32)
+        share = _sums_of_same(history, weights, items)
+        share = tf.math.divide_no_nan(share, tf.reduce_sum(weights, axis=1, keepdims=True))
         return tf.where(share > 0, tf.math.log(tf.maximum(share, 1e-30)), NEVER)
 
     def normaliser(self, vectors: tf.Tensor) -> tf.Tensor:
@@ -61,3 +64,15 @@ class Repeats(tf.keras.layers.Layer):
         again, new = tf.math.log_sigmoid(logit) + own, tf.math.log_sigmoid(-logit) + towers
         higher = tf.maximum(again, new)
         return higher + tf.math.log(tf.exp(again - higher) + tf.exp(new - higher))
+
+
+def _sums_of_same(history: tf.Tensor, weights: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    """[B, M] sums of the weights of those of [B, H] entries that are the given items, without a tensor [B, M, H]."""
+    order = tf.argsort(history)
+    entries = tf.gather(history, order, batch_dims=1)
+    sums = tf.cumsum(tf.gather(weights, order, batch_dims=1), axis=1)
+    sums = tf.pad(sums, [[0, 0], [1, 0]])
+    items = tf.broadcast_to(items, [tf.shape(history)[0], tf.shape(items)[1]])
+    ends = [tf.searchsorted(entries, items, side) for side in ("left", "right")]
+    before, after = (tf.gather(sums, place, batch_dims=1) for place in ends)
+    return after - before

@@ -10,6 +10,8 @@ from models.features import names as f
 from models.repeats import Repeats
 from models.settings import TOP_KS, Retrieval
 
+_HISTORY = (f.HISTORY_ITEM_ID, f.HISTORY_GAP)
+_CUT_AT_MOST = 0.3  # Of a history, the part that a row forgets.
 _EVAL_BATCH = 1024
 _NORMALISER_WEIGHT = 0.1  # Of the squared error of the learnt normaliser, beside the cross-entropy.
 EVAL_ROWS = 20_480  # Every item is scored for each: enough to tell how it went. The Evaluator takes all.
@@ -17,27 +19,32 @@ _EVAL_SCORES = 2**26  # At once: 256 MB.
 
 
 class QueryTower(tf.keras.Model):
-    """User, moment, history and context to a query embedding [B, D + 1], whose last component is the bias's."""
+    """User, moment, history and context to a query embedding [B, D + 1], whose last component is the bias's.
+
+    Of a moment after the train rows it knows nothing; `future` is its bucket.
+    """
 
     def __init__(self, config: Retrieval, data: training.TrainingData):
         super().__init__(name="query_tower")
         features, transform, dim = data.features, data.transform, config.embedding_dim
         buckets, users = inputs.bucket_counts(transform), data.train.users
         self._unknown = data.unknown_user
+        self._length = features.histories.length
+        self.future = buckets[f.MOMENT] - 1
         self._user = layers.EntityEmbedding(f.USER_ID, features.users, transform, users, dim, config.user_dropout)
-        self._moment = layers.MomentEmbedding(buckets[f.MOMENT], dim, config.moment_buckets)
+        self._moment = layers.MomentEmbedding(self.future, dim, config.moment_buckets)
         self._history = layers.HistoryEmbedding(
             buckets[f.ITEM_ID], dim, config.history_decay_seconds, config.history_dropout
         )
         self._context = layers.of_features(features.context, transform, {}, dim)
         self._layers = layers.hidden_layers(dim, config.query_layers, dim, "query_layers")
-        self._query_dropout = config.query_dropout
+        self._query_dropout, self._history_cut = config.query_dropout, config.history_cut
 
     def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
         summed = (
             self._user(features, training=training)
             + self._moment(features[f.MOMENT])
-            + self._history(features[f.HISTORY_ITEM_ID], features[f.HISTORY_GAP], training=training)
+            + self._history(*(features[name][:, : self._length] for name in _HISTORY), training=training)
         )
         for name, layer in self._context.items():
             summed += layer(features[name])
@@ -54,6 +61,18 @@ class QueryTower(tf.keras.Model):
             hidden[name] = tf.where(where, tf.cast(value, features[name].dtype), features[name])
         none = tf.cast(f.PADDING, history.dtype)
         return features | hidden | {f.HISTORY_ITEM_ID: tf.where(unknown[:, tf.newaxis], none, history)}
+
+    def with_shorter_histories(self, features: inputs.Batch) -> inputs.Batch:
+        """Some rows forget the latest part of their history: a request may come long after what is known of the user.
+
+        Else a model learns from baskets that are half known.
+        """
+        history = features[f.HISTORY_ITEM_ID]
+        length = tf.math.count_nonzero(history >= 0, axis=1, keepdims=True, dtype=tf.float32)
+        forgets, share = tf.unstack(tf.random.uniform([2, *tf.unstack(tf.shape(length))]))
+        forgotten = tf.where(forgets < self._history_cut, share * _CUT_AT_MOST * length, 0.0)
+        kept = tf.range(tf.shape(history)[1]) >= tf.cast(forgotten, tf.int32)
+        return features | {f.HISTORY_ITEM_ID: tf.where(kept, history, tf.cast(f.PADDING, history.dtype))}
 
 
 class CandidateTower(tf.keras.Model):
@@ -94,11 +113,20 @@ class RetrievalModel(training.TrainedModel):
         self._frequency = tf.constant(data.item_counts / max(len(data.train), 1), tf.float32)
         self.repeats = None
         if data.features.histories.repeats:
-            self.repeats = Repeats(config.embedding_dim, config.history_decay_seconds, len(data.catalogue))
+            self.repeats = Repeats(config.embedding_dim, len(data.catalogue))
+        forecast = data.forecast
+        self.popular_now = tf.constant(np.append(forecast.now, np.float32(0)))  # The last is an unknown item.
+        self._forecasts, self._merged = tf.constant(forecast.of_moments), forecast.merged
 
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
+        hidden = tf.zeros_like(batch[f.MOMENT], tf.bool)
+        moments = batch[f.MOMENT]
         if training:
             batch = self.query_tower.with_unknown_queries(batch)
+            if self.repeats:
+                batch = self.query_tower.with_shorter_histories(batch)
+            hidden = tf.random.uniform(tf.shape(moments)) < self._config.moment_dropout
+            batch = batch | {f.MOMENT: tf.where(hidden, tf.cast(self.query_tower.future, moments.dtype), moments)}
         asked = self.query_tower(batch, training=training)
         own = inputs.gathered(self._items, batch[f.ITEM_ID])
         ids, vectors = own[f.ITEM_ID], self.candidate_tower(own, training=training)
@@ -109,9 +137,12 @@ class RetrievalModel(training.TrainedModel):
             ids = tf.concat([ids, extra[f.ITEM_ID]], axis=0)
             vectors = tf.concat([vectors, self.candidate_tower(extra, training=training)], axis=0)
         probability = self._sampling_probability(ids, in_batch) if self._config.sampling_bias_correction else None
-        found = losses.sampled_softmax(asked, vectors, ids, probability, self._config)
+        forecast = tf.where(hidden[:, tf.newaxis], self._forecast(moments, ids), 0.0)
+        found = losses.sampled_softmax(asked, vectors, forecast, ids, probability, self._config)
         if self.repeats:
-            found = self._with_repeats(self.repeats, batch, asked, own[f.ITEM_ID], vectors, found, probability)
+            logits = tf.reduce_sum(asked * vectors[: tf.shape(asked)[0]], axis=1) / self._config.temperature
+            logits += tf.linalg.diag_part(forecast)
+            found = self._with_repeats(self.repeats, batch, asked, own[f.ITEM_ID], logits, found, probability)
         return losses.weighted_mean(found, batch)
 
     def _with_repeats(
@@ -120,20 +151,25 @@ class RetrievalModel(training.TrainedModel):
         batch: inputs.Batch,
         asked: tf.Tensor,
         items: tf.Tensor,
-        vectors: tf.Tensor,
+        logits: tf.Tensor,
         losses_of_towers: tf.Tensor,
         probability: tf.Tensor | None,
     ) -> tf.Tensor:
-        """[B] losses of the mixture. Rows of `vectors` and `probability` begin with the queries' own items."""
-        rows, sampled = tf.shape(asked)[0], tf.cast(tf.shape(vectors)[0], tf.float32)
-        expected = 1.0 if probability is None else probability[:rows] * sampled  # Times that the item is sampled.
+        """[B] losses of the mixture. `probability`, of all sampled, begins with that of the queries' own items."""
+        expected = 1.0  # Times that the item is sampled.
+        if probability is not None:
+            expected = probability[: tf.shape(asked)[0]] * tf.cast(tf.shape(probability)[0], tf.float32)
         towers = tf.math.log(expected) - losses_of_towers  # Its part of the sum over the catalogue, as estimated.
-        logits = tf.reduce_sum(asked * vectors[:rows], axis=1) / self._config.temperature
         query, history = asked[:, :-1], batch[f.HISTORY_ITEM_ID]
         error = repeats.normaliser(tf.stop_gradient(query))[:, 0] - tf.stop_gradient(logits - towers)
         own_share = repeats.own(history, batch[f.HISTORY_GAP], items[:, tf.newaxis])
         mixed = repeats.mixed(query, history, own_share, towers[:, tf.newaxis])[:, 0]
         return _NORMALISER_WEIGHT * tf.square(error) - mixed
+
+    def _forecast(self, moments: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
+        """[B, C] logs of what was popular before [B] moments, of [C] items."""
+        columns = tf.minimum(moments // self._merged, self._forecasts.shape[1] - 1)
+        return tf.transpose(tf.gather(tf.gather(self._forecasts, ids), columns, axis=1))
 
     def _uniform_negatives(self) -> inputs.Batch:
         rows = tf.random.uniform([self._config.uniform_negatives], 0, self._catalogue_size, tf.int32)
@@ -148,27 +184,31 @@ class RetrievalModel(training.TrainedModel):
 class RetrievalServable(tf.Module):
     """What the Trainer exports: both towers on dense model features, without dropout.
 
-    The queries are divided by the temperature, so that q·c is a log-probability up to a constant.
+    The queries are divided by the temperature, so that q·c is a log-probability up to a constant. A last component more
+    than in training adds what is popular now to the scores of queries from after the train rows.
     """
 
     def __init__(self, model: RetrievalModel, data: training.TrainingData, temperature: float):
         super().__init__()
+        popular_now = tf.Variable(model.popular_now, trainable=False)
 
         def query(features: inputs.Batch) -> tf.Tensor:
-            return model.query_tower(features) / temperature
+            after = tf.cast(features[f.MOMENT] == model.query_tower.future, tf.float32)
+            return tf.concat([model.query_tower(features) / temperature, after[:, tf.newaxis]], axis=1)
 
         def candidate(features: inputs.Batch) -> tf.Tensor:
-            return model.candidate_tower(features)
+            popular = tf.gather(popular_now, features[f.ITEM_ID])
+            return tf.concat([model.candidate_tower(features), popular[:, tf.newaxis]], axis=1)
 
         # Not the layers: each of them would be traced and saved with functions of its own.
-        self._weights = [*model.query_tower.variables, *model.candidate_tower.variables]
+        self._weights = [*model.query_tower.variables, *model.candidate_tower.variables, popular_now]
         if repeats := model.repeats:
 
             def again(
                 vectors: tf.Tensor, history: tf.Tensor, gaps: tf.Tensor, items: tf.Tensor, logits: tf.Tensor
             ) -> tf.Tensor:
                 """[B, M] log P of items that may repeat, from queries, histories and the towers' products."""
-                query = vectors[:, :-1] * temperature
+                query = vectors[:, : repeats.dim] * temperature
                 return repeats.mixed(
                     query, history, repeats.own(history, gaps, items), logits - repeats.normaliser(query)
                 )

@@ -22,6 +22,7 @@ from models.features.feature_set import FeatureSet
 from models.features.preprocessing import unknown_user
 from models.files import VALIDATION_FILE
 from models.optimizer import RowwiseAdamW
+from models.popularity import Forecast, Interactions, forecast
 from models.queries import Queries, model_batch, shuffled
 from models.settings import Training
 from models.timelines import read_timelines, transformed_layout
@@ -69,6 +70,7 @@ class TrainingData:
       train: the train rows; weights are 1 on average, and 0 of those that `joining` keeps out.
       queries: they as queries.
       eval: the eval rows as queries, with the items' keys.
+      forecast: what was popular when.
       item_counts: int64 [buckets], train rows of each item index.
       ratings: None where the data has none.
       positive_probability: share of the train rows that are positive; None where nothing is.
@@ -90,10 +92,16 @@ class TrainingData:
         self.eval = Queries(train, features.histories, eval_rows)
         buckets = inputs.bucket_counts(transform)
         self.item_counts = np.bincount(train.rows[f.ITEM_ID], minlength=buckets[f.ITEM_ID])
+        self.forecast = self._forecast(buckets[f.MOMENT] - 1)
         self.ratings = _ratings(train.rows.get(f.RATING))
         positive = train.rows.get(f.POSITIVE)
         self.positive_probability = None if positive is None else float(positive.mean(dtype=float))
         self.unknown_user = unknown_user(features, transform)
+
+    def _forecast(self, moments: int) -> Forecast:
+        columns = (self.train.rows[name] for name in (f.ITEM_ID, f.TIMESTAMP, f.MOMENT))
+        order = np.argsort(self.train.rows[f.TIMESTAMP], kind="stable")
+        return forecast(Interactions(*(values[order] for values in columns)), len(self.catalogue), moments)
 
     def item_table(self) -> inputs.Batch:
         """The candidates' model features, [n + 1] or [n + 1, L]."""

@@ -188,19 +188,19 @@ class Recommender(tf.Module):
         """The most recent interactions of known users: [B, H] ids and times, padded with "" and 0."""
         users = self._user_rows(user_id)
         starts, ends = tf.gather(self._starts, users), tf.gather(self._starts, users + 1)
-        rows = tf.ragged.range(starts, tf.minimum(ends, starts + self._histories.length))
+        rows = tf.ragged.range(starts, tf.minimum(ends, starts + self._histories.known))
         times = tf.gather(self._had_times, rows).to_tensor()
         items = tf.gather(self._had_rows, rows).to_tensor(default_value=self._size)
         return tf.gather(self._ids, items), times
 
     def _features(self, query: Query) -> inputs.Batch:
         """Raw query to the model features of the query side."""
-        length = self._histories.length
+        length = self._histories.known
         items, times = query[f.HISTORY_ITEM_ID][:, :length], query[f.HISTORY_TIMESTAMP][:, :length]
         clock = tf.cast(tf.timestamp(), tf.int64)
         # A history that goes on after the data has its gaps to the clock; another one as they were in training.
         fresh = tf.reduce_max(times, axis=1) > self._end_of_data
-        now = tf.where(fresh, clock, tf.minimum(clock, self._end_of_data))
+        now = tf.where(fresh, clock, tf.minimum(clock, self._end_of_data + 1))
         moment = tf.where(query[f.TIMESTAMP] > 0, query[f.TIMESTAMP], now)
         raw = {f.TIMESTAMP: moment} | {name: query[name] for name in self._context}
         transformed = self._transform({name: _column(values) for name, values in raw.items()})
@@ -256,7 +256,7 @@ class Recommender(tf.Module):
         return retrieval_scores(self._retrieval, self._histories, vectors, features, indices, logits)
 
     def _history_rows(self, query: Query) -> tf.Tensor:
-        return self._rows(query[f.HISTORY_ITEM_ID][:, : self._histories.length])
+        return self._rows(query[f.HISTORY_ITEM_ID][:, : self._histories.known])
 
     def _each_once(self, items: tf.Tensor) -> tf.Tensor:
         """[B, M] items of each row, each once, filled up with row n."""
@@ -272,7 +272,7 @@ class CandidateVectors(tf.Module):
         super().__init__()
         features = {name: tf.constant(values) for name, values in catalogue.features.items()}
         both = [model.candidate(features) for model in (retrieval, ranking)]
-        directions = tf.math.l2_normalize(both[0][:, :-1], axis=1)  # Without the bias.
+        directions = tf.math.l2_normalize(both[0][:, :-2], axis=1)  # Without the bias and what is popular.
         self.retrieval, self.ranking, self.directions = map(_table, (*both, directions))
 
 

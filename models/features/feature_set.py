@@ -8,12 +8,14 @@ from models.features import names as n
 from models.features.kinds import Declared, Event, Feature, ItemId, Overlap, Rating, Timestamp, UserId
 from models.settings import Settings
 
+_COUNTED = 5  # Times the length of a history: what an item was had before, where items repeat.
+
 
 class Histories(Settings):
     """What a query knows of its user.
 
     Attributes:
-      length: the most recent interactions, at most so many.
+      length: the most recent interactions that models embed, at most so many.
       both_sides: whether they may lie after the query, too, as where rows are held out at random.
       repeats: whether an item that is had again stays in the history of the later time.
     """
@@ -21,6 +23,11 @@ class Histories(Settings):
     length: int = Field(100, ge=1)
     both_sides: bool = False
     repeats: bool = False
+
+    @property
+    def known(self) -> int:
+        """How many interactions a query knows: where items repeat, older ones only count."""
+        return self.length * (_COUNTED if self.repeats else 1)
 
 
 class FeatureSet(Settings):

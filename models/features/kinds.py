@@ -278,7 +278,7 @@ class ItemId(Feature):
 
 
 class Timestamp(Feature):
-    """Unix seconds, to themselves and a quantile bucket."""
+    """Unix seconds, to themselves and a quantile bucket, of which the last comes after the train rows."""
 
     arrow_type: ClassVar[str] = "int64"
     schema_type: ClassVar[str] = "INT"
@@ -289,11 +289,14 @@ class Timestamp(Feature):
         entry.int_domain.min = 1
 
     def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
+        import tensorflow as tf
         import tensorflow_transform as tft
 
         error = min(0.01, 1 / settings.timestamp_buckets)  # Of a boundary's place among the values.
         boundaries = tft.quantiles(counted.values, settings.timestamp_buckets, epsilon=error)
-        return {name: values, n.MOMENT: tft.apply_buckets(values, boundaries)}
+        # A bucket of its own for what comes after all that is known; as quantiles, of single precision.
+        latest = tf.reshape(tf.cast(tft.max(counted.values), boundaries.dtype), [1, 1])
+        return {name: values, n.MOMENT: tft.apply_buckets(values, tf.concat([boundaries, latest], axis=1))}
 
 
 class Rating(Feature):

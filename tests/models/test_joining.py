@@ -55,6 +55,19 @@ def test_a_part_that_does_not_help_gets_no_weight():
     assert (found.choice, found.preference, found.gain) == (0.0, 0.0, 1.0)
 
 
+def test_a_likelier_order_with_worse_lists_gets_no_weight():
+    """The ranker lifts half of the items from place 50 to 20, and takes the others out of the first."""
+    scores, choice = np.zeros((1000, 50)), np.zeros((1000, 50))
+    scores[:500, 0], scores[500:, 0] = -1.0, 4.0
+    choice[:500, :20] = 1.0
+    scores[500:, 1], choice[500:, 1] = 3.9, 1.0
+    parts = np.stack([choice, np.zeros_like(choice)], axis=2)
+    found = joining.fitted(scores, parts, np.zeros(1000, int))
+    assert found == joining.Weights(queries=1000)
+    without = joining._ndcg(scores - scores[:, :1], np.ones_like(scores, bool))
+    assert joining._ndcg(scores - scores[:, :1] + choice - choice[:, :1], np.ones_like(scores, bool)) < without
+
+
 def test_entries_without_a_candidate_change_nothing():
     scores, parts, target = drawn([2.0, 1.0, 0.5])
     more = np.pad(scores, [(0, 0), (0, 3)], constant_values=-np.inf)

@@ -48,10 +48,11 @@ def test_a_feature_is_embedded_as_its_kind_says(data):
 
 def test_moment_embedding_merges_neighbouring_buckets():
     layer = layers.MomentEmbedding(7, 2, [1, 3])
-    got = layer(tf.constant([0, 2, 3, 6])).numpy()
+    got, later = np.split(layer(tf.constant([0, 2, 3, 6, 7])).numpy(), [4])
     fine, coarse = (table.embeddings.numpy() for table in layer._tables)
     assert (len(fine), len(coarse)) == (7, 3)
     np.testing.assert_allclose(got, fine[[0, 2, 3, 6]] + coarse[[0, 0, 1, 2]], rtol=1e-6)
+    np.testing.assert_array_equal(later, [[0, 0]])
 
 
 def test_history_embedding_is_the_mix_of_decayed_sums():
@@ -104,6 +105,29 @@ def items_of(data, rows):
     return {name: tf.gather(values, rows["item_id"]) for name, values in data.item_table().items()}
 
 
+def test_the_future_is_learnt_from_rows_that_hide_their_moment(data, rows):
+    model = retrieval_model(data, uniform_negatives=0, query_dropout=0, moment_dropout=1 - 1e-7)
+    got = float(model.compute_loss(rows, training=True))
+    ids, moments = rows["item_id"].numpy(), rows["moment"].numpy()
+    after = rows | {"moment": tf.constant([2] * len(ids), tf.int64)}
+    logits = model.query_tower(after).numpy() @ model.candidate_tower(items_of(data, rows)).numpy().T
+    logits += data.forecast.of_moments[ids][:, np.minimum(moments, 1)].T - np.log(np.bincount(ids)[ids] / len(ids))
+    logits[(ids[:, None] == ids) & ~np.eye(len(ids), dtype=bool)] = -np.inf
+    assert got == pytest.approx(np.mean(np.log(np.exp(logits).sum(1)) - np.diag(logits)), rel=1e-4)
+
+
+def test_a_row_that_forgets_loses_the_latest_part_of_its_history(shop):
+    tower = retrieval_model(shop, history_cut=1 - 1e-7).query_tower
+    history = tf.constant([[*range(100)]] * 200, tf.int64)
+    got = tower.with_shorter_histories({"history_item_id": history})["history_item_id"].numpy()
+    lost = (got < 0).sum(1)
+    assert lost.min() < 3 and 27 < lost.max() <= 30
+    assert all(
+        (row[:many] == -1).all() and row[many:].tolist() == [*range(many, 100)]
+        for row, many in zip(got, lost, strict=True)
+    )
+
+
 def query_of(rows):
     return {name: rows[name] for name in FEATURES.query_names()}
 
@@ -137,8 +161,9 @@ def test_negatives_beyond_the_batch_are_left_out_by_their_ids(hard):
     queries, candidates = (rng.normal(size=(rows, 4)).astype(np.float32) for rows in (3, 7))
     ids, probability = np.array([5, 6, 5, 7, 6, 8, 9]), rng.uniform(0.1, 1, 7).astype(np.float32)
     config = Retrieval(temperature=0.5, hard_negatives=hard)
-    got = losses.sampled_softmax(queries, candidates, tf.constant(ids), tf.constant(probability), config).numpy()
-    logits = queries @ candidates.T / 0.5 - np.log(probability)
+    added = rng.normal(size=(3, 7)).astype(np.float32)
+    got = losses.sampled_softmax(queries, candidates, added, tf.constant(ids), tf.constant(probability), config).numpy()
+    logits = queries @ candidates.T / 0.5 + added - np.log(probability)
     for row in range(3):
         hardest = np.sort(logits[row, ids != ids[row]])[::-1][:hard]
         expected = np.log(np.exp([logits[row, row], *hardest]).sum()) - logits[row, row]
@@ -340,11 +365,14 @@ def test_saved_towers_answer_as_before(data, rows, tmp_path):
     query = query_of(rows)
     tf.saved_model.save(servable, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
-    np.testing.assert_allclose(loaded.query(query), model.query_tower(rows) / 0.5, rtol=1e-5, atol=1e-6)
+    towers, after = np.split(loaded.query(query).numpy(), [-1], axis=1)
+    np.testing.assert_allclose(towers, model.query_tower(rows) / 0.5, rtol=1e-5, atol=1e-6)
+    assert after[:, 0].tolist() == (rows["moment"].numpy() == 2).tolist(), "only what comes after the train rows"
     first = {name: values[:1] for name, values in query.items()}
     np.testing.assert_allclose(loaded.query(first), loaded.query(query)[:1], rtol=1e-5, atol=1e-6)
-    candidates = model.candidate_tower(data.item_table())
-    np.testing.assert_allclose(loaded.candidate(data.item_table()), candidates, rtol=1e-5, atol=1e-6)
+    candidates, popular = np.split(loaded.candidate(data.item_table()).numpy(), [-1], axis=1)
+    np.testing.assert_allclose(candidates, model.candidate_tower(data.item_table()), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(popular[:, 0], [*data.forecast.now, 0])
 
 
 def test_retrieval_validation_counts_hits_by_item_id(data):

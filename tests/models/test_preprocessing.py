@@ -56,7 +56,8 @@ def test_positive_begins_at_the_configured_rating(rows):
 
 
 def test_timestamps_are_bucketed_and_kept(data):
-    assert data.train.rows["moment"].tolist() == [0, 0, 0, 1, 1, 1]
+    assert data.train.rows["moment"].tolist() == [0, 0, 0, 1, 1, 2]
+    assert held_out(data)["moment"].numpy().tolist() == [2, 2, 2], "after the train rows"
     assert data.train.rows["timestamp"].tolist() == [1_000, 2_000, 2_940, 3_000, 3_970, 4_000]
 
 

@@ -38,10 +38,10 @@ def expected(train, rule, asked=None):
             past = place if asked is None else len(known)
             if asked is not None and rule.both_sides:
                 past = sum(time < moment for _, time in known)
-            kept = known[max(0, past - rule.length) : past]
+            kept = known[max(0, past - rule.known) : past]
             if rule.both_sides:  # Of as many on each side those that are nearest, the earliest first, in order of time.
-                kept = kept + known[past + (asked is None) :][: rule.length]
-                nearest = sorted(range(len(kept)), key=lambda one: (abs(kept[one][1] - moment), one))[: rule.length]
+                kept = kept + known[past + (asked is None) :][: rule.known]
+                nearest = sorted(range(len(kept)), key=lambda one: (abs(kept[one][1] - moment), one))[: rule.known]
                 kept = [kept[one] for one in sorted(nearest)]
             histories.append([row for row in reversed(kept) if rule.repeats or row[0] != item])
     return histories

@@ -8,30 +8,38 @@ from models.layers import NEVER
 from models.repeats import Repeats
 
 HISTORY = tf.constant([[7, 3, 7, -1], [-1, -1, -1, -1]], tf.int64)
-SECONDS = np.array([[10.0, 100.0, 1000.0, 0.0], [0.0] * 4])
+SECONDS = np.array([[1e3, 1e5, 1e7, 0.0], [0.0] * 4])
 GAPS = tf.constant(np.log1p(SECONDS), tf.float32)
 ITEMS = tf.constant([[7, 3, 5], [7, 3, 5]], tf.int64)
-TAUS = [60.0, 600.0]
+DAYS = np.array([1 / 24, 1, 7, 30, 90, 365])
+SHARED = np.array([0.3, -0.2, 0.1, 0.4, 0.0, -0.3, 0.2])
+OF_ITEMS = np.random.default_rng(0).normal(size=(51, 7)).astype(np.float32)
 
 
 @pytest.fixture
 def layer():
     """With weights that are not neutral."""
-    made = Repeats(4, TAUS, items=50)
-    mix, again, by_length, normaliser, bias = (
-        np.array([0.3, -0.2, 0.1]),
+    made = Repeats(4, items=50)
+    again, by_length, normaliser = (
         np.array([0.1, -0.3, 0.2, 0.4]),
         np.array([-0.5, 0.25]),
-        np.array([0.2, 0.1, 0.0, -0.1]),
-        3.0,
+        np.array([0.2, 0.1, 0, -0.1]),
     )
-    made.set_weights([mix, again, by_length, normaliser, bias])
+    named = {"repeat_mix": SHARED, "repeated_item": OF_ITEMS, "again": again, "again_by_length": by_length}
+    named |= {"normaliser": normaliser, "normaliser_bias": 3.0}
+    for weight in made.weights:
+        weight.assign(named[weight.name.removesuffix("/embeddings:0").removesuffix(":0")])
     return made
 
 
+def weight(item, seconds):
+    """What an entry counts; None: its time is unknown."""
+    kernels = np.append(np.zeros(6) if seconds is None else np.exp(-seconds / (86_400 * DAYS)), 1)
+    return np.log1p(np.exp(kernels @ (SHARED + OF_ITEMS[item])))
+
+
 def test_an_items_share_is_its_part_of_the_historys_weight(layer):
-    mix = np.log1p(np.exp([0.3, -0.2, 0.1]))
-    weights = [mix @ [np.exp(-t / TAUS[0]), np.exp(-t / TAUS[1]), 1.0] for t in SECONDS[0, :3]]
+    weights = [weight(item, seconds) for item, seconds in zip([7, 3, 7], SECONDS[0], strict=False)]
     expected = np.log([(weights[0] + weights[2]) / sum(weights), weights[1] / sum(weights)])
     own = layer.own(HISTORY, GAPS, ITEMS).numpy()
     np.testing.assert_allclose(own[0, :2], expected, rtol=1e-5)
@@ -40,7 +48,8 @@ def test_an_items_share_is_its_part_of_the_historys_weight(layer):
 
 def test_an_entry_whose_time_is_unknown_counts_by_the_constant_alone(layer):
     own = layer.own(tf.constant([[7, 3]], tf.int64), tf.constant([[-1.0, -1.0]]), ITEMS[:1]).numpy()
-    np.testing.assert_allclose(own[0, :2], np.log([0.5, 0.5]), rtol=1e-5)
+    weights = np.array([weight(7, None), weight(3, None)])
+    np.testing.assert_allclose(own[0, :2], np.log(weights / weights.sum()), rtol=1e-5)
 
 
 def test_what_is_mixed_are_probabilities(layer):
@@ -55,7 +64,7 @@ def test_what_is_mixed_are_probabilities(layer):
 
 def test_the_normaliser_begins_with_the_size_of_the_catalogue(layer):
     vectors = tf.constant([[1.0, 2.0, 3.0, 4.0]])
-    np.testing.assert_allclose(Repeats(4, TAUS, items=50).normaliser(vectors), [[np.log(50)]], rtol=1e-6)
+    np.testing.assert_allclose(Repeats(4, items=50).normaliser(vectors), [[np.log(50)]], rtol=1e-6)
     np.testing.assert_allclose(layer.normaliser(vectors), [[0.2 + 0.2 - 0.4 + 3.0]], rtol=1e-6)
 
 

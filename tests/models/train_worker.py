@@ -14,7 +14,9 @@ from models.settings import Ranking, Retrieval
 COMMON = {"epochs": 6, "batch_size": 6, "learning_rate": 0.02, "weight_decay": 0.5}
 NO_DROPOUT = dict.fromkeys(("user_dropout", "item_dropout"), 0.0)
 SECTIONS = {
-    "retrieval": Retrieval(**COMMON, **NO_DROPOUT, history_dropout=0.0, query_dropout=0.0, uniform_negatives=0),
+    "retrieval": Retrieval(
+        **COMMON, **NO_DROPOUT, history_dropout=0.0, query_dropout=0.0, moment_dropout=0.0, uniform_negatives=0
+    ),
     "ranking": Ranking(**COMMON, **NO_DROPOUT, dropout=0.0, negatives=3),
 }
 MODULES = {"retrieval": retrieval, "ranking": ranking}
