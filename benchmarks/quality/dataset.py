@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import os
-import zlib
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ import numpy as np
 import scipy.sparse
 import tensorflow as tf
 
+from components.evaluator.shards import chosen
 from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from models import inputs
 from models.features import names as f
@@ -185,14 +185,14 @@ def load_dataset(examples_uri: str, items_uri: str, split: str, repeats: bool, m
     items = np.unique(inputs.read_columns([os.path.join(items_uri, f"Split-{ITEMS_SPLIT}", "*")], spec)[f.ITEM_ID])
     known, asked = (_read(os.path.join(examples_uri, f"Split-{name}", "*")) for name in (TRAIN_SPLIT, EVAL_SPLIT))
     users = np.unique(np.concatenate([known.user, asked.user]))
-    chosen = _chosen(users, max_queries / max(1, len(asked.user)))
+    of_evaluator = chosen(users.tolist(), np.searchsorted(users, asked.user), max_queries)
     grouped, orders = [], []
     for rows in (known, asked):
         rows = Rows(np.searchsorted(users, rows.user), np.searchsorted(items, rows.item), rows.time)
         orders.append(np.argsort(rows.user, kind="stable"))
         grouped.append(rows.at(orders[-1]))
     train, held_out = grouped
-    places = np.flatnonzero(chosen[held_out.user])
+    places = np.flatnonzero(of_evaluator[held_out.user])
     histories = [FROZEN, LIVE] if split == "global_temporal" else [FROZEN]
     queries = as_queries(train, held_out, places, histories)
     return Loaded(Dataset(len(users), len(items), train, queries, split, repeats), items, orders[1][places])
@@ -202,8 +202,3 @@ def _read(files: str) -> Rows:
     timelines = read_timelines([files], Layout({f.USER_ID: TEXT}, {f.ITEM_ID: TEXT, f.TIMESTAMP: WHOLE}))
     users = timelines.users[f.USER_ID][timelines.user_of_rows()]
     return Rows(users, timelines.rows[f.ITEM_ID], timelines.rows[f.TIMESTAMP])
-
-
-def _chosen(users: np.ndarray, share: float) -> np.ndarray:
-    """[U] which users are asked about: those that the Evaluator's hash chooses, too."""
-    return np.array([zlib.crc32(b"asked|" + user) < share * 2**32 for user in users.tolist()], bool)

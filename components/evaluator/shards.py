@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,7 +50,7 @@ def load(train: Split, held_out: Split, catalogue: Catalogue, repeats: bool, max
     known = _joined([_read(train, name, users, None) for name in shards.paths(train.raw)])
     held_out_paths = shards.paths(held_out.raw)
     every = [_read(held_out, name, users, catalogue) for name in held_out_paths]
-    kept = _chosen([*users], max_queries / max(1, sum(len(one.user) for one in every)))
+    kept = chosen([*users], np.concatenate([one.user for one in every]), max_queries)
     rows = [np.flatnonzero(kept[one.user]) for one in every]
     asked = _joined([baselines.Interactions(*(of[some] for of in one)) for one, some in zip(every, rows, strict=True)])
     ranks, days = baselines.rank(known, asked, len(catalogue), repeats, k)
@@ -78,6 +79,14 @@ def _joined(parts: list[baselines.Interactions]) -> baselines.Interactions:
     return baselines.Interactions(*(np.concatenate(of) for of in zip(*parts, strict=True)))
 
 
-def _chosen(users: list[bytes], share: float) -> np.ndarray:
-    """Which users are asked about: a share of them that only their ids decide."""
-    return np.array([zlib.crc32(b"asked|" + user) < share * 2**32 for user in users], bool)
+def chosen(users: Sequence[bytes], asked: np.ndarray, most: int) -> np.ndarray:
+    """Which users are asked about, so that about `most` rows are: only their ids decide. One of them at the least.
+
+    Args:
+      users: [U] ids.
+      asked: [R] places in them of all eval rows.
+      most: rows.
+    """
+    hashes = np.array([zlib.crc32(b"asked|" + user) for user in users], float)
+    limit = most / max(1, len(asked)) * 2**32
+    return hashes < max(limit, hashes[asked].min(initial=2**32) + 1)

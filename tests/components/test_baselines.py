@@ -168,6 +168,10 @@ def test_max_queries_chooses_whole_users_by_a_hash_of_their_ids(load):
     assert users_of(load(files=8, max_queries=60)) == some, "whatever the files"
 
 
+def test_one_user_is_asked_about_at_the_least(load):
+    assert len(users_of(load(files=3, max_queries=1))) >= 1
+
+
 def test_a_shard_has_the_ranks_of_its_own_rows(load):
     loaded = load(files=3, max_queries=120)
     assert loaded.item_counts.tolist() == [100, 50, 0]
