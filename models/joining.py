@@ -16,7 +16,7 @@ from scipy import optimize
 from models import inputs
 from models.features import names as f
 from models.features.feature_set import Histories
-from models.timelines import Timelines
+from models.timelines import Timelines, last_of_users
 
 _SHARE, _MOST = 0.02, 5000  # Of the train rows, and at most.
 _FEW, _LARGEST_SHARE = 200, 0.1  # Of little data so many rows, unless they are a larger share than this.
@@ -37,7 +37,7 @@ def kept_out(train: Timelines) -> np.ndarray:
     """
     few = min(_FEW, int(len(train) * _LARGEST_SHARE))
     most = min(max(int(len(train) * _SHARE), few), _MOST)
-    late = np.flatnonzero(_is_late(train))
+    late = np.flatnonzero(last_of_users(train.starts, _LATE))
     drawn = np.random.default_rng(_SEED).choice(late, min(most, len(late)), replace=False)
     return np.sort(drawn)
 
@@ -49,13 +49,7 @@ def as_asked(train: Timelines, rows: np.ndarray) -> tuple[Timelines, Timelines]:
     """
     chosen = np.zeros(len(train), bool)
     chosen[rows] = True
-    return _filtered(train, ~_is_late(train)), _filtered(train, chosen)
-
-
-def _is_late(train: Timelines) -> np.ndarray:
-    lengths = np.diff(train.starts)
-    from_end = np.repeat(train.starts[1:], lengths) - np.arange(len(train))
-    return from_end <= np.repeat((lengths * _LATE + 0.5).astype(int), lengths)
+    return _filtered(train, ~last_of_users(train.starts, _LATE)), _filtered(train, chosen)
 
 
 def _filtered(timelines: Timelines, which: np.ndarray) -> Timelines:

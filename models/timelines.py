@@ -59,6 +59,13 @@ class Timelines(NamedTuple):
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
 
+def last_of_users(starts: np.ndarray, share: float) -> np.ndarray:
+    """[R] which rows are in the last share of their user's, whose rows `starts`, [U + 1], tells."""
+    lengths = np.diff(starts)
+    from_end = np.repeat(starts[1:], lengths) - np.arange(starts[-1])
+    return from_end <= np.repeat((lengths * share + 0.5).astype(int), lengths)
+
+
 def raw_layout(features: FeatureSet) -> Layout:
     """Of InteractionGen's examples."""
     of_users, of_rows = (

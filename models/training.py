@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -70,7 +71,6 @@ class TrainingData:
       train: the train rows; weights are 1 on average, and 0 of those that `joining` keeps out.
       queries: they as queries.
       eval: the eval rows as queries, with the items' keys.
-      forecast: what was popular when.
       item_counts: int64 [buckets], train rows of each item index.
       ratings: None where the data has none.
       positive_probability: share of the train rows that are positive; None where nothing is.
@@ -92,15 +92,17 @@ class TrainingData:
         self.eval = Queries(train, features.histories, eval_rows)
         buckets = inputs.bucket_counts(transform)
         self.item_counts = np.bincount(train.rows[f.ITEM_ID], minlength=buckets[f.ITEM_ID])
-        self.forecast = self._forecast(buckets[f.MOMENT] - 1)
         self.ratings = _ratings(train.rows.get(f.RATING))
         positive = train.rows.get(f.POSITIVE)
         self.positive_probability = None if positive is None else float(positive.mean(dtype=float))
         self.unknown_user = unknown_user(features, transform)
 
-    def _forecast(self, moments: int) -> Forecast:
+    @functools.cached_property
+    def forecast(self) -> Forecast:
+        """What was popular when; the ranker has no use for it."""
         columns = (self.train.rows[name] for name in (f.ITEM_ID, f.TIMESTAMP, f.MOMENT))
         order = np.argsort(self.train.rows[f.TIMESTAMP], kind="stable")
+        moments = inputs.bucket_counts(self.transform)[f.MOMENT] - 1
         return forecast(Interactions(*(values[order] for values in columns)), len(self.catalogue), moments)
 
     def item_table(self) -> inputs.Batch:

@@ -15,7 +15,7 @@ from components.evaluator.shards import chosen
 from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from models import inputs
 from models.features import names as f
-from models.timelines import TEXT, WHOLE, Layout, read_timelines
+from models.timelines import TEXT, WHOLE, Layout, last_of_users, read_timelines
 
 FROZEN, LIVE = "frozen", "live"  # A query knows its user's train rows; or all that its user did before it.
 
@@ -136,14 +136,13 @@ class Dataset:
     def _held_out(self) -> np.ndarray:
         """[R] which train rows the validation part asks for."""
         user, _, time = self.train
-        rows = np.arange(len(user))
         if self.split == "random":
             return np.random.default_rng(_SEED).random(len(user)) < _SHARE
         if self.split == "global_temporal":
-            return np.isin(rows, np.argsort(time, kind="stable")[int(len(time) * (1 - _SHARE)) :])
-        counts = np.bincount(user)
-        place = rows - (np.cumsum(counts) - counts)[user]
-        return place >= (counts - (counts * _SHARE + 0.5).astype(int))[user]
+            held_out = np.zeros(len(user), bool)
+            held_out[np.argsort(time, kind="stable")[int(len(time) * (1 - _SHARE)) :]] = True
+            return held_out
+        return last_of_users(np.append(0, np.cumsum(np.bincount(user))), _SHARE)
 
 
 def as_queries(train: Rows, held_out: Rows, chosen: np.ndarray, histories: list[str]) -> dict[str, Queries]:

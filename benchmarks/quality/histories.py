@@ -5,6 +5,7 @@ An entry counts exp(-Δt/τ) + c, where Δt is its distance in time from the que
 
 from __future__ import annotations
 
+import abc
 import math
 from collections.abc import Iterator
 
@@ -32,7 +33,7 @@ _DENSE_FROM = 300  # Entries of a history with which the dense product is the fa
 _BLEND_WEIGHTS = (0.1, 0.3, 1.0, 3.0, 10.0)
 
 
-class HistorySums:
+class HistorySums(abc.ABC):
     """Scores that are linear in the weights of the history; popularity where there is none.
 
     Args:
@@ -63,12 +64,13 @@ class HistorySums:
         shape = len(queries), len(self._popularity)
         return self._sums(scipy.sparse.csr_matrix((weights, (query, queries.log.item[place])), shape))
 
+    @abc.abstractmethod
     def _sums(self, histories: scipy.sparse.csr_matrix) -> np.ndarray:
-        raise NotImplementedError
+        """[Q, n] sums from [Q, n] weights."""
 
+    @abc.abstractmethod
     def _below(self, sums: np.ndarray) -> np.ndarray:
         """Puts the items that the sums say nothing of below the others, the popular ones first."""
-        raise NotImplementedError
 
     def _over_popularity(self, sums: np.ndarray) -> np.ndarray:
         without = ~sums.any(1)

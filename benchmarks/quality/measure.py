@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
@@ -28,14 +29,15 @@ class Model(Protocol):
         """The values to choose among, with the scores that each gives."""
 
 
-class Fixed:
+class Fixed(abc.ABC):
     """A model with nothing to choose."""
 
     def trials(self, queries: Queries) -> Iterator[tuple[Values, np.ndarray]]:
         yield {}, self.scores(queries)
 
+    @abc.abstractmethod
     def scores(self, queries: Queries) -> np.ndarray:
-        raise NotImplementedError
+        """As of a Model."""
 
 
 class Answers(NamedTuple):

@@ -15,12 +15,7 @@ from models.settings import TOP_KS
 _ACCURACY = {**{f"top_{k}": f"top-{k}" for k in TOP_KS}, "ndcg_at_10": "nDCG@10", "mrr": "MRR"}
 _OF_GROUPS = {"top_100": "top-100", "ndcg_at_10": "nDCG@10"}
 _GROUPS = {"by user": ("warm", "cold"), "by item": ("repeat", "new")}
-_BEYOND = {
-    "coverage": "coverage",
-    "novelty": "novelty",
-    "diversity": "diversity",
-    "miscalibration": "miscalibration",
-}
+_BEYOND = ("coverage", "novelty", "diversity", "miscalibration")
 _RANKING = ("rmse", "auc", "two_stage_ndcg_at_10_before", "two_stage_ndcg_at_10_after", "two_stage_gain")
 
 Figures = dict[str, Any]
@@ -44,7 +39,7 @@ def show(result: dict[str, Any], console: Console) -> None:
                     f"{group}\n{head}": _of_group(group, name) for group in pair for name, head in _OF_GROUPS.items()
                 }
                 _print(f"{title}, {by}", models, cells, console)
-        _print(f"{title}, lists of ten", models, {head: _beyond(name) for name, head in _BEYOND.items()}, console)
+        _print(f"{title}, lists of ten", models, {name: _beyond(name) for name in _BEYOND}, console)
     for name, choice in result["chosen"].items():
         if text := choice_text(name, choice):
             console.print(text)
