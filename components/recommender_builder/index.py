@@ -69,6 +69,9 @@ class ScannIndex(tf.Module):
         self._sample = min(rows, _TREE_SAMPLE)
         builder = self.configured(scann_ops.builder(vectors, neighbours, "dot_product"), neighbours)
         self._state = builder.build().serialize_to_module()
+        for part in self._state.variables:
+            if not part.shape.rank:  # What this kind of index is without: ScaNN leaves memory as it found it.
+                part.assign(tf.zeros_like(part))
         # Searchers are shared by name within a process. A name of its own keeps two indexes apart: those of one model,
         # and those of the versions that a server holds at the same time.
         content = hashlib.sha256(np.ascontiguousarray(vectors))

@@ -42,6 +42,16 @@ def test_two_indexes_in_one_process_do_not_answer_for_each_other(tmp_path):
         np.testing.assert_array_equal(model.find(queries, 5), np.argsort(-queries @ vectors.T, axis=1)[:, :5])
 
 
+def test_an_index_of_the_same_vectors_is_the_same():
+    """ScaNN leaves what a kind of index is without as it found the memory, sometimes not a number."""
+    vectors, queries = (RNG.normal(size=(rows, 8)).astype(np.float32) for rows in (200, 3))
+    one, other = (build_index(Index(), vectors, queries).variables for _ in range(2))
+    assert len(one) == 9
+    for a, b in zip(one, other, strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+        assert a.shape.rank or not a.numpy()
+
+
 @pytest.fixture(scope="module")
 def clustered():
     """25 000 vectors around 50 centres, and queries like them: to tune on, and to measure on."""

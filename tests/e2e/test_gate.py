@@ -280,7 +280,7 @@ def test_what_a_servable_assumes_changes_what_users_had_and_nothing_else(made, p
     queries, train = read_queries(*files, features)
     assume(assumed, train)
     changed = [
-        one.name
+        (one.name, one.shape)
         for one, other in zip(
             *(model.signatures["serving_default"].variables for model in (assumed, given)), strict=True
         )
