@@ -9,6 +9,7 @@ from rich.table import Table
 
 from benchmarks.quality import ours
 from pipeline.config import Config
+from pipeline.data import checks
 
 SEED = 1
 
@@ -19,8 +20,10 @@ ABLATIONS: dict[str, tuple[str, Any]] = {
     "uniform negatives": ("retrieval.uniform_negatives", 0),
     "time decay of the history": ("retrieval.history_decay_seconds", []),
     "coarse moments": ("retrieval.moment_buckets", [1]),
+    "hidden moments and their forecast": ("retrieval.moment_dropout", 0.0),
     "query dropout": ("retrieval.query_dropout", 0.0),
     "history dropout": ("retrieval.history_dropout", 0.0),
+    "forgetting the latest of the history": ("retrieval.history_cut", 0.0),
     "user dropout": ("retrieval.user_dropout", 0.0),
     "item dropout": ("retrieval.item_dropout", 0.0),
     "weight decay, retrieval": ("retrieval.weight_decay", 0.0),
@@ -39,10 +42,18 @@ _COLUMNS = {
 }
 
 
+def applicable(config: Config) -> dict[str, tuple[str, Any]]:
+    """Those of parts that a configuration's models have."""
+    absent = set() if config.repeats else {"forgetting the latest of the history"}
+    if checks.features(config).positive is None:
+        absent.add("ranker's preference")
+    return {part: change for part, change in ABLATIONS.items() if part not in absent}
+
+
 def run(config: Config, output: str, console: Console) -> dict[str, dict[str, float]]:
     """Figures of the whole pipeline without each part, by the part's name; one training each."""
     figures = {}
-    for part, (key, value) in ABLATIONS.items():
+    for part, (key, value) in applicable(config).items():
         console.rule(f"without {part}")
         figures[part] = ours.run(changed(config, key, value), SEED, output, console).figures
     return figures

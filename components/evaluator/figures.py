@@ -35,6 +35,8 @@ _RATING = {name: (o.RATING, name) for name in ("rmse", "mae", "rmse_over_constan
 _PREFERENCE = {name: (o.PREFERENCE, name) for name in ("auc", "binary_accuracy")}
 _TWO_STAGE = {"ndcg_at_10_before": (o.BEFORE, "ndcg_at_10"), "ndcg_at_10_after": (o.AFTER, "ndcg_at_10")}
 GAIN = "gain"  # Of two-stage quality: after over before.
+GAIN_UPPER = "gain_upper"  # The upper end of the gain's 95 % interval.
+_SURE = 1.96  # Standard errors.
 _RECOMMENDED = {
     "catalogue_coverage": (o.RECOMMENDED, "catalogue_coverage"),
     "average_popularity": (o.AVERAGE_POPULARITY, "average_popularity"),
@@ -84,7 +86,7 @@ class Kind(NamedTuple):
         """Names of the figures of a model, or of what it is compared with."""
         if reference == BEST_BASELINE:
             return [_GATED, *_LIST_FIGURES]
-        return [_GATED, GAIN, *(name for figures in self.sections().values() for name in figures)]
+        return [_GATED, GAIN, GAIN_UPPER, *(name for figures in self.sections().values() for name in figures)]
 
 
 def build_eval_config(catalogue_size: int, with_live: bool, kind: Kind) -> tfma.EvalConfig:
@@ -98,6 +100,7 @@ def build_eval_config(catalogue_size: int, with_live: bool, kind: Kind) -> tfma.
     specs = [
         metrics_of(o.LISTS, lists),
         {"output_names": [o.UNFILTERED, *kind.baselines()], "metrics": [lists]},
+        metrics_of([o.MOVED], _ours("StandardError")),
         metrics_of([o.RECOMMENDED], _ours("CatalogueCoverage", catalogue_size=catalogue_size)),
         *(metrics_of([name], _ours("MeanOfQueries", name=name)) for name in (o.AVERAGE_POPULARITY, o.SEEN_SHARE)),
     ]
@@ -148,7 +151,9 @@ class Measured:
             for section, names in self.kind.sections().items()
         }
         before, after = sections["two_stage"].values()
-        sections["two_stage"][GAIN] = (after or 0.0) / before if before else None
+        error = found.get((prefix + o.MOVED, "standard_error"))
+        for name, more in ((GAIN, 0.0), (GAIN_UPPER, _SURE * (error or 0.0))):
+            sections["two_stage"][name] = ((after or 0.0) + more) / before if before else None
         return sections
 
     def figures(self, slice_: str = OVERALL, reference: str | None = None) -> Figures:

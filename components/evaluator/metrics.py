@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
+NDCG_LENGTH = 10
 _AUC_BINS = 1000
 _NO_SPREAD = 1e-9  # Of the squares: what rounding makes of ratings that are all the same.
 
@@ -51,7 +52,7 @@ class ListQuality(tfma.metrics.Metric):
     The prediction is [n, R], as for `recall`.
     """
 
-    def __init__(self, ks: Sequence[int], ndcg_k: int = 10, name: str = "list_quality"):
+    def __init__(self, ks: Sequence[int], ndcg_k: int = NDCG_LENGTH, name: str = "list_quality"):
         super().__init__(metric_util.merge_per_key_computations(_list_quality), ks=list(ks), ndcg_k=ndcg_k, name=name)
 
 
@@ -92,6 +93,13 @@ class MeanOfQueries(tfma.metrics.Metric):
         super().__init__(metric_util.merge_per_key_computations(_mean), name=name)
 
 
+class StandardError(tfma.metrics.Metric):
+    """The standard error of the mean of a prediction, [n], without those that are NaN."""
+
+    def __init__(self, name: str = "standard_error"):
+        super().__init__(metric_util.merge_per_key_computations(_standard_error), name=name)
+
+
 class CatalogueCoverage(tfma.metrics.Metric):
     """Share of the catalogue that is recommended to anybody. The prediction is [n, K] ids; "" is no item."""
 
@@ -99,7 +107,7 @@ class CatalogueCoverage(tfma.metrics.Metric):
         super().__init__(metric_util.merge_per_key_computations(_coverage), catalogue_size=catalogue_size, name=name)
 
 
-for _metric in (ListQuality, RatingErrors, Auc, Accuracy, MeanOfQueries, CatalogueCoverage):
+for _metric in (ListQuality, RatingErrors, Auc, Accuracy, MeanOfQueries, StandardError, CatalogueCoverage):
     metric_types.register_metric(_metric)
 
 
@@ -196,6 +204,18 @@ def _mean(name, model_name="", output_name="", of=lambda values, _: values, **_)
         return np.array([len(values), np.sum(of(values, labels))])
 
     return _computation(_Sums([name], 2, add, lambda sums: [sums[1] / sums[0]], model_name, output_name))
+
+
+def _standard_error(name, model_name="", output_name="", **_):
+    def add(values, _):
+        values = values[~np.isnan(values)]
+        return np.array([len(values), np.sum(values), np.sum(values**2)])
+
+    def finish(sums):
+        count, total, squares = sums
+        return [np.sqrt(np.maximum(squares / count - (total / count) ** 2, 0) / count)]
+
+    return _computation(_Sums([name], 3, add, finish, model_name, output_name))
 
 
 def _coverage(catalogue_size, name, model_name="", output_name="", **_):

@@ -16,6 +16,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from components.evaluator import outputs as o
 from components.evaluator import slices
+from components.evaluator.metrics import NDCG_LENGTH, ndcg
 from components.evaluator.ranks import list_ranks
 from components.evaluator.shards import Shard
 from components.queries import ask, assume, read_queries, request
@@ -148,11 +149,13 @@ class Predict(beam.DoFn):
                 per_user[one, : len(wanted)] = found
         lists = recommended["item_id"].tolist()
         rows = np.array([[self._row_of.get(item, -1) for item in row] for row in lists])
+        moved = ndcg(after, NDCG_LENGTH) - ndcg(before, NDCG_LENGTH)
         figures = {
             o.RETRIEVAL: before,
             o.PER_USER: per_user,
             o.BEFORE: np.where(positive[:, np.newaxis], before, np.nan),
             o.AFTER: np.where(positive[:, np.newaxis], after, np.nan),
+            o.MOVED: np.where(positive, moved, np.nan),
             o.RECOMMENDED: recommended["item_id"],
             o.AVERAGE_POPULARITY: np.where(rows >= 0, self._items.counts[rows], 0).sum(1)
             / np.maximum(1, (rows >= 0).sum(1)),

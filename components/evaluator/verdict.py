@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from components.evaluator import slices
-from components.evaluator.figures import BEST_BASELINE, GAIN, LIVE, OVERALL, Figures, Kind, Measured
+from components.evaluator.figures import BEST_BASELINE, GAIN, GAIN_UPPER, LIVE, OVERALL, Figures, Kind, Measured
 from components.evaluator.settings import DEFAULT_THRESHOLDS, Evaluation, Threshold
 from models.errors import UserError
 from models.features.feature_set import FeatureSet
@@ -59,7 +59,7 @@ def refusals(measured: Measured, checks: Figures, limits: Evaluation) -> list[st
             continue
         metric = measured.resolved(threshold.metric)
         value = (measured.figures(slice_) | checks)[metric]
-        if metric == GAIN and value is None:
+        if metric in (GAIN, GAIN_UPPER) and value is None:
             continue  # There is no list to make worse.
         if threshold.against == BEST_BASELINE:
             reason = _compared(threshold, value, *measured.best_baseline(metric, slice_))

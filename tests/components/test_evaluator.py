@@ -151,6 +151,7 @@ RECENT = np.array([60.0, 300, 100, 60, 500, 600, 700, 800])
 RATINGS = np.array([5.0, 2, 4, 3, 4.5, 1, 4, 2])
 PREDICTED = np.array([4.5, 3, 3.9, 3, 4, 2, 3, 3])
 LIKED = RATINGS >= 4
+MOVED = 1 - np.where(RANKS <= 10, 1 / np.log2(1 + RANKS), 0)  # Ranking puts all that is liked first.
 
 
 def test_signatures_tell_their_names_without_being_loaded(tmp_path):
@@ -174,6 +175,7 @@ def outputs(prefix, ranks):
         o.PER_USER: per_user,
         o.BEFORE: liked[:, np.newaxis],
         o.AFTER: np.where(LIKED, 1.0, NAN)[:, np.newaxis],
+        o.MOVED: np.where(LIKED, MOVED, NAN),
         o.RATING: PREDICTED,
         o.PREFERENCE: 1 / (1 + np.exp(4 - PREDICTED)),
         o.RECOMMENDED: ids,
@@ -235,6 +237,8 @@ def test_tfma_gives_the_values_that_numpy_gives(measured):
     assert found["two_stage"]["ndcg_at_10_before"] == pytest.approx(gains[LIKED].mean())
     assert found["two_stage"]["ndcg_at_10_after"] == 1
     assert found["two_stage"]["gain"] == pytest.approx(1 / gains[LIKED].mean())
+    error = np.std(1 - gains[LIKED]) / np.sqrt(LIKED.sum())
+    assert found["two_stage"]["gain_upper"] == pytest.approx((1 + 1.96 * error) / gains[LIKED].mean())
     ranking, error = found["ranking"], PREDICTED - RATINGS
     assert ranking["rmse"] == pytest.approx(np.sqrt(np.mean(error**2)))
     assert ranking["mae"] == pytest.approx(np.mean(np.abs(error)))
@@ -301,7 +305,7 @@ def test_a_model_within_all_thresholds_is_blessed(measured):
         limits(
             error={"metric": "rmse", "at_most": 0.9},
             lift={"metric": "filtered_top_k_categorical_accuracy", "against": "popularity", "at_least": 1.3},
-            gain={"metric": "gain", "at_least": 1.0},
+            gain={"metric": "gain_upper", "at_least": 1.0},
             kept={"metric": "rmse", "against": "live", "at_most": 1.0},
             index={"metric": "recall_at_100", "at_least": 0.99},
         ),

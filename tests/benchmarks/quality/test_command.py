@@ -87,6 +87,13 @@ def test_the_tables_have_intervals_and_choices():
     assert tables.choice_text("popularity", {"fitted": {}, "asked": {FROZEN: {}}}) == ""
 
 
+def test_parts_are_left_out_where_a_model_has_them():
+    """Ratings have positives and do not repeat; the generated purchases repeat, and their kinds of events differ."""
+    parts = {name: set(ablations.applicable(load_config(name))) for name in ("demo", "purchases")}
+    assert set(ablations.ABLATIONS) - parts["demo"] == {"forgetting the latest of the history"}
+    assert set(ablations.ABLATIONS) == parts["purchases"]
+
+
 def test_every_ablation_changes_one_value_of_the_default_configuration():
     config = load_config("movielens-csv", data__directory=".")
     default = config.model_dump()
