@@ -106,6 +106,7 @@ def _parameters(config: Config, locations: Locations) -> Parameters:
     return Parameters(
         data=parameter("data", str, locations.data, "Directory of the tables. {span} in it stands for the span."),
         span=parameter("span", str, config.data.span, f"Which delivery of the data; {spans.LATEST}: the greatest."),
+        window=parameter("window", int, config.data.window, "How many spans are read together, that one the last."),
         push_destination=parameter(
             "push_destination", str, locations.push_destination, "Where versions go: in a store, or a directory."
         ),

@@ -64,6 +64,8 @@ def cli() -> None:
     type=click.Choice(SPLITS),
     help="How interactions are divided into train and eval.  [default: per_user_chronological]",
 )
+@click.option("--span", metavar="NAME", help="The newest delivery that is read.  [default: as configured: the latest]")
+@click.option("--window", type=click.IntRange(min=1), help="How many deliveries are read.  [default: as configured: 1]")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as in retrieval.epochs=3.")
 @click.option(
     "--beam-workers",
@@ -78,15 +80,16 @@ def cli() -> None:
     multiple=True,
     help="An argument of Beam's, as in --beam-arg=--runner=FlinkRunner.",
 )
-def run(config_name, data, output, split, overrides, beam_workers, beam_args) -> None:
+def run(config_name, data, output, split, span, window, overrides, beam_workers, beam_args) -> None:
     """Run the pipeline: read, validate, transform, train, build, evaluate, and push if blessed.
 
     Running again into the same --output reuses what has not changed, also after a run that was stopped half-way.
     Exit status: 0 pushed, 1 failed, 2 wrong input, 3 not blessed and so not pushed.
     """
-    from pipeline.jobs import run_pipeline
+    from pipeline.jobs import resolve_config, run_pipeline
 
-    report = run_pipeline(config_name, data, output, split, overrides, Console(), beam_workers, beam_args)
+    config = resolve_config(config_name, data, split, overrides, span, window)
+    report = run_pipeline(config, output, Console(), beam_workers, beam_args)
     if not report["blessed"]:
         sys.exit(_NOT_BLESSED)
 

@@ -37,6 +37,7 @@ class Parameters(NamedTuple):
 
     data: Parameter  # The tables' directory; `{span}` in it stands for the span.
     span: Parameter
+    window: IntParameter  # How many spans are read together.
     push_destination: Parameter  # Directory of the served versions.
     rejected_rows: Parameter  # Directory of the lists of rows that are left out; "" keeps them with the artifacts.
     retrieval_epochs: IntParameter
@@ -90,6 +91,8 @@ def create_pipeline(
         features=feature_set,
         directory=parameters.data,
         span=parameters.span,
+        window=parameters.window,
+        missing_spans=config.data.missing_spans,
         split=config.split.model_dump_json(),
         fingerprint=source(InteractionGen),
         rejected_rows_dir=parameters.rejected_rows,

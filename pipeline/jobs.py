@@ -21,19 +21,15 @@ _RUNS = "runs"
 
 
 def run_pipeline(
-    config_name: str | None,
-    data: str | None,
+    config: Config,
     output: str | None,
-    split: str | None,
-    overrides: Sequence[str],
     console: Console,
     beam_workers: int | None = None,
     beam_args: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """`recommender run`: resolves the configuration, runs, and shows the summary. Returns the report."""
+    """`recommender run`: runs, and shows the summary. Returns the report."""
     from pipeline.local import runner
 
-    config = resolve_config(config_name, data, split, overrides)
     report = runner.run(config, output or os.path.join(_RUNS, config.name), console, beam_workers, beam_args)
     print_summary(report, console)
     return report
@@ -56,7 +52,14 @@ def run_generate(size: Generated, output: str, console: Console) -> None:
     console.print(f"Wrote generated, not real, data. Next: recommender run --data {output}", soft_wrap=True)
 
 
-def resolve_config(config_name: str | None, data: str | None, split: str | None, overrides: Sequence[str]) -> Config:
+def resolve_config(
+    config_name: str | None,
+    data: str | None,
+    split: str | None,
+    overrides: Sequence[str],
+    span: str | None = None,
+    window: int | None = None,
+) -> Config:
     """The configuration that the options mean: `--config` decides the layout, or the files in `--data` do."""
     name, directory = None, None
     if config_name is None:
@@ -64,7 +67,8 @@ def resolve_config(config_name: str | None, data: str | None, split: str | None,
         name = as_name(os.path.basename(directory or "")) or None
     elif data is not None:
         directory = editions.data_directory(data)
-    config = load_config(config_name, overrides, data__directory=directory, split__kind=split, default_name=name)
+    given = {"data__directory": directory, "data__span": span, "data__window": window, "split__kind": split}
+    config = load_config(config_name, overrides, default_name=name, **given)
     if directory and config.data.generated:
         raise UserError(f"--data {data}: configuration {config.name} generates its data; leave out one of the two")
     if config.data.directory is None and config.data.generated is None:
@@ -79,7 +83,7 @@ def run_demo(output: str, console: Console) -> dict[str, Any]:
     """
     from pipeline.demo import show_answers
 
-    report = run_pipeline("demo", None, output, None, (), console)
+    report = run_pipeline(load_config("demo"), output, console)
     if report["blessed"]:
         show_answers(os.path.join(report["serving_model_dir"], report["pushed_version"]), console)
     return report

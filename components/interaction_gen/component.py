@@ -14,7 +14,8 @@ class InteractionGen(BeamComponent):
       data: the layout of the tables, `tables.settings.Tables` as JSON.
       features: the FeatureSet of the data, as JSON. Without features of users their table is not read.
       directory: where they are, as `tables.spans.resolve` understands it.
-      span: likewise.
+      span, window: likewise.
+      missing_spans: as in the configuration.
       split: the `Split` section, as JSON.
       fingerprint: digest of the source files and of the code that reads them, so that a cached output is used only
         while neither has changed.
@@ -29,6 +30,8 @@ class InteractionGen(BeamComponent):
         "features": str,
         "directory": str,
         "span": str,
+        "window": int,
+        "missing_spans": str,
         "split": str,
         "fingerprint": str,
         "rejected_rows_dir": str,

@@ -18,6 +18,7 @@ from components.files import SPLITS
 from components.interaction_gen.settings import Split
 from components.interaction_gen.shard import ToExamples
 from components.interaction_gen.summary import WriteSummary, check
+from components.interaction_gen.window import check_window
 from components.tables import shards, spans
 from components.tables.records import COUNTS, MERGED, REJECTED, UNUSED, ReadTable, Unused, joined, merge, to_csv_line
 from components.tables.settings import Tables
@@ -41,12 +42,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         data = Tables.model_validate_json(exec_properties["data"])
         split = Split.model_validate_json(exec_properties["split"])
         features = FeatureSet.model_validate_json(exec_properties["features"])
-        directory, span = spans.resolve(exec_properties["directory"], exec_properties["span"])
+        window = spans.resolve(exec_properties["directory"], exec_properties["span"], exec_properties["window"])
+        check_window(window, data, exec_properties["missing_spans"])
         summary_uri = artifact_utils.get_single_uri(output_dict["summary"])
         rejected_file = os.path.join(
-            exec_properties["rejected_rows_dir"] or summary_uri, f"{span or exec_properties['fingerprint']}.csv"
+            exec_properties["rejected_rows_dir"] or summary_uri, f"{window.name or exec_properties['fingerprint']}.csv"
         )
-        tables = self._tables(directory, data, features)
+        tables = self._tables(window, data, features)
         repeated = REJECTED if data.duplicates == "reject" else MERGED
         number = tables["interactions"].shards
         writer = shards.Writer(output_dict["examples"], SPLITS)
@@ -90,16 +92,16 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             later = [step[COUNTS] for step in steps[len(read) :]] | "LaterCounts" >> beam.Flatten()
             counts = [counts, later | "SumLater" >> beam.CombinePerKey(sum)] | "AllCounts" >> beam.Flatten()
             times = tables["interactions"].times
-            examples.summary | WriteSummary(summary_uri, span, times, causes, counts, items)
-        check(read_summary(summary_uri), data, split, features, directory, rejected_file)
+            examples.summary | WriteSummary(summary_uri, window, times, causes, counts, items)
+        check(read_summary(summary_uri), data, split, features, window.newest, rejected_file)
 
-    def _tables(self, directory: str, data: Tables, features: FeatureSet) -> dict[str, ReadTable]:
+    def _tables(self, window: spans.Window, data: Tables, features: FeatureSet) -> dict[str, ReadTable]:
         tables = {}
         if data.items:
-            tables["items"] = ReadTable("items", directory, data.items)
-        interactions = ReadTable("interactions", directory, data.interactions)
+            tables["items"] = ReadTable("items", window, data.items)
+        interactions = ReadTable("interactions", window, data.interactions)
         if data.users and features.users:
-            tables["users"] = ReadTable("users", directory, data.users, interactions.shards)
+            tables["users"] = ReadTable("users", window, data.users, interactions.shards)
         return tables | {"interactions": interactions}
 
 

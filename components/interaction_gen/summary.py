@@ -29,6 +29,7 @@ from components.tables.records import (
     vector_lengths,
 )
 from components.tables.settings import Tables
+from components.tables.spans import Window
 from models.errors import UserError
 from models.features import names as n
 from models.features.feature_set import FeatureSet
@@ -42,16 +43,16 @@ class WriteSummary(beam.PTransform):
 
     Args:
       uri: the directory.
-      span: the data's.
+      window: of the data.
       times: how the times are read, in words.
       causes: pairs of table and cause with how many rejected rows there are of it, and the first.
       counts: pairs as ReadTable gives them.
       items: packs of the items' ids, as a side input.
     """
 
-    def __init__(self, uri: str, span: str, times: str, causes: Any, counts: Any, items: Any):
+    def __init__(self, uri: str, window: Window, times: str, causes: Any, counts: Any, items: Any):
         super().__init__()
-        self._uri, self._span, self._times, self._items = uri, span, times, items
+        self._uri, self._window, self._times, self._items = uri, window, times, items
         self._causes, self._counts = causes, counts
 
     def expand(self, of_shards: beam.PCollection) -> beam.PCollection:
@@ -62,13 +63,13 @@ class WriteSummary(beam.PTransform):
             "items": self._items,
         }
         once = of_shards.pipeline | "Once" >> beam.Create([None])
-        return once | "WriteSummary" >> beam.Map(_write, self._uri, self._span, self._times, **sides)
+        return once | "WriteSummary" >> beam.Map(_write, self._uri, self._window, self._times, **sides)
 
 
 def _write(
     _: None,
     uri: str,
-    span: str,
+    window: Window,
     times: str,
     of_shards: list[dict[str, Any]],
     causes: Mapping[tuple[str, str], tuple[int, Unused]],
@@ -85,7 +86,8 @@ def _write(
     found = by_cause(causes)
     tables = _tables(found, counts)
     summary |= {
-        "span": span,
+        "spans": list(window.spans),
+        "missing_spans": list(window.missing),
         "times": times,
         "interactions": summary[TRAIN_SPLIT] + summary[EVAL_SPLIT],
         "items": _distinct(items),

@@ -12,7 +12,7 @@ class ItemGen(BeamComponent):
 
     Args:
       interactions: InteractionGen's examples, which name the items where there is no table of them.
-      summary: InteractionGen's, which names the span: a later one may have come since.
+      summary: InteractionGen's, which names the spans: a later one may have come since.
       data, features, directory, fingerprint: as InteractionGen's.
     """
 

@@ -50,9 +50,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 ids = pipeline | "Files" >> beam.Create(files) | "Named" >> beam.Map(_named)
                 written = ids | beam.combiners.ToList() | "Write" >> beam.Map(_write_named, writer)
             else:
-                span = read_summary(artifact_utils.get_single_uri(input_dict["summary"]))["span"]
-                directory, _ = spans.resolve(exec_properties["directory"], span)
-                table = ReadTable("items", directory, data.items)
+                names = read_summary(artifact_utils.get_single_uri(input_dict["summary"]))["spans"]
+                table = ReadTable("items", spans.of_names(exec_properties["directory"], names), data.items)
                 read = pipeline | table
                 counts = beam.pvalue.AsDict(read[COUNTS] | beam.CombinePerKey(sum))
                 written = (

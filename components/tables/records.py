@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from tfx_bsl.coders import example_coder
 
 from components.tables import blocks, reading, shards
-from components.tables.files import table_files
 from components.tables.look import look
 from components.tables.parsing import FILE, KEYS, LINE, parse
 from components.tables.settings import Table
+from components.tables.spans import Window
 from models.errors import UserError
 
 UNUSED, COUNTS = "unused", "counts"
@@ -98,7 +98,7 @@ class ReadTable(beam.PTransform):
 
     Args:
       name: of the table.
-      directory: where it is.
+      window: where it is.
       table: its layout.
       number: of shards, into which the table's key deals out its rows; None: as many as the files make.
 
@@ -106,11 +106,11 @@ class ReadTable(beam.PTransform):
       UserError: the table has no file, or as `look`.
     """
 
-    def __init__(self, name: str, directory: str, table: Table, number: int | None = None):
+    def __init__(self, name: str, window: Window, table: Table, number: int | None = None):
         super().__init__()
-        self.files = table_files(directory, table)
+        self.files = window.files(table)
         if not self.files:
-            raise UserError(f"{os.path.join(directory, table.file)}: no such file")
+            raise UserError(f"{os.path.join(window.newest, table.file)}: no such file")
         self.shards = number or shards.shard_count(self.files)
         seen = look(self.files, table)
         self.times = seen.times

@@ -9,11 +9,12 @@ import os
 
 from components import storage
 from components.interaction_gen.summary import SHOWN_CAUSES
+from components.interaction_gen.window import check_window
 from components.tables import parsing, reading
-from components.tables.files import table_files
 from components.tables.look import Look, look
 from components.tables.records import REJECTED, Unused, by_cause, joined
 from components.tables.settings import Table
+from components.tables.spans import Window
 from models.errors import UserError
 from models.features import names as n
 from models.features.feature_set import FeatureSet
@@ -28,12 +29,14 @@ def check(config: Config) -> None:
         without a row that can be used, or interactions of a single user or item.
     """
     data = config.data
+    window = data.deliveries()
+    check_window(window, data, data.missing_spans)
     tables = {"items": data.items, "users": data.users, "interactions": data.interactions}  # Causes come first.
     for name, table in tables.items():
         if table is None:
             continue
-        place = os.path.join(data.directory, table.file)
-        files = table_files(data.directory, table)
+        place = os.path.join(window.newest, table.file)
+        files = window.files(table)
         if files:
             _check_table(name, place, files, table)
         elif not table.optional:
@@ -80,14 +83,19 @@ def _check_several(place: str, files: list[str], seen: Look) -> None:
 def features(config: Config) -> FeatureSet:
     """The features that the data has: those of users only where their table is there."""
     users = config.data.users
-    return config.features(with_users=bool(users and table_files(config.data.directory, users)))
+    return config.features(with_users=bool(users and config.data.deliveries().files(users)))
 
 
 def fingerprint(config: Config) -> str:
     """A digest of every source file's content: what makes a run's cached components stale."""
-    digest = hashlib.sha256()
+    digest, window = hashlib.sha256(), config.data.deliveries()
     for name, table in config.data.by_name().items():
-        for path in table_files(config.data.directory, table):
-            digest.update(f"{name}:{path.removeprefix(config.data.directory)}:{storage.size(path)}".encode())
+        for path in window.files(table):
+            digest.update(f"{name}:{_below(window, path)}:{storage.size(path)}".encode())
             storage.feed(digest, path)
     return digest.hexdigest()[:16]
+
+
+def _below(window: Window, path: str) -> str:
+    """A file's path as it is wherever the data lies."""
+    return next((path.removeprefix(one) for one in window.directories if path.startswith(f"{one}/")), path)

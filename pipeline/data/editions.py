@@ -13,6 +13,7 @@ from pathlib import Path
 import requests
 
 from components import storage
+from components.tables import spans
 from components.tables.files import table_files
 from models.errors import UserError
 from pipeline.config import config_names, load_config
@@ -35,19 +36,20 @@ def data_directory(data: str) -> str:
         return storage.absolute(data)
     if data in EDITIONS and not os.path.isdir(data):
         data = str(download(data))
-    if not os.path.isdir(data):
+    if spans.PLACE not in data and not os.path.isdir(data):
         raise UserError(f"--data {data}: no such directory, and not one of {', '.join(EDITIONS)}")
     return os.path.abspath(data)
 
 
 def recognise(directory: str) -> str:
     """The name of the built-in layout whose files are in `directory`."""
+    newest = spans.resolve(directory, spans.LATEST).newest
     layouts = [name for name in config_names() if name != "demo"]
     wanted = []
     for name in layouts:
         data = load_config(name).data
         files = [table.file for table in data.by_name().values() if not table.optional]
-        if table_files(directory, data.interactions):
+        if table_files(newest, data.interactions):
             return name
         wanted.append(" and ".join(files))
     raise UserError(

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from components import storage
-from components.tables import spans
 from models.errors import UserError
 from pipeline import outputs, steps
 from pipeline.config import Config
@@ -64,7 +63,7 @@ def run(
         if config.data.generated:
             config.data.directory = _generate(config, output, console)
         if config.data.directory:
-            config.data.directory, _ = spans.resolve(config.data.directory, config.data.span)
+            config.data.span = config.data.deliveries().name or config.data.span  # The latest now, also later on.
         checks.check(config)
         log = Path(output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
         console.print(f"Running the pipeline into {output}", soft_wrap=True)
@@ -111,6 +110,7 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
         parameters=Parameters(
             data=config.data.directory,
             span=config.data.span,
+            window=config.data.window,
             push_destination=serving_dir,
             rejected_rows=os.path.join(output, "rejected_rows"),
             retrieval_epochs=config.retrieval.epochs,

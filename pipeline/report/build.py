@@ -42,6 +42,7 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
             "causes": [str(Cause(**cause)) for cause in summary["causes"]],
             "generated": config.data.generated is not None,
         },
+        "window": {"spans": summary["spans"], "missing": summary["missing_spans"]},
         "split": config.split.kind,
         "metrics": evaluation["metrics"] | {"serving": {"milliseconds": served.get("milliseconds")}},
         "training": {step.removeprefix("Trainer."): validation["losses"] for step, validation in trained.items()},
@@ -53,6 +54,7 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
         ),
         "samples": evaluation["samples"],
         "notes": [
+            *(f"a span seems to be missing {where}" for where in summary["missing_spans"]),
             *_of_tables(summary),
             *(f"{what}: {rows:,} rows do not count and were left out" for what, rows in summary["left_out"].items()),
             *(f"{name}: {rows:,} values could not be read and count as missing" for name, rows in unreadable),

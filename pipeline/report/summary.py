@@ -65,6 +65,8 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
         f"\n[bold]{data['name']}{generated}[/bold]: {data['interactions']:,} interactions of {data['users']:,} users "
         f"with {data['items']:,} items; times are {data['times']}; split {report['split']}"
     )
+    if spans := report["window"]["spans"]:
+        console.print(f"span {spans[-1]}" + (f", with the {len(spans) - 1} before it" if spans[1:] else ""))
     table = Table("table", "rows", *_OUTCOMES, title="Data", title_justify="left")
     for name, counts in data["tables"].items():
         table.add_row(name, *(f"{counts[outcome]:,}" for outcome in ("rows", *_OUTCOMES)))

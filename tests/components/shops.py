@@ -84,7 +84,9 @@ def read(config_file: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
         "directory": config.data.directory,
         "fingerprint": "rows",
         "split": config.split.model_dump_json(),
-        "span": "latest",
+        "span": config.data.span,
+        "window": config.data.window,
+        "missing_spans": config.data.missing_spans,
         "rejected_rows_dir": str(scratch / "rejected"),
     }
     outputs = {

@@ -63,6 +63,8 @@ def generate(directory, beam_args=None, **overrides):
     properties |= {
         "split": config.split.model_dump_json(),
         "span": "latest",
+        "window": 1,
+        "missing_spans": "note",
         "rejected_rows_dir": str(directory / "rejected"),
     }
     context = interaction_gen.Executor.Context(beam_pipeline_args=beam_args or list(IN_PROCESS))
@@ -75,7 +77,7 @@ def generate_items(directory, span="", beam_args=None, **overrides):
     """Runs ItemGen after InteractionGen has read `span`; returns the examples by item id."""
     if span:
         (directory.parent / "summary").mkdir()
-        (directory.parent / "summary" / "summary.json").write_text(json.dumps({"span": span}))
+        (directory.parent / "summary" / "summary.json").write_text(json.dumps({"spans": [span]}))
     _, properties = configured(directory, overrides)
     (interactions,) = artifact(standard_artifacts.Examples, directory / "examples")
     interactions.split_names = artifact_utils.encode_split_names(["train", "eval"])

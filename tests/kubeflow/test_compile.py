@@ -57,13 +57,15 @@ def test_every_run_time_parameter_has_type_default_and_description(spec):
     declared = spec.root.input_definitions.parameters
     kinds = pipeline_spec_pb2.ParameterType
     assert {name: one.parameter_type for name, one in declared.items()} == {
-        name: kinds.NUMBER_INTEGER if name.endswith("_epochs") else kinds.STRING for name in Parameters._fields
+        name: kinds.NUMBER_INTEGER if name.endswith(("_epochs", "window")) else kinds.STRING
+        for name in Parameters._fields
     }
     assert all(one.description for one in declared.values())
     defaults = {name: json_format.MessageToDict(one.default_value) for name, one in declared.items()}
     assert defaults == {
         "data": "s3://shop/{span}",
         "span": "latest",
+        "window": 1,
         "push_destination": "s3://models/recommender",
         "rejected_rows": "",
         "retrieval_epochs": 6,

@@ -95,6 +95,11 @@ def test_the_data_of_a_file_is_looked_for_beside_it(tmp_path):
     assert load_config(str(path)).data.directory == str(tmp_path / "events")
 
 
+@pytest.mark.parametrize("span", ["2026-11-24", "20261124", "day_7"])
+def test_a_span_is_a_text_whatever_yaml_makes_of_it(span):
+    assert load_config("demo", [f"data.span={span}"]).data.span == span
+
+
 EVENTS = "data.interactions.columns={user_id: u, item_id: i, timestamp: t, event: e}"
 INTERACTIONS, FEATURES = "data.interactions", "data.items.features"
 

@@ -16,7 +16,7 @@ def components():
     config = load_config("movielens-csv")
     return create_pipeline(
         config=config,
-        parameters=Parameters("/data", "latest", "/models", "", retrieval_epochs=1, ranking_epochs=1, thresholds="{}"),
+        parameters=Parameters("/data", "latest", 1, "/models", "", 1, 1, "{}"),
         data_fingerprint="",
         features=config.features(with_users=False),
         origin="",

@@ -30,7 +30,7 @@ def parameters():
     fingerprints._imports.cache_clear()
     pipeline = dag.create_pipeline(
         config=config,
-        parameters=dag.Parameters("/data", "latest", "/models", "", 1, 1, "{}"),
+        parameters=dag.Parameters("/data", "latest", 1, "/models", "", 1, 1, "{}"),
         data_fingerprint="data",
         features=config.features(with_users=False),
         origin=fingerprints.model_origin(config, "data"),
