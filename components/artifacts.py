@@ -1,4 +1,4 @@
-"""An artifact type that TFX has no standard one for, and what artifacts hold."""
+"""Artifact types that TFX has no standard ones for, and what artifacts hold."""
 
 from __future__ import annotations
 
@@ -14,15 +14,26 @@ from serving.version_names import parse_versions
 
 
 class DataSummary(artifact.Artifact):
-    """`summary.json`: a data set's span, and counts of its interactions, users, items and rejected rows."""
+    """`summary.json`: spans, and counts of interactions, users, items and rejected rows; and `profile.json`."""
 
     TYPE_NAME = "recommender.DataSummary"
 
 
+class DriftReport(artifact.Artifact):
+    """`drift.json`: how far a delivery is from that of the live model, and what of it is worth saying."""
+
+    TYPE_NAME = "recommender.DriftReport"
+
+
 def read_summary(uri: str) -> dict[str, Any]:
-    """What a `DataSummary` at `uri` says."""
-    with fileio.open(os.path.join(uri, SUMMARY_FILE)) as file:
-        return json.load(file)
+    """The summary of a `DataSummary` at `uri`."""
+    return read_json(uri, SUMMARY_FILE)
+
+
+def read_json(uri: str, file: str) -> dict[str, Any]:
+    """A file of an artifact at `uri`."""
+    with fileio.open(os.path.join(uri, file)) as opened:
+        return json.load(opened)
 
 
 def split_files(artifacts: list[artifact.Artifact], split: str) -> list[str]:

@@ -5,7 +5,9 @@ import os
 TRAIN_SPLIT, EVAL_SPLIT, ITEMS_SPLIT = "train", "eval", "items"
 SPLITS = (TRAIN_SPLIT, EVAL_SPLIT)  # Of interactions.
 
-SUMMARY_FILE = "summary.json"  # InteractionGen's.
+SUMMARY_FILE, PROFILE_FILE = "summary.json", "profile.json"  # InteractionGen's.
+STATISTICS_FILE = "FeatureStats.pb"  # TFX's StatisticsGen's.
+DRIFT_FILE = "drift.json"  # The DriftValidator's.
 EVALUATION_FILE = "evaluation.json"  # The Evaluator's.
 INFRA_VALIDATION_FILE = "infra_validation.json"  # The InfraValidator's.
 # In a servable: its `origin`, and its `index` as `recommender_builder.index.describe`.

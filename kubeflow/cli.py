@@ -39,9 +39,9 @@ def kubeflow() -> None:
 def compile_(config_name, output, image, data, push_destination, overrides) -> None:
     """Write the whole pipeline as KFP v2 IR.
 
-    Its run-time parameters are data, span, window, push_destination, rejected_rows, retrieval_epochs, ranking_epochs and
-    thresholds (JSON, merged over evaluation.thresholds). Those of --data and --push-destination that are left out here
-    have to be given with each run. Resources, retries, GPUs and Beam's runner are in the section `kubeflow` of the
+    Its run-time parameters are data, span, window, push_destination, rejected_rows, retrieval_epochs, ranking_epochs
+    and thresholds (JSON, merged over evaluation.thresholds). Those of --data and --push-destination that are left out
+    here have to be given with each run. Resources, retries, GPUs and Beam's runner are in the section `kubeflow` of the
     configuration.
     """
     from models.errors import UserError

@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 
 from components import storage
+from components.drift_validator.settings import Drift
 from components.evaluator.settings import Evaluation
 from components.infra_validator.settings import InfraValidation
 from components.interaction_gen.settings import Split
@@ -72,6 +73,7 @@ class Config(Settings):
     ranking: Ranking = Ranking()
     index: Index = Index()
     evaluation: Evaluation = Evaluation()
+    drift: Drift = Drift()
     infra_validator: InfraValidation = InfraValidation()
     kubeflow: Kubeflow = Kubeflow()
 

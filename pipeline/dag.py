@@ -15,6 +15,7 @@ from tfx.types import BaseChannel
 from components.atomic_pusher.component import AtomicPusher
 from components.base import IntParameter, Parameter
 from components.curated_schema.component import CuratedSchema
+from components.drift_validator.component import DriftValidator
 from components.evaluator.component import RecommenderEvaluator
 from components.evaluator.verdict import check_thresholds
 from components.infra_validator.component import ServedModelValidator
@@ -127,6 +128,20 @@ def create_pipeline(
         build_schema(features.of_items()),
         (Step.ITEM_STATISTICS_GEN, Step.ITEM_SCHEMA_GEN, Step.ITEM_EXAMPLE_VALIDATOR),
     )
+    live = LiveModel(push_destination=parameters.push_destination, origin=origin, as_of=live_as_of).with_id(
+        Step.LIVE_MODEL
+    )
+    delivery = {
+        "summary": interactions.outputs["summary"],
+        "statistics": of_interactions[0].outputs["statistics"],
+        "item_statistics": of_items[0].outputs["statistics"],
+    }
+    drift = DriftValidator(
+        **delivery,
+        live_model=live.outputs["model"],
+        settings=config.drift.model_dump_json(),
+        fingerprint=code_fingerprint(DriftValidator.__module__),
+    ).with_id(Step.DRIFT_VALIDATOR)
     transform = Transform(
         examples=interactions.outputs["examples"],
         items=items.outputs["examples"],
@@ -148,8 +163,8 @@ def create_pipeline(
             items=items.outputs["examples"],
             fingerprint=code_fingerprint(RecommenderTrainer.__module__, module),
         ).with_id(step)
-        for looked in (of_interactions, of_items):
-            component.add_upstream_node(looked[-1])  # Anomalies stop the training.
+        for node in (of_interactions[-1], of_items[-1], drift):
+            component.add_upstream_node(node)  # Anomalies and drift stop the training.
         return component
 
     retrieval = trainer(
@@ -165,14 +180,12 @@ def create_pipeline(
         transform_graph=transform.outputs["transform_graph"],
         retrieval_model=retrieval.outputs["model"],
         ranking_model=ranking.outputs["model"],
+        **delivery,
         features=feature_set,
         index=config.index.model_dump_json(),
         origin=origin,
         fingerprint=code_fingerprint(RecommenderBuilder.__module__),
     ).with_id(Step.RECOMMENDER_BUILDER)
-    live = LiveModel(push_destination=parameters.push_destination, origin=origin, as_of=live_as_of).with_id(
-        Step.LIVE_MODEL
-    )
     evaluator = RecommenderEvaluator(
         examples=interactions.outputs["examples"],
         transformed_examples=transform.outputs["transformed_examples"],
@@ -211,11 +224,12 @@ def create_pipeline(
             items,
             *of_interactions,
             *of_items,
+            live,
+            drift,
             transform,
             retrieval,
             ranking,
             builder,
-            live,
             evaluator,
             infra_validator,
             pusher,

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from components.files import SPLITS
 from components.interaction_gen import timelines
+from components.interaction_gen.profile import profile
 from components.interaction_gen.settings import Split
 from components.tables import shards
 from components.tables.records import (
@@ -98,6 +99,7 @@ class ToExamples(beam.DoFn):
             columns, user = timelines.examples(part, lists, length)
             columns |= {name: column.take(pa.array(user)) for name, column in columns_of_users.items()}
             yield self._writer.write(split, shards.file_name(shard, self._number), to_examples(columns))
+        summary["profile"] = profile(ordered)
         yield beam.pvalue.TaggedOutput("summary", summary | _figures(ordered, ~in_eval, self._features))
 
     def _user_columns(self, ids: pa.Array, table: pa.Table | None, counts: Counts) -> dict[str, pa.Array]:

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import apache_beam as beam
+import pyarrow as pa
 from tfx.dsl.io import fileio
 
-from components.files import EVAL_SPLIT, SPLITS, SUMMARY_FILE, TRAIN_SPLIT
+from components.files import EVAL_SPLIT, PROFILE_FILE, SPLITS, SUMMARY_FILE, TRAIN_SPLIT
+from components.interaction_gen import profile as profiles
 from components.interaction_gen.settings import Split
 from components.tables import shards
 from components.tables.records import (
@@ -39,7 +41,7 @@ _COUNTED = ("users", "known_users", *SPLITS, "positive")
 
 
 class WriteSummary(beam.PTransform):
-    """Writes `summary.json` from the summaries of the shards.
+    """Writes `summary.json` and `profile.json` from the summaries of the shards.
 
     Args:
       uri: the directory.
@@ -84,13 +86,14 @@ def _write(
         found = [one[name] for one in of_shards if name in one]
         summary[name] = extreme(found) if found else None
     found = by_cause(causes)
+    ids = _distinct(items)
     tables = _tables(found, counts)
     summary |= {
         "spans": list(window.spans),
         "missing_spans": list(window.missing),
         "times": times,
         "interactions": summary[TRAIN_SPLIT] + summary[EVAL_SPLIT],
-        "items": _distinct(items),
+        "items": len(ids),
         "tables": tables,
         "rejected_rows": sum(table[REJECTED] for table in tables.values()),
         "duplicate_rows": tables.get("interactions", {}).get(MERGED, 0),
@@ -100,8 +103,10 @@ def _write(
         UNREADABLE: _unreadable(counts),
     }
     fileio.makedirs(uri)
-    with fileio.open(os.path.join(uri, SUMMARY_FILE), "w") as file:
-        file.write(json.dumps(summary, indent=2))
+    profile = profiles.joined([one["profile"] for one in of_shards], ids)
+    for name, content in ((SUMMARY_FILE, json.dumps(summary, indent=2)), (PROFILE_FILE, json.dumps(profile))):
+        with fileio.open(os.path.join(uri, name), "w") as file:
+            file.write(content)
 
 
 def _tables(causes: list[Cause], counts: Counts) -> dict[str, dict[str, int]]:
@@ -120,9 +125,9 @@ def _tables(causes: list[Cause], counts: Counts) -> dict[str, dict[str, int]]:
     return tables
 
 
-def _distinct(items: list[bytes]) -> int:
+def _distinct(items: list[bytes]) -> pa.Array:
     ids = shards.unpack(items)
-    return 0 if ids is None else len(ids[n.ITEM_ID].unique())
+    return pa.array([], pa.string()) if ids is None else ids[n.ITEM_ID].unique()
 
 
 def _unreadable(counts: Counts) -> dict[str, int]:

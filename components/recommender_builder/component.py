@@ -2,6 +2,7 @@
 
 from tfx.types import standard_artifacts
 
+from components.artifacts import DataSummary
 from components.base import Component
 from components.recommender_builder.executor import Executor
 
@@ -16,6 +17,7 @@ class RecommenderBuilder(Component):
       transform_graph: Transform's.
       retrieval_model: the retrieval Trainer's.
       ranking_model: the ranking Trainer's.
+      summary, statistics, item_statistics: what the model keeps of its delivery, as the DriftValidator's.
       features: the FeatureSet of the data, as JSON.
       index: the `Index` section, as JSON.
       origin: digest of data, configuration and code. Servables of the same origin are the same model.
@@ -30,6 +32,9 @@ class RecommenderBuilder(Component):
         "transform_graph": standard_artifacts.TransformGraph,
         "retrieval_model": standard_artifacts.Model,
         "ranking_model": standard_artifacts.Model,
+        "summary": DataSummary,
+        "statistics": standard_artifacts.ExampleStatistics,
+        "item_statistics": standard_artifacts.ExampleStatistics,
     }
     OUTPUTS = {"model": standard_artifacts.Model}
     PARAMETERS = {"features": str, "index": str, "origin": str, "fingerprint": str}

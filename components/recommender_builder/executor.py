@@ -13,6 +13,7 @@ from tfx.types import artifact_utils
 from tfx.utils import path_utils
 
 from components.artifacts import split_files
+from components.drift_validator import kept
 from components.files import BUILD_FILE, ITEMS_SPLIT, SPLITS, TRAIN_SPLIT
 from components.recommender_builder.index import build_index, describe
 from components.recommender_builder.recommender import CandidateVectors, Recommender
@@ -69,6 +70,7 @@ class Executor(base_executor.BaseExecutor):
         tf.io.gfile.makedirs(os.path.dirname(path))
         with tf.io.gfile.GFile(path, "w") as file:
             file.write(json.dumps(build, indent=2))
+        kept.write(kept.of_artifacts(input_dict), model_dir)
 
 
 def _known(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from components.files import EVALUATION_FILE, INFRA_VALIDATION_FILE
+from components.files import DRIFT_FILE, EVALUATION_FILE, INFRA_VALIDATION_FILE
 from models.files import VALIDATION_FILE
 from pipeline.config import Config
 from pipeline.outputs import Outputs
@@ -52,6 +52,7 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
             outputs.artifact(Step.ITEM_STATISTICS_GEN, "statistics").uri,
             summary["train"],
         ),
+        "drift": outputs.json(Step.DRIFT_VALIDATOR, "drift", DRIFT_FILE),
         "samples": evaluation["samples"],
         "notes": [
             *(f"a span seems to be missing {where}" for where in summary["missing_spans"]),

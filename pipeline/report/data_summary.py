@@ -9,10 +9,10 @@ from typing import Any
 import tensorflow_data_validation as tfdv
 from tensorflow_metadata.proto.v0 import anomalies_pb2, statistics_pb2
 
-from components.files import ITEMS_SPLIT, TRAIN_SPLIT
+from components.files import ITEMS_SPLIT, STATISTICS_FILE, TRAIN_SPLIT
 from models.features import names as f
 
-_STATISTICS_FILE, _ANOMALIES_FILE = "FeatureStats.pb", "SchemaDiff.pb"
+_ANOMALIES_FILE = "SchemaDiff.pb"
 _CHARTED = (f.RATING, f.TIMESTAMP)
 
 
@@ -30,7 +30,7 @@ def summarise(statistics_uri: str, anomalies_uri: str, item_statistics_uri: str,
 
 
 def _by_name(statistics_uri: str, split: str) -> dict[str, statistics_pb2.FeatureNameStatistics]:
-    (dataset,) = tfdv.load_stats_binary(os.path.join(statistics_uri, f"Split-{split}", _STATISTICS_FILE)).datasets
+    (dataset,) = tfdv.load_stats_binary(os.path.join(statistics_uri, f"Split-{split}", STATISTICS_FILE)).datasets
     return {feature.path.step[0]: feature for feature in dataset.features}
 
 

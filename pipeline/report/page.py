@@ -57,6 +57,7 @@ def _charts(report: dict[str, Any]) -> dict[str, Any]:
         slices.append({"title": title, "svg": charts.bars(list(largest), series, title)})
     seconds = {name: value for name, value in report["seconds"]["components"].items() if value >= 0.1}
     return {
+        "drift": [_drift(finding) for finding in report["drift"]["findings"]],
         "slices": slices,
         "training": [
             {"title": f"Trainer.{name}", "svg": charts.curve(losses, f"training loss of {name}")}
@@ -75,3 +76,13 @@ def _charts(report: dict[str, Any]) -> dict[str, Any]:
         if seconds
         else "",
     }
+
+
+def _drift(finding: dict[str, Any]) -> dict[str, str]:
+    """A finding in words, and what was and is, side by side, where it is more than two numbers."""
+    shares = finding["distribution"] or {}
+    series = {"model": [now for now, _ in shares.values()], "live": [was for _, was in shares.values()]}
+    svg = (
+        charts.bars(list(shares), series, f"shares of {finding['name']}, now and with the live model") if shares else ""
+    )
+    return {"text": finding["text"], "svg": svg}

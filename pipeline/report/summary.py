@@ -88,6 +88,10 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
     console.print(table)
     for note in report["notes"]:
         console.print(f"[yellow]Note:[/yellow] {escape(note)}", soft_wrap=True)
+    drift = report["drift"]
+    for finding in drift["findings"]:
+        since = f"since version {drift['against']}"
+        console.print(f"[yellow]Drift[/yellow] {since}: {escape(finding['text'])}", soft_wrap=True, highlight=False)
     if report["blessed"]:
         console.print(
             f"[green]Blessed[/green], version {report['pushed_version']} in {report['serving_model_dir']}",

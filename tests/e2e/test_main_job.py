@@ -68,7 +68,7 @@ def test_the_report_is_complete_and_the_model_is_better_than_popularity(small_ru
 def test_the_console_shows_progress_and_summary_and_none_of_tfx_noise(small_run):
     output, printed = small_run
     assert "generated, not real" in printed
-    assert "[ 1/16]" in printed and "[16/16] Pusher" in printed
+    assert "[ 1/17]" in printed and "[17/17] Pusher" in printed
     assert "epoch 6 of 6" in printed
     assert "filtered top-100 accuracy" in printed
     assert "Blessed" in printed

@@ -76,7 +76,7 @@ def test_every_run_time_parameter_has_type_default_and_description(spec):
 
 def test_steps_have_resources_retries_and_caching(spec):
     tasks = spec.root.dag.tasks
-    assert len(tasks) == 16
+    assert len(tasks) == 17
     assert all(task.retry_policy.max_retry_count == 3 for task in tasks.values())
     assert all(task.retry_policy.backoff_duration.seconds == 30 for task in tasks.values())
     never = {name for name, task in tasks.items() if not task.caching_options.enable_cache}

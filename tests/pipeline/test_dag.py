@@ -54,7 +54,7 @@ def test_those_on_beam_are_the_components_that_take_beams_arguments(components):
     assert set(steps.PARALLEL) <= set(steps.ON_BEAM)
 
 
-@pytest.mark.parametrize("validator", [Step.EXAMPLE_VALIDATOR, Step.ITEM_EXAMPLE_VALIDATOR])
+@pytest.mark.parametrize("validator", [Step.EXAMPLE_VALIDATOR, Step.ITEM_EXAMPLE_VALIDATOR, Step.DRIFT_VALIDATOR])
 def test_no_trainer_starts_before_a_validator_has_passed_the_data(components, validator):
     by_id = {component.id: component for component in components}
     for trainer in steps.TRAINERS:

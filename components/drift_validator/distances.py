@@ -1,0 +1,179 @@
+"""How far two deliveries are from each other, figure by figure."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow_data_validation as tfdv
+from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+
+from components.drift_validator.kept import Delivery, Statistics
+from components.tables.ids import share_not_in
+from components.tables.records import MERGED, ROWS
+from models.features import names as f
+
+# Every delivery has later times; ids are compared by their shapes, and titles are hardly ever the same.
+_NOT_COMPARED = frozenset({f.USER_ID, f.TIMESTAMP, f.OVERLAP, f.TITLE})
+_DAY = 86_400
+_RANGES = 10
+_SURELY_ABOVE = 1e-12  # TFDV says no distance that is below its limit.
+
+
+class Distance(NamedTuple):
+    """One figure of both deliveries.
+
+    Attributes:
+      kind: as limits name it.
+      name: of what is compared.
+      value: 1 or 0 where nothing has changed, as the kind is a ratio or a difference.
+      was, now: the figure, where it is one.
+      distribution: else shares by value, was and now.
+    """
+
+    kind: str
+    name: str
+    value: float
+    was: float | None = None
+    now: float | None = None
+    distribution: dict[str, tuple[float, float]] | None = None
+
+    def __str__(self) -> str:
+        text = _WORDS[self.kind].format(name=self.name, value=self.value)
+        return text if self.was is None else f"{text}: {self.now:,.4g}, and {self.was:,.4g} with the live model"
+
+
+_WORDS = {
+    "fewer": "{value:.2f} times fewer {name}",
+    "more": "{value:.2f} times more {name}",
+    "busiest": "{value:.2f} times as many rows of the busiest {name}",
+    "new": "{value:.0%} of the {name} are new",
+    "gone": "{value:.0%} of the {name} are gone",
+    "repeated": "{value:.1%} more of the {name} repeat another",
+    "shapes": "ids of {name} are written otherwise: distance {value:.2f}",
+    "hours": "{name} are at other hours of the day: distance {value:.3f}",
+    "missing": "{name} is missing in {value:.0%} more of the rows",
+    "texts": "{name} has other values: the share of one differs by {value:.1%}",
+    "numbers": "{name} has other values: distance {value:.3f}",
+}
+
+
+def distances(now: Delivery, was: Delivery) -> list[Distance]:
+    """All that is compared: counts, ids and hours, and for each feature what is missing and how values are spread."""
+    return [*_of_counts(now, was), *_of_profiles(now.profile, was.profile), *_of_features(now, was)]
+
+
+def _of_counts(now: Delivery, was: Delivery) -> Iterator[Distance]:
+    figures = {name: [one.summary[name] for one in (now, was)] for name in ("interactions", "users", "items")}
+    figures["interactions a day"] = [one.summary["interactions"] / _days(one.profile) for one in (now, was)]
+    for name, (new, old) in figures.items():
+        yield Distance("fewer", name, _ratio(old, new), old, new)
+        yield Distance("more", name, _ratio(new, old), old, new)
+    new, old = (_repeated(one.summary["tables"]["interactions"]) for one in (now, was))
+    yield Distance("repeated", "rows", max(0.0, new - old), old, new)
+
+
+def _of_profiles(now: Mapping[str, Any], was: Mapping[str, Any]) -> Iterator[Distance]:
+    new, old = (float(one["busiest_user"]) for one in (now, was))
+    yield Distance("busiest", "user", _ratio(new, old), old, new)
+    for name in ("users", "items"):
+        ids, before = now[name], was[name]
+        yield Distance("new", name, share_not_in(ids["sketch"], before["sketch"]))
+        yield Distance("gone", name, share_not_in(before["sketch"], ids["sketch"]))
+        shapes = _shares(ids["shapes"], before["shapes"])
+        yield Distance("shapes", name, max((abs(a - b) for a, b in shapes.values()), default=0.0), distribution=shapes)
+    hours = _shares(*({f"{hour:02d}": rows for hour, rows in enumerate(one["hours"])} for one in (now, was)))
+    divergence = _jensen_shannon(*zip(*hours.values(), strict=True))
+    yield Distance("hours", "interactions", divergence, distribution=hours)
+
+
+def _of_features(now: Delivery, was: Delivery) -> Iterator[Distance]:
+    of_both = ((now.interactions, was.interactions, _NOT_COMPARED), (now.items, was.items, _NOT_COMPARED | {f.ITEM_ID}))
+    for new, old, left_out in of_both:
+        both = [_by_name(statistics) for statistics in (new, old)]
+        spread = _spread(new, old)
+        for name in sorted((both[0].keys() & both[1].keys()) - left_out):
+            missing = [_missing(features[name]) for features in both]
+            yield Distance("missing", name, max(0.0, missing[0] - missing[1]), missing[1], missing[0])
+            distribution = _shares(*_values(*(features[name] for features in both)))
+            kind = "texts" if both[0][name].HasField("string_stats") else "numbers"
+            yield Distance(kind, name, spread.get(name, 0.0), distribution=distribution)
+
+
+def _spread(now: Statistics, was: Statistics) -> dict[str, float]:
+    """By feature, TFDV's distance: of texts the largest difference of a share, of numbers Jensen and Shannon's."""
+    schema = schema_pb2.Schema()
+    for name, feature in _by_name(now).items():
+        entry = schema.feature.add(name=name)
+        if feature.HasField("string_stats"):
+            entry.type = schema_pb2.BYTES
+            entry.drift_comparator.infinity_norm.threshold = _SURELY_ABOVE
+        else:
+            entry.type = schema_pb2.FLOAT if feature.type == feature.FLOAT else schema_pb2.INT
+            entry.drift_comparator.jensen_shannon_divergence.threshold = _SURELY_ABOVE
+    found = tfdv.validate_statistics(now, schema, previous_statistics=was)
+    return {
+        info.path.step[0]: max(measured.value for measured in info.drift_measurements)
+        for info in found.drift_skew_info
+        if info.drift_measurements
+    }
+
+
+def _by_name(statistics: Statistics) -> dict[str, statistics_pb2.FeatureNameStatistics]:
+    (dataset,) = statistics.datasets
+    return {feature.path.step[0]: feature for feature in dataset.features}
+
+
+def _missing(feature: statistics_pb2.FeatureNameStatistics) -> float:
+    common = (feature.string_stats if feature.HasField("string_stats") else feature.num_stats).common_stats
+    return common.num_missing / max(1, common.num_missing + common.num_non_missing)
+
+
+def _values(*features: statistics_pb2.FeatureNameStatistics) -> list[dict[str, float]]:
+    """Of each, frequent texts, or numbers in the same ten ranges, with how many there are."""
+    if features[0].HasField("string_stats"):
+        return [{one.value: one.frequency for one in feature.string_stats.top_values} for feature in features]
+    buckets = [_buckets(feature) for feature in features]
+    edges = np.linspace(min(low[0] for low, _, _ in buckets), max(high[-1] for _, high, _ in buckets), _RANGES + 1)
+    names = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
+    of_each = []
+    for low, high, counts in buckets:
+        below = np.interp(edges, [low[0], *high], np.cumsum([0.0, *counts]))
+        of_each.append(dict(zip(names, np.diff(below).tolist(), strict=True)))
+    return of_each
+
+
+def _buckets(feature: statistics_pb2.FeatureNameStatistics) -> tuple[list[float], list[float], list[float]]:
+    """Low ends, high ends and counts."""
+    standard = next(one for one in feature.num_stats.histograms if one.type == statistics_pb2.Histogram.STANDARD)
+    columns = zip(*((one.low_value, one.high_value, one.sample_count) for one in standard.buckets), strict=True)
+    low, high, counts = map(list, columns)
+    return low, high, counts
+
+
+def _shares(now: Mapping[str, float], was: Mapping[str, float]) -> dict[str, tuple[float, float]]:
+    totals = [sum(counts.values()) or 1 for counts in (now, was)]
+    names = [*now, *(name for name in was if name not in now)]
+    return {name: (now.get(name, 0) / totals[0], was.get(name, 0) / totals[1]) for name in names}
+
+
+def _ratio(more: float, less: float) -> float:
+    return more / max(less, 1e-9) if more > less else 1.0
+
+
+def _repeated(rows: Mapping[str, int]) -> float:
+    return rows[MERGED] / max(1, rows[ROWS])
+
+
+def _days(profile: Mapping[str, Any]) -> float:
+    return max(1.0, (profile["last"] - profile["first"]) / _DAY)
+
+
+def _jensen_shannon(now: tuple[float, ...], was: tuple[float, ...]) -> float:
+    """Of two distributions, in bits: between 0 and 1 (Lin, 1991)."""
+    middle = (np.array(now) + np.array(was)) / 2
+    with np.errstate(divide="ignore", invalid="ignore"):
+        parts = [np.nansum(np.where(p > 0, p * np.log2(p / middle), 0.0)) for p in map(np.array, (now, was))]
+    return float(sum(parts) / 2)
