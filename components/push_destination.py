@@ -49,6 +49,18 @@ class Directory:
         """Copies a version to wherever `directory` is."""
         io_utils.copy_dir(os.path.join(self._path, str(version)), directory)
 
+    def place(self, version: int) -> str:
+        """Where a version is."""
+        return os.path.join(self._path, str(version))
+
+    def remove(self, version: int) -> None:
+        """Takes a version away at once, so that a server sees a whole one or none; then deletes it."""
+        scratch = os.path.join(self._path, f"{archives.SCRATCH_PREFIX}{version}")
+        with _locked(self._path):
+            shutil.rmtree(scratch, ignore_errors=True)
+            os.rename(self.place(version), scratch)
+            shutil.rmtree(scratch)
+
     def read(self, version: int, name: str) -> bytes | None:
         """One file of a version; None where it has no such file."""
         path = self._file(version, name)
@@ -103,6 +115,14 @@ class Store:
             local = os.path.join(scratch, "model")
             archives.download(self._url, version, local)
             io_utils.copy_dir(local, directory)
+
+    def place(self, version: int) -> str:
+        """As for `Directory`."""
+        return archives.address(self._url, version)
+
+    def remove(self, version: int) -> None:
+        """As for `Directory`."""
+        archives.remove(self._url, version)
 
     def read(self, version: int, name: str) -> bytes | None:
         """As for `Directory`."""

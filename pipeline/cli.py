@@ -50,6 +50,8 @@ def cli() -> None:
     recommender run --data DIR                 … on MovieLens files that you have
     recommender run --config my.yaml           … on interactions of your own
     recommender generate --output DIR          write generated data of any size
+    recommender history                        what the runs came to
+    recommender clean --keep 7                 remove what older runs have left
     recommender serve                          serve what was pushed, as TensorFlow Serving would
     recommender predict 42                     ask that server
     """
@@ -124,12 +126,48 @@ def generate(kind, users, items, interactions, seed, output) -> None:
 @click.option("--output", metavar="DIR", default="runs/demo", show_default=True, help="The run's output directory.")
 def report(output) -> None:
     """Print the summary of a run, and write report.html into its directory."""
+    from pipeline import history as runs
     from pipeline.report.page import write_html
     from pipeline.report.summary import print_summary, read_report
 
     console, found = Console(), read_report(output)
     print_summary(found, console)
-    console.print(f"Wrote {write_html(found, output)}", soft_wrap=True)
+    console.print(f"Wrote {write_html(found, output, runs.read(output))}", soft_wrap=True)
+
+
+@cli.command()
+@click.option("--output", metavar="DIR", default="runs/demo", show_default=True, help="The runs' output directory.")
+@click.option("--last", type=click.IntRange(min=1), help="So many runs, the newest.  [default: all]")
+@click.option("--json", "json_file", metavar="FILE", help="Also write them to this file; - is the standard output.")
+def history(output, last, json_file) -> None:
+    """List every run into a directory: when, which span, verdict, version, seconds and figures.
+
+    A run that was killed, or that the data stopped, is listed too, with the reason.
+    """
+    import json
+
+    from pipeline.history import read, show
+
+    entries = read(output)[-(last or 0) :]
+    if json_file != "-":
+        show(entries, Console())
+    if json_file:
+        with click.open_file(json_file, "w") as file:
+            file.write(json.dumps(entries, indent=2) + "\n")
+
+
+@cli.command()
+@click.option(
+    "--keep", required=True, type=click.IntRange(min=1), help="So many complete runs, and versions (two at least)."
+)
+@click.option("--output", metavar="DIR", default="runs/demo", show_default=True, help="The runs' output directory.")
+@click.option("--push-destination", metavar="DIR|URL", help="Where the versions are.  [default: in --output]")
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
+def clean(keep, output, push_destination, dry_run) -> None:
+    """Remove artifacts, logs and versions of old runs: never the live version, nor what a run that is kept needs."""
+    from pipeline.cleaning import clean
+
+    clean(output, keep, push_destination, dry_run, Console())
 
 
 @cli.command()

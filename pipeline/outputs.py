@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from models.errors import UserError
 from pipeline.steps import Step
 
 PIPELINE_NAME = "recommender"
+_LOCK_FILE = ".lock"
 
 
 def connection(output: str) -> Any:
@@ -17,6 +22,21 @@ def connection(output: str) -> Any:
     from tfx.orchestration import metadata
 
     return metadata.sqlite_metadata_connection_config(os.path.join(output, "metadata.db"))
+
+
+@contextlib.contextmanager
+def locked(output: str) -> Iterator[None]:
+    """Holds an output directory, which the system lets go of when the process ends in whatever way.
+
+    Raises:
+      UserError: another process holds it.
+    """
+    with open(os.path.join(output, _LOCK_FILE), "w", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"another run is writing to {output}: wait for it, or give another --output") from None
+        yield
 
 
 class Outputs:

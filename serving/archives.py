@@ -34,7 +34,7 @@ def upload(model_dir: str, base_url: str, version: int) -> str:
             archive.add(model_dir, arcname=".")
         packed.flush()
         store.put_file(packed.name, f"{base}/{version}{_SUFFIX}")
-    return f"{base_url}/{version}{_SUFFIX}"
+    return address(base_url, version)
 
 
 def download(base_url: str, version: int, directory: str) -> None:
@@ -46,6 +46,17 @@ def download(base_url: str, version: int, directory: str) -> None:
     with store.open(f"{base}/{version}{_SUFFIX}", "rb") as packed, tarfile.open(fileobj=packed, mode="r|") as archive:
         archive.extractall(scratch, filter="data")
     os.rename(scratch, directory)
+
+
+def address(base_url: str, version: int) -> str:
+    """Of a version's archive."""
+    return f"{base_url}/{version}{_SUFFIX}"
+
+
+def remove(base_url: str, version: int) -> None:
+    """Deletes a version's archive."""
+    store, base = _store(base_url)
+    store.rm_file(f"{base}/{version}{_SUFFIX}")
 
 
 def read(base_url: str, version: int, name: str) -> bytes | None:

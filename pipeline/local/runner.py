@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import logging
 import os
@@ -17,7 +16,7 @@ from rich.console import Console
 
 from components import storage
 from models.errors import UserError
-from pipeline import outputs, steps
+from pipeline import history, outputs, steps
 from pipeline.config import Config
 from pipeline.data import checks
 from pipeline.data.generator import write_generated
@@ -59,20 +58,34 @@ def run(
         os.makedirs(output, exist_ok=True)
     except OSError as error:
         raise UserError(f"--output {output}: {error.strerror}") from error
-    with _only_run(output):
+    with outputs.locked(output):
         if config.data.generated:
             config.data.directory = _generate(config, output, console)
-        if config.data.directory:
-            config.data.span = config.data.deliveries().name or config.data.span  # The latest now, also later on.
-        checks.check(config)
-        log = Path(output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
-        console.print(f"Running the pipeline into {output}", soft_wrap=True)
-        console.print(f"Starting TFX, whose own log is {log}", soft_wrap=True)
-        with _noise_in(log, console) as screen:
-            os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # Several processes use it.
-            processes.prepare()
-            with _beam(beam_workers, beam_args) as all_beam_args:
-                return _run(config, output, screen, all_beam_args, started)
+        span = config.data.deliveries().name
+        config.data.span = span or config.data.span  # The latest now, also later on.
+        with history.recorded(output, config.name, span) as entry:
+            report = _checked_run(config, output, console, beam_workers, beam_args, started)
+            entry |= history.of_report(report)
+        return report
+
+
+def _checked_run(
+    config: Config,
+    output: str,
+    console: Console,
+    beam_workers: int | None,
+    beam_args: Sequence[str],
+    started: float,
+) -> dict[str, Any]:
+    checks.check(config)
+    log = Path(output) / "logs" / f"{time.strftime('%Y%m%d-%H%M%S')}.log"
+    console.print(f"Running the pipeline into {output}", soft_wrap=True)
+    console.print(f"Starting TFX, whose own log is {log}", soft_wrap=True)
+    with _noise_in(log, console) as screen:
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # Several processes use it.
+        processes.prepare()
+        with _beam(beam_workers, beam_args) as all_beam_args:
+            return _run(config, output, screen, all_beam_args, started)
 
 
 class _BeamArgs(NamedTuple):
@@ -144,17 +157,6 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
     }
     write_report(report, output)
     return report
-
-
-@contextlib.contextmanager
-def _only_run(output: str) -> Iterator[None]:
-    """Holds the output directory's lock, which the system lets go of when the process ends in whatever way."""
-    with open(os.path.join(output, ".lock"), "w", encoding="utf-8") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"another run is writing to {output}: wait for it, or give another --output") from None
-        yield
 
 
 @contextlib.contextmanager

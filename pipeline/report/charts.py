@@ -34,6 +34,7 @@ _STYLE = {
     "xtick.color": _INK,
     "ytick.color": _INK,
 }
+_NAMES_BELOW = 5  # A chart of lines.
 _WIDTH = 5.2  # Inches: drawn for a narrow page, so that text stays readable there.
 
 Series = Mapping[str, Sequence[float | None]]
@@ -49,6 +50,20 @@ def _plot_curve(axes, losses) -> None:
     axes.set_xlabel("epoch")
     axes.set_ylabel("training loss")
     axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def lines(names: Sequence[str], series: Series, label: str) -> str:
+    """What comes one after the other: a line for each series."""
+    return _chart(label, 2.6, lambda axes: _plot_lines(axes, names, series))
+
+
+def _plot_lines(axes, names, series) -> None:
+    for title, values in series.items():
+        axes.plot(range(len(names)), values, marker="o", markersize=3, label=title, color=_COLOURS[title])
+    every = max(1, len(names) // _NAMES_BELOW)
+    axes.set_xticks(range(0, len(names), every), names[::every])
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(series))
 
 
 def bars(names: Sequence[str], series: Series, label: str) -> str:

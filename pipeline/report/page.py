@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,14 @@ _CHARTED = "filtered_top_100_categorical_accuracy"
 _SLICES_IN_A_CHART = 20
 
 
-def write_html(report: dict[str, Any], output: str) -> Path:
-    """Writes report.html, one file that needs no network; returns its path."""
+def write_html(report: dict[str, Any], output: str, runs: Sequence[dict[str, Any]]) -> Path:
+    """Writes report.html, one file that needs no network; returns its path.
+
+    Args:
+      report: of the newest run.
+      output: the directory.
+      runs: all of them, as `history.read` gives them.
+    """
     metrics = report["metrics"]
     references = list(metrics["baselines"])
     figures = [
@@ -28,11 +35,10 @@ def write_html(report: dict[str, Any], output: str) -> Path:
     ]
     templates = jinja2.Environment(loader=jinja2.PackageLoader("pipeline.report"), autoescape=True)
     templates.filters["day"] = _day
+    shown = _charts(report) | {"runs": _runs(runs)}
     page = templates.get_template("report.html.j2")
     path = Path(output) / HTML_FILE
-    path.write_text(
-        page.render(report=report, references=references, figures=figures, charts=_charts(report)), encoding="utf-8"
-    )
+    path.write_text(page.render(report=report, references=references, figures=figures, charts=shown), encoding="utf-8")
     return path
 
 
@@ -76,6 +82,17 @@ def _charts(report: dict[str, Any]) -> dict[str, Any]:
         if seconds
         else "",
     }
+
+
+def _runs(runs: Sequence[dict[str, Any]]) -> str:
+    """The figures of the runs one after the other; "" where there is only one."""
+    measured = [run["figures"] for run in runs if "figures" in run]
+    if len(measured) < 2:
+        return ""
+    figures = {"model": "top_100", "popularity": "baseline_top_100"}
+    series = {title: [one[name] for one in measured] for title, name in figures.items()}
+    names = [run["span"] or run["started"][5:16].replace("T", " ") for run in runs if "figures" in run]
+    return charts.lines(names, series, f"{TITLES[_CHARTED]} of the runs, and of the best baseline")
 
 
 def _drift(finding: dict[str, Any]) -> dict[str, str]:

@@ -52,9 +52,12 @@ def read_report(output: str) -> dict[str, Any]:
     """Reads report.json. Raises UserError if there is none."""
     path = Path(output) / REPORT_FILE
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        report = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path}: no report. `recommender run --output {output}` writes one") from None
+    if "drift" not in report:
+        raise UserError(f"{path} is of an older edition. `recommender run --output {output}` writes a new one")
+    return report
 
 
 def print_summary(report: dict[str, Any], console: Console) -> None:

@@ -1,0 +1,133 @@
+"""Every run into an output directory: a line of `history.jsonl` when it begins, and one when it ends."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from models.errors import UserError
+from pipeline.outputs import locked
+from serving.texts import one_line
+
+HISTORY_FILE = "history.jsonl"
+_PUSHED, _REFUSED, _STOPPED, _RUNNING, _KILLED = "pushed", "refused", "stopped", "running", "killed"
+
+_TOP_100 = "filtered_top_100_categorical_accuracy"
+_COLOURS = {_PUSHED: "green", _REFUSED: "red", _STOPPED: "red", _KILLED: "red", _RUNNING: "yellow"}
+
+Entry = dict[str, Any]
+
+
+@contextmanager
+def recorded(output: str, name: str, span: str) -> Iterator[Entry]:
+    """Writes down that a run begins, and how it ends: with what the body puts into the entry, or why it stopped."""
+    started = datetime.datetime.now(datetime.timezone.utc)
+    entry: Entry = {"started": started.isoformat(timespec="microseconds"), "name": name, "span": span}
+    _append(output, entry)
+    try:
+        yield entry
+    except BaseException as error:
+        entry |= {"verdict": _STOPPED, "because": [one_line(str(error)) or "interrupted"]}
+        raise
+    finally:
+        ended = datetime.datetime.now(datetime.timezone.utc)
+        _append(output, entry | {"seconds": round((ended - started).total_seconds(), 1)})
+
+
+def of_report(report: dict[str, Any]) -> Entry:
+    """What is written down of a run that came to a verdict."""
+    metrics = report["metrics"]
+    baselines = {name: figures.get(_TOP_100) for name, figures in metrics["baselines"].items() if name != "live"}
+    best = max(baselines, key=lambda name: baselines[name] or 0.0)
+    return {
+        "verdict": _PUSHED if report["blessed"] else _REFUSED,
+        "version": report["pushed_version"],
+        "because": report["not_blessed_because"],
+        "interactions": report["dataset"]["interactions"],
+        "figures": {
+            "top_100": metrics["retrieval"][_TOP_100],
+            "ndcg_at_10": metrics["retrieval"]["filtered_ndcg_at_10"],
+            "ndcg_at_10_after": metrics["two_stage"]["ndcg_at_10_after"],
+            "baseline": best,
+            "baseline_top_100": baselines[best],
+        },
+        "drift": [finding["text"] for finding in report["drift"]["findings"]],
+    }
+
+
+def read(output: str) -> list[Entry]:
+    """All runs, the oldest first. Raises UserError where there has been none."""
+    path = Path(output) / HISTORY_FILE
+    if not path.exists():
+        raise UserError(f"{path}: no run yet. `recommender run --output {output}` is the first")
+    runs: dict[str, Entry] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:  # A run was killed, or the disk was full, while it was written.
+            continue
+        runs[entry["started"]] = entry
+    return [{"verdict": _RUNNING if _is_running(output, runs, entry) else _KILLED} | entry for entry in runs.values()]
+
+
+def _is_running(output: str, runs: dict[str, Entry], entry: Entry) -> bool:
+    """Whether a run without an end is the newest, and holds the directory."""
+    if "verdict" in entry or entry["started"] != max(runs):
+        return False
+    try:
+        with locked(output):
+            return False
+    except UserError:
+        return True
+
+
+def show(entries: list[Entry], console: Console) -> None:
+    """A table of runs, with the best baseline's top-100, and why some did not end with a push."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("started (UTC)", "span", "verdict", "version"):
+        table.add_column(title, no_wrap=True)
+    for title in ("seconds", "top-100", "nDCG@10", "baseline"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for entry in entries:
+        figures, verdict = entry.get("figures", {}), entry["verdict"]
+        table.add_row(
+            _minute(entry),
+            entry["span"] or "-",
+            f"[{_COLOURS[verdict]}]{verdict}[/]",
+            entry.get("version") or "-",
+            f"{entry['seconds']:,.0f}" if "seconds" in entry else "",
+            *(_figure(figures.get(name)) for name in ("top_100", "ndcg_at_10", "baseline_top_100")),
+        )
+    console.print(table)
+    for entry in entries:
+        for reason in entry.get("because", ()):
+            console.print(f"{_minute(entry)}: {escape(reason)}", soft_wrap=True, highlight=False)
+
+
+def _minute(entry: Entry) -> str:
+    return entry["started"][:16].replace("T", " ")
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _append(output: str, entry: Entry) -> None:
+    """Adds a line by one write; what an earlier one left without its end stays a line of its own."""
+    path = os.path.join(output, HISTORY_FILE)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        size = os.fstat(descriptor).st_size
+        torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
+        os.write(descriptor, ("\n" * bool(torn) + json.dumps(entry) + "\n").encode())
+    finally:
+        os.close(descriptor)
