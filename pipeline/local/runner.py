@@ -26,6 +26,10 @@ from pipeline.local import processes
 from pipeline.local.progress import LOG_FORMAT, Progress
 from pipeline.report.build import build_report
 from pipeline.report.summary import write_report
+from serving.texts import one_line
+
+_FULL = ("No space left on device", "disk is full", "disk full")
+_SHOWN = 200  # Characters of the library's own error.
 
 
 def run(
@@ -64,7 +68,8 @@ def run(
         span = config.data.deliveries().name
         config.data.span = span or config.data.span  # The latest now, also later on.
         with history.recorded(output, config.name, span) as entry:
-            report = _checked_run(config, output, console, beam_workers, beam_args, started)
+            with _full_disk_said(output):
+                report = _checked_run(config, output, console, beam_workers, beam_args, started)
             entry |= history.of_report(report)
         return report
 
@@ -86,6 +91,21 @@ def _checked_run(
         processes.prepare()
         with _beam(beam_workers, beam_args) as all_beam_args:
             return _run(config, output, screen, all_beam_args, started)
+
+
+@contextlib.contextmanager
+def _full_disk_said(output: str) -> Iterator[None]:
+    """Makes one error of those in which Python, TensorFlow and SQLite each say that a disk is full."""
+    try:
+        yield
+    except Exception as error:
+        text = f"{error} {error.__cause__ or ''}"
+        if not any(sign in text for sign in _FULL):
+            raise
+        raise RunError(
+            f"{output}: the disk is full. What is served stays. `recommender clean --keep 2 --output {output}` "
+            f"makes room; run again, and it goes on from what is there ({one_line(str(error))[:_SHOWN]})"
+        ) from error
 
 
 class _BeamArgs(NamedTuple):
