@@ -50,6 +50,7 @@ def cli() -> None:
     recommender run --data DIR                 … on MovieLens files that you have
     recommender run --config my.yaml           … on interactions of your own
     recommender generate --output DIR          write generated data of any size
+    recommender backtest --config my.yaml      what the last 14 nights would have been
     recommender history                        what the runs came to
     recommender clean --keep 7                 remove what older runs have left
     recommender serve                          serve what was pushed, as TensorFlow Serving would
@@ -154,6 +155,35 @@ def history(output, last, json_file) -> None:
     if json_file:
         with click.open_file(json_file, "w") as file:
             file.write(json.dumps(entries, indent=2) + "\n")
+
+
+@cli.command()
+@click.option("--config", "config_name", metavar="NAME|FILE", help="A configuration, as for `run`.")
+@click.option("--data", metavar="DIR|EDITION", help="Data, as for `run`.")
+@click.option("--spans", type=click.IntRange(min=1), default=14, show_default=True, help="So many nights, the last.")
+@click.option("--output", metavar="DIR", help="Where the nights go.  [default: ./runs/backtest-<name>]")
+@click.option(
+    "--max-queries",
+    type=click.IntRange(min=1),
+    default=5_000,
+    show_default=True,
+    help="Interactions of each next day that are asked about.",
+)
+@click.option("--json", "json_file", metavar="FILE", help="Also write the nights to this file.")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as for `run`.")
+def backtest(config_name, data, spans, output, max_queries, json_file, overrides) -> None:
+    """What the last nights would have been: train, gate, and ask the live model about the next day.
+
+    Data in spans is taken as it came; other data is cut into days (UTC). A backtest that was stopped goes on.
+    """
+    from pipeline.backtest.command import run as run_nights
+    from pipeline.jobs import resolve_config
+
+    config = resolve_config(config_name, data, None, overrides)
+    if config.data.directory is None:
+        raise UserError("a backtest needs data with days: give --data DIR, or --config with data.directory")
+    output = output or os.path.join("runs", f"backtest-{config.name}")
+    run_nights(config, spans, max_queries, output, json_file, Console())
 
 
 @cli.command()

@@ -1,0 +1,1 @@
+"""What nights in a row would have been."""

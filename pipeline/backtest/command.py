@@ -1,0 +1,154 @@
+"""`recommender backtest`: for each of the last nights, train, gate, and ask about the next day."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from rich.console import Console
+from rich.table import Table
+
+from models.errors import UserError
+from pipeline.backtest import days
+from pipeline.backtest.asking import Log
+from pipeline.config import Config
+from pipeline.data import checks
+from pipeline.local import runner
+from pipeline.report import charts
+from serving.texts import one_line
+
+_RUNS, _SPANS, _NIGHTS, _PAGE = "runs", "spans", "nights.jsonl", "backtest.html"
+_MODEL, _POPULAR = "model", "recent_popularity"
+_COLOURED = {"model": _MODEL, "popularity": _POPULAR}
+_TITLES = {"top_100": "top-100 of the next day's interactions", "ndcg_at_10": "nDCG@10 of the next day's interactions"}
+
+Night = dict[str, Any]
+
+
+def run(
+    config: Config, number: int, max_queries: int, output: str, json_file: str | None, console: Console
+) -> list[Night]:
+    """Runs the nights, of which those that are done are not run again; prints a table and writes a page.
+
+    Args:
+      config: of the data, in spans or with timestamps.
+      number: of nights.
+      max_queries: interactions of the next day that are asked about, at most.
+      output: directory of the runs and of what they came to.
+      json_file: where the nights go as well.
+      console: for progress and the table.
+
+    Raises:
+      UserError: wrong input, or too few spans or days.
+      RunError: a run failed.
+    """
+    output = os.path.abspath(output)
+    os.makedirs(output, exist_ok=True)
+    console.print("Reading all interactions", soft_wrap=True)
+    if "{span}" in config.data.directory:
+        nights, rows = days.of_spans(config, number)
+    else:
+        nights, rows = days.of_days(config, number, os.path.join(output, _SPANS))
+    log = Log(rows, checks.features(config))
+    done = _done(output, config)
+    results = []
+    for place, night in enumerate(nights):
+        console.rule(f"night {place + 1} of {number}: {night.name}")
+        if night.name in done:
+            console.print("was run before")
+            results.append(done[night.name])
+            continue
+        results.append(_night(night, log, max_queries, output, console))
+        with open(os.path.join(output, _NIGHTS), "a", encoding="utf-8") as file:
+            file.write(json.dumps(results[-1] | {"of": _key(config)}) + "\n")
+    show(results, console)
+    page = _write_page(config.name, results, output)
+    console.print(f"Wrote {page}", soft_wrap=True)
+    if json_file:
+        Path(json_file).write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    return results
+
+
+def _night(night: days.Night, log: Log, max_queries: int, output: str, console: Console) -> Night:
+    runs = os.path.join(output, _RUNS)
+    result: Night = {"span": night.name, "because": []}
+    try:
+        report = runner.run(night.config, runs, console)
+    except UserError as error:  # As drift, which leaves the model before in place.
+        result |= {"verdict": "stopped", "because": [one_line(str(error))], "seconds": None}
+    else:
+        verdict = "pushed" if report["blessed"] else "refused"
+        result |= {"verdict": verdict, "because": report["not_blessed_because"], "seconds": report["seconds"]["total"]}
+    from components.evaluator.predictions import load
+    from components.push_destination import destination
+
+    served = destination(os.path.join(runs, "serving_models", "recommender"))
+    versions = served.versions()
+    asked = log.asked(night.begins, night.ends, max_queries)
+    result |= {"asked": len(asked), "live": str(versions[-1]) if versions else None}
+    if len(asked):
+        result[_POPULAR] = log.recent_popularity(asked, night.begins, max_queries)
+        if versions:
+            console.print(f"asking version {versions[-1]} about {len(asked):,} interactions of the next day")
+            result[_MODEL] = log.of_model(load(served.place(versions[-1])), asked)
+    return result
+
+
+def show(nights: list[Night], console: Console) -> None:
+    """A table of the nights, with their means, and why some models were not pushed."""
+    table = Table(box=None, pad_edge=False)
+    for title in ("night", "verdict", "live"):
+        table.add_column(title, no_wrap=True)
+    for title in ("seconds", "asked", "top-100", "popular", "nDCG@10", "popular"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for night in nights:
+        seconds = "" if night["seconds"] is None else f"{night['seconds']:.0f}"
+        figures = [_figure(night.get(of, {}).get(name)) for name in _TITLES for of in (_MODEL, _POPULAR)]
+        table.add_row(night["span"], night["verdict"], night["live"] or "-", seconds, f"{night['asked']:,}", *figures)
+    both = [night for night in nights if _MODEL in night and _POPULAR in night]
+    if both:
+        weights = sum(night["asked"] for night in both)
+        means = [
+            sum(night[of][name] * night["asked"] for night in both) / weights
+            for name in _TITLES
+            for of in (_MODEL, _POPULAR)
+        ]
+        table.add_row("all", "", "", "", f"{weights:,}", *map(_figure, means), style="bold")
+    console.print(table)
+    for night in nights:
+        for reason in night["because"]:
+            console.print(f"{night['span']}: {reason}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _figure(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def _key(config: Config) -> str:
+    """What decides the nights' results, but for their number."""
+    return checks.fingerprint(config) + config.model_dump_json()
+
+
+def _done(output: str, config: Config) -> dict[str, Night]:
+    """Nights of the same data and configuration that were run before, by span."""
+    path, key = Path(output, _NIGHTS), _key(config)
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    nights = [json.loads(line) for line in lines if line.endswith("}")]
+    return {night["span"]: night for night in nights if night.pop("of") == key}
+
+
+def _write_page(name: str, nights: list[Night], output: str) -> Path:
+    """backtest.html: one file that needs no network."""
+    shown = [night for night in nights if _MODEL in night and _POPULAR in night]
+    names = [night["span"] for night in shown]
+    drawn = []
+    for figure, title in _TITLES.items() if shown else ():
+        series = {colour: [night[of][figure] for night in shown] for colour, of in _COLOURED.items()}
+        drawn.append({"title": title, "svg": charts.lines(names, series, title)})
+    templates = jinja2.Environment(loader=jinja2.PackageLoader("pipeline.report"), autoescape=True)
+    path = Path(output) / _PAGE
+    path.write_text(templates.get_template("backtest.html.j2").render(name=name, charts=drawn, nights=nights), "utf-8")
+    return path
