@@ -150,6 +150,8 @@ def history(output, last, json_file) -> None:
     from pipeline.history import read, show
 
     entries = read(output)[-(last or 0) :]
+    if not entries:
+        raise UserError(f"--output {output}: no run yet. `recommender run --output {output}` is the first")
     if json_file != "-":
         show(entries, Console())
     if json_file:

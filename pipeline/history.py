@@ -65,10 +65,10 @@ def of_report(report: dict[str, Any]) -> Entry:
 
 
 def read(output: str) -> list[Entry]:
-    """All runs, the oldest first. Raises UserError where there has been none."""
+    """All runs, the oldest first."""
     path = Path(output) / HISTORY_FILE
     if not path.exists():
-        raise UserError(f"{path}: no run yet. `recommender run --output {output}` is the first")
+        return []
     runs: dict[str, Entry] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         try:

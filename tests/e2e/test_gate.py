@@ -89,6 +89,9 @@ def made(small_run):
         "retrieval_model": (Step.RETRIEVAL_TRAINER, "model"),
         "retrieval_run": (Step.RETRIEVAL_TRAINER, "model_run"),
         "ranking_model": (Step.RANKING_TRAINER, "model"),
+        "summary": (Step.INTERACTION_GEN, "summary"),
+        "statistics": (Step.STATISTICS_GEN, "statistics"),
+        "item_statistics": (Step.ITEM_STATISTICS_GEN, "statistics"),
         "model": (Step.RECOMMENDER_BUILDER, "model"),
         "model_blessing": (Step.EVALUATOR, "blessing"),
     }

@@ -4,10 +4,12 @@ import io
 import json
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
 from models.errors import UserError
 from pipeline import history
+from pipeline.cli import cli
 from pipeline.outputs import locked
 
 FIGURES = {"top_100": 0.24, "ndcg_at_10": 0.022, "ndcg_at_10_after": 0.03}
@@ -61,5 +63,6 @@ def test_a_line_that_was_cut_off_costs_that_line_alone(tmp_path):
 
 
 def test_without_a_run_the_remedy_is_said(tmp_path):
-    with pytest.raises(UserError, match="no run yet"):
-        history.read(str(tmp_path))
+    assert history.read(str(tmp_path)) == []
+    asked = CliRunner().invoke(cli, ["history", "--output", str(tmp_path)])
+    assert isinstance(asked.exception, UserError) and "is the first" in str(asked.exception)
