@@ -31,11 +31,13 @@ class Forecast(NamedTuple):
       of_moments: [n, G] float32, each from the rows before the first of `merged` moments.
       now: [n] float32, from all rows.
       merged: how many neighbouring moments share a column.
+      weights: [W] float32, of the logs of the decayed counts.
     """
 
     of_moments: np.ndarray
     now: np.ndarray
     merged: int
+    weights: np.ndarray
 
 
 def forecast(rows: Interactions, items: int, moments: int) -> Forecast:
@@ -54,7 +56,20 @@ def forecast(rows: Interactions, items: int, moments: int) -> Forecast:
     begins = np.append(np.searchsorted(rows.moment, np.arange(0, moments, merged)), len(rows.item))
     weights = _fitted(rows, begins, items)
     logs = np.stack([weights @ table for table in _tables(rows, begins, items)], axis=1)
-    return Forecast(np.ascontiguousarray(logs[:, :-1]), logs[:, -1], merged)
+    return Forecast(np.ascontiguousarray(logs[:, :-1]), logs[:, -1], merged, weights)
+
+
+def of_last(item: np.ndarray, time: np.ndarray, items: int, weights: np.ndarray) -> np.ndarray:
+    """[n] float32 forecast for what comes after rows, which may be others than those that the weights were fitted on.
+
+    Args:
+      item, time: [R] of the rows, in any order.
+      items: n.
+      weights: of a `Forecast`.
+    """
+    age = time.max() - time
+    counts = np.stack([np.bincount(item, np.exp(-age / decay), minlength=items) for decay in _DECAYS[:, 0]])
+    return weights @ np.log1p(counts / _FEW).astype(np.float32)
 
 
 def _tables(rows: Interactions, begins: np.ndarray, items: int) -> Iterator[np.ndarray]:

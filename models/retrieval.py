@@ -116,6 +116,7 @@ class RetrievalModel(training.TrainedModel):
             self.repeats = Repeats(config.embedding_dim, len(data.catalogue))
         forecast = data.forecast
         self.popular_now = tf.constant(np.append(forecast.now, np.float32(0)))  # The last is an unknown item.
+        self.forecast_weights = tf.constant(forecast.weights)
         self._forecasts, self._merged = tf.constant(forecast.of_moments), forecast.merged
 
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
@@ -184,21 +185,23 @@ class RetrievalModel(training.TrainedModel):
 class RetrievalServable(tf.Module):
     """What the Trainer exports: both towers on dense model features, without dropout.
 
-    The queries are divided by the temperature, so that q·c is a log-probability up to a constant. A last component more
-    than in training adds what is popular now to the scores of queries from after the train rows.
+    The queries are divided by the temperature, so that q·c is a log-probability up to a constant. One component more
+    than in training adds what is popular now to the scores of queries from after the train rows. The last one is 0:
+    it is for what is popular by more rows than those of train, with `forecast_weights`.
     """
 
     def __init__(self, model: RetrievalModel, data: training.TrainingData, temperature: float):
         super().__init__()
         popular_now = tf.Variable(model.popular_now, trainable=False)
+        self.forecast_weights = tf.Variable(model.forecast_weights, trainable=False)
 
         def query(features: inputs.Batch) -> tf.Tensor:
             after = tf.cast(features[f.MOMENT] == model.query_tower.future, tf.float32)
-            return tf.concat([model.query_tower(features) / temperature, after[:, tf.newaxis]], axis=1)
+            return tf.concat([model.query_tower(features) / temperature, _with_zero(after)], axis=1)
 
         def candidate(features: inputs.Batch) -> tf.Tensor:
             popular = tf.gather(popular_now, features[f.ITEM_ID])
-            return tf.concat([model.candidate_tower(features), popular[:, tf.newaxis]], axis=1)
+            return tf.concat([model.candidate_tower(features), _with_zero(popular)], axis=1)
 
         # Not the layers: each of them would be traced and saved with functions of its own.
         self._weights = [*model.query_tower.variables, *model.candidate_tower.variables, popular_now]
@@ -221,6 +224,10 @@ class RetrievalServable(tf.Module):
             tf.function(call, input_signature=[spec], autograph=False)
             for call, spec in ((query, data.query_spec()), (candidate, data.candidate_spec()))
         )
+
+
+def _with_zero(values: tf.Tensor) -> tf.Tensor:
+    return tf.stack([values, tf.zeros_like(values)], axis=1)
 
 
 def validate(servable: RetrievalServable, data: training.TrainingData) -> dict[str, float]:

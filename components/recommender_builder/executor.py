@@ -45,7 +45,7 @@ class Executor(base_executor.BaseExecutor):
             tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
             for name in ("retrieval_model", "ranking_model")
         )
-        vectors = CandidateVectors(catalogue, retrieval, ranking)
+        vectors = CandidateVectors(catalogue, users, retrieval, ranking)
         asked = Queries(train.timelines, features.histories, held_out.timelines)
         sample = model_batch(asked.at(tf.range(min(_QUERIES, asked.rows), dtype=tf.int64)))
         queries = retrieval.query({name: sample[name] for name in features.query_names()}).numpy()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
@@ -14,6 +15,7 @@ from models.catalogue import Catalogue
 from models.features import names as f
 from models.features.feature_set import FeatureSet
 from models.joining import PARTS, Weights, retrieval_scores
+from models.popularity import of_last
 
 _NO_SCORE = tf.float32.min  # Of the empty entries that fill a short list: finite, and below every other.
 
@@ -97,6 +99,7 @@ class Recommender(tf.Module):
             _table(values, of_any_length=True) for values in (users.items, users.timestamps)
         )
         self._end_of_data = int(users.timestamps.max())
+        self._knows_all = _table(1.0)  # 0: what is popular now is told by the train rows alone.
         rows = [tf.TensorSpec([None], dtype) for dtype in (tf.string, tf.string, tf.int64)]
         self.assume = tf.function(self._assume, input_signature=rows, autograph=False)
 
@@ -127,6 +130,7 @@ class Recommender(tf.Module):
         self._starts.assign(tf.concat([[0], tf.cumsum(tf.cast(counts, tf.int64))], 0))
         self._had_rows.assign(self._rows(tf.gather(item_id, order)))
         self._had_times.assign(tf.gather(timestamp, order))
+        self._knows_all.assign(0.0)
 
     def _unknown_user(self) -> int:
         return self._starts.shape[0] - 2
@@ -141,7 +145,7 @@ class Recommender(tf.Module):
     def recommend(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """Retrieves, drops what the user has had unless items repeat, ranks: [B, K] item_id, title, score."""
         features = self._features(query)
-        vectors = self._retrieval.query(features)
+        vectors = self._vectors_of(features)
         candidates, scores = self._candidates(features, vectors, query)
         ranked = scores + self._weights.added(
             self._ranking.score(features, tf.gather(self._vectors.ranking, candidates))
@@ -158,14 +162,14 @@ class Recommender(tf.Module):
     def retrieve(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """The first stage of `recommend`: [B, N] item_id, score, best first."""
         features = self._features(query)
-        candidates, scores = self._candidates(features, self._retrieval.query(features), query)
+        candidates, scores = self._candidates(features, self._vectors_of(features), query)
         return {"item_id": tf.gather(self._ids, candidates), "score": scores}
 
     def rank(self, item_id: tf.Tensor, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """The second stage for given items, in the order given: [B, M] score, and what the ranker predicts beside."""
         features = self._features(query)
         items = self._rows(item_id)
-        retrieval_scores = self._retrieval_scores(features, self._retrieval.query(features), items)
+        retrieval_scores = self._retrieval_scores(features, self._vectors_of(features), items)
         ranked = self._ranking.score(features, tf.gather(self._vectors.ranking, items))
         shown = {name: values for name, values in ranked.items() if name not in PARTS}
         return {"score": retrieval_scores + self._weights.added(ranked), **shown}
@@ -214,6 +218,13 @@ class Recommender(tf.Module):
             **{name: _only_column(transformed[name]) for name in self._context},
         }
         return {name: features[name] for name in self._query_names}
+
+    def _vectors_of(self, features: inputs.Batch) -> tf.Tensor:
+        """[B, D] query embeddings; what is popular now is what all rows tell, unless only those of train are known."""
+        vectors = self._retrieval.query(features)
+        after = vectors[:, -2:-1]
+        by_all = after * self._knows_all
+        return tf.concat([vectors[:, :-2], after - by_all, by_all], axis=1)
 
     def _candidates(self, features: inputs.Batch, vectors: tf.Tensor, query: Query) -> tuple[tf.Tensor, tf.Tensor]:
         """[B, N] catalogue rows of the best items that may be recommended, and their retrieval scores."""
@@ -266,13 +277,21 @@ class Recommender(tf.Module):
 
 
 class CandidateVectors(tf.Module):
-    """What both models make of the candidates, [n + 1, D] each; the last row is an unknown item."""
+    """What both models make of the candidates, [n + 1, D] each; the last row is an unknown item.
 
-    def __init__(self, catalogue: Catalogue, retrieval: tf.Module, ranking: tf.Module):
+    Args:
+      catalogue: the n candidates.
+      users: all interactions, which tell what is popular now.
+      retrieval, ranking: what the Trainers have exported.
+    """
+
+    def __init__(self, catalogue: Catalogue, users: Users, retrieval: tf.Module, ranking: tf.Module):
         super().__init__()
         features = {name: tf.constant(values) for name, values in catalogue.features.items()}
         both = [model.candidate(features) for model in (retrieval, ranking)]
-        directions = tf.math.l2_normalize(both[0][:, :-2], axis=1)  # Without the bias and what is popular.
+        popular = of_last(users.items, users.timestamps, len(catalogue), retrieval.forecast_weights.numpy())
+        both[0] = tf.concat([both[0][:, :-1], np.append(popular, np.float32(0))[:, np.newaxis]], axis=1)
+        directions = tf.math.l2_normalize(both[0][:, :-3], axis=1)  # Without the bias and what is popular.
         self.retrieval, self.ranking, self.directions = map(_table, (*both, directions))
 
 

@@ -492,6 +492,7 @@ def test_predictions_of_a_shard_are_its_rows_with_all_that_is_measured(tmp_path)
         o.RETRIEVAL: [INF, 2, 1, 2],
         o.BEFORE: [INF, 2, NAN, NAN],
         o.AFTER: [INF, 1, NAN, NAN],
+        o.MOVED: [0, 1 - 1 / np.log2(3), NAN, NAN],
         o.RATING: [2, 4.5, 2, 4.5],
         o.PREFERENCE: [0.25] * 4,
         o.AVERAGE_POPULARITY: [2.5] * 4,

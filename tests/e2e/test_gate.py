@@ -274,7 +274,7 @@ def test_the_infra_validator_alone_notices_what_was_had(pushed):
     assert reason.endswith(" was seen, and is recommended")
 
 
-def test_what_a_servable_assumes_changes_what_users_had_and_nothing_else(made, pushed):
+def test_what_a_servable_assumes_changes_what_is_known_and_nothing_else(made, pushed):
     """The Evaluator's servable is the pushed one, without the eval rows."""
     (version,) = pushed.iterdir()
     given, assumed = (load(str(version)) for _ in range(2))
@@ -289,7 +289,7 @@ def test_what_a_servable_assumes_changes_what_users_had_and_nothing_else(made, p
         )
         if one.shape != other.shape or not np.array_equal(one.numpy(), other.numpy())
     ]
-    assert len(changed) == 3, "of all tables only the users' interactions"
+    assert len(changed) == 4, "of all tables only the users' interactions, and that they are not all known"
     batch = queries.at(tf.range(200, dtype=tf.int64))
     items = {"item_id": batch["item_id"][:, tf.newaxis]}
     query = request(batch, features)

@@ -226,8 +226,10 @@ def recommender_that_finds(data):
     def models(repeats):
         of_kind = copy.copy(data)
         of_kind.features = FEATURES.model_copy(update={"histories": Histories(repeats=repeats)})
-        servables = RetrievalServable(retrieval_model(of_kind), of_kind, 1.0), ranking_servable
-        return of_kind.features, servables, CandidateVectors(data.catalogue, *servables)
+        retrieval_servable = RetrievalServable(retrieval_model(of_kind), of_kind, 1.0)
+        retrieval_servable.forecast_weights.assign(np.ones_like(retrieval_servable.forecast_weights))
+        servables = retrieval_servable, ranking_servable
+        return of_kind.features, servables, CandidateVectors(data.catalogue, users, *servables)
 
     def make(*rows, repeats=False):
         index = tf.Module()
@@ -239,6 +241,21 @@ def recommender_that_finds(data):
         )
 
     return make
+
+
+def test_what_is_popular_after_the_data_is_told_by_all_rows_unless_train_alone_is_known(recommender_that_finds):
+    """A query from after the train rows; the train rows and what the servable knows name other items."""
+    recommender = recommender_that_finds(0, 1, 2, 3)
+    features = recommender._features(NO_QUERY | {"timestamp": tf.constant([10**9], tf.int64)})
+    of_train, of_all = (recommender._vectors.retrieval.numpy()[:, place] for place in (-2, -1))
+    assert of_all.argmax() == 1 and of_all[1] > 0, "the one interaction that is known"
+    assert not np.array_equal(of_train, of_all)
+    vectors = recommender._vectors_of(features).numpy()
+    assert vectors[0, -2:].tolist() == [0, 1]
+    before = recommender._vectors_of(recommender._features(NO_QUERY | {"timestamp": tf.constant([1_000], tf.int64)}))
+    assert before.numpy()[0, -2:].tolist() == [0, 0]
+    recommender.assume(tf.constant([b"a"]), tf.constant([b"1"]), tf.constant([5], tf.int64))
+    assert recommender._vectors_of(features).numpy()[0, -2:].tolist() == [1, 0]
 
 
 def test_all_signatures_read_what_clients_send_as_the_data_was_read(recommender_that_finds):
@@ -365,12 +382,13 @@ def test_saved_towers_answer_as_before(data, rows, tmp_path):
     query = query_of(rows)
     tf.saved_model.save(servable, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
-    towers, after = np.split(loaded.query(query).numpy(), [-1], axis=1)
+    towers, after, more = np.split(loaded.query(query).numpy(), [-2, -1], axis=1)
     np.testing.assert_allclose(towers, model.query_tower(rows) / 0.5, rtol=1e-5, atol=1e-6)
     assert after[:, 0].tolist() == (rows["moment"].numpy() == 2).tolist(), "only what comes after the train rows"
     first = {name: values[:1] for name, values in query.items()}
     np.testing.assert_allclose(loaded.query(first), loaded.query(query)[:1], rtol=1e-5, atol=1e-6)
-    candidates, popular = np.split(loaded.candidate(data.item_table()).numpy(), [-1], axis=1)
+    candidates, popular, by_more = np.split(loaded.candidate(data.item_table()).numpy(), [-2, -1], axis=1)
+    assert not more.any() and not by_more.any(), "for the RecommenderBuilder"
     np.testing.assert_allclose(candidates, model.candidate_tower(data.item_table()), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(popular[:, 0], [*data.forecast.now, 0])
 

@@ -51,6 +51,14 @@ def test_what_is_popular_for_a_day_is_forecast_by_the_last_hours(fashion):
     assert late_in_day_50[0] > np.sort(late_in_day_50)[-2] + 1
 
 
+def test_other_rows_are_looked_at_with_the_same_weights(fashion):
+    found = forecast(fashion, 10, 1000)
+    again = popularity.of_last(fashion.item, fashion.time, 10, found.weights)
+    np.testing.assert_allclose(again, found.now, rtol=1e-5)
+    more = np.append(fashion.item, [4] * 50), np.append(fashion.time, fashion.time[-1] + np.arange(50))
+    assert popularity.of_last(*more, 10, found.weights).argmax() == 4
+
+
 def test_what_is_popular_for_ever_is_forecast_by_its_share():
     share = np.array([0.6, 0.3, 0.1])
     item = np.random.default_rng(0).choice(3, 20_000, p=share)
