@@ -209,6 +209,26 @@ def test_a_model_that_misses_a_threshold_of_the_run_is_not_pushed(finished, othe
     assert not fsspec.filesystem("s3", use_listings_cache=False).exists(f"{store}/models/other")
 
 
+def test_a_delivery_that_is_not_like_the_live_models_stops_before_training(finished, other_run, data, store):
+    """Half of the users are missing; the model before stays where it is."""
+    s3 = fsspec.filesystem("s3", use_listings_cache=False)
+    s3.put(f"{data}/", f"{store}/bad/", recursive=True)
+    header, *lines = (data / "ratings.csv").read_text().splitlines()
+    half = [line for line in lines if int(line.partition(",")[0]) % 2]
+    s3.pipe(f"{store}/bad/ratings.csv", "\n".join([header, *half, ""]).encode())
+    pushed = s3.find(f"{store}/models/recommender")
+    night = other_run(data=f"{store}/bad", push_destination=f"{store}/models/recommender")
+    for name in ("InteractionGen", "StatisticsGen", "LiveModel"):
+        night.step(name)
+    with pytest.raises(StepFailed) as failed:
+        night.step("DriftValidator")
+    assert failed.value.status == 2
+    error = failed.value.log.strip().splitlines()[-1]
+    assert error.startswith("error: the data is not like that of the live model, version ")
+    assert "times fewer users" in error and "drift.limits.fewer.users" in error
+    assert s3.find(f"{store}/models/recommender") == pushed
+
+
 @pytest.mark.parametrize(
     ("parameters", "task", "message"),
     [
