@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -20,7 +21,7 @@ from pipeline.local import runner
 from pipeline.report import charts
 from serving.texts import one_line
 
-_RUNS, _SPANS, _NIGHTS, _PAGE = "runs", "spans", "nights.jsonl", "backtest.html"
+_RUNS, _SPANS, _NIGHTS, _KEY, _PAGE = "runs", "spans", "nights.jsonl", "of.txt", "backtest.html"
 _MODEL, _POPULAR = "model", "recent_popularity"
 _COLOURED = {"model": _MODEL, "popularity": _POPULAR}
 _TITLES = {"top_100": "top-100 of the next day's interactions", "ndcg_at_10": "nDCG@10 of the next day's interactions"}
@@ -42,18 +43,18 @@ def run(
       console: for progress and the table.
 
     Raises:
-      UserError: wrong input, or too few spans or days.
+      UserError: wrong input, too few spans or days, or `output` holds another backtest.
       RunError: a run failed.
     """
     output = os.path.abspath(output)
     os.makedirs(output, exist_ok=True)
+    done = _done(output, _key(config, number))
     console.print("Reading all interactions", soft_wrap=True)
     if "{span}" in config.data.directory:
         nights, rows = days.of_spans(config, number)
     else:
         nights, rows = days.of_days(config, number, os.path.join(output, _SPANS))
     log = Log(rows, checks.features(config))
-    done = _done(output, config)
     results = []
     for place, night in enumerate(nights):
         console.rule(f"night {place + 1} of {number}: {night.name}")
@@ -63,7 +64,7 @@ def run(
             continue
         results.append(_night(night, log, max_queries, output, console))
         with open(os.path.join(output, _NIGHTS), "a", encoding="utf-8") as file:
-            file.write(json.dumps(results[-1] | {"of": _key(config)}) + "\n")
+            file.write(json.dumps(results[-1]) + "\n")
     show(results, console)
     page = _write_page(config.name, results, output)
     console.print(f"Wrote {page}", soft_wrap=True)
@@ -127,17 +128,28 @@ def _figure(value: float | None) -> str:
     return "" if value is None else f"{value:.4f}"
 
 
-def _key(config: Config) -> str:
-    """What decides the nights' results, but for their number."""
-    return checks.fingerprint(config) + config.model_dump_json()
+def _key(config: Config, number: int) -> str:
+    """What decides the nights."""
+    settings = f"{checks.fingerprint(config)}-{config.model_dump_json()}-{number}"
+    return hashlib.sha256(settings.encode()).hexdigest()
 
 
-def _done(output: str, config: Config) -> dict[str, Night]:
-    """Nights of the same data and configuration that were run before, by span."""
-    path, key = Path(output, _NIGHTS), _key(config)
+def _done(output: str, key: str) -> dict[str, Night]:
+    """The nights that were run before, by span.
+
+    Raises:
+      UserError: they are another backtest's, whose models would be live in this one.
+    """
+    path, of = Path(output, _NIGHTS), Path(output, _KEY)
+    if not os.path.isdir(os.path.join(output, _RUNS)):
+        of.write_text(key, encoding="utf-8")
+    elif not of.exists() or of.read_text(encoding="utf-8") != key:
+        raise UserError(
+            f"--output {output} holds a backtest of other data, with another configuration or another --spans: "
+            "give another directory, or delete this one"
+        )
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    nights = [json.loads(line) for line in lines if line.endswith("}")]
-    return {night["span"]: night for night in nights if night.pop("of") == key}
+    return {night["span"]: night for night in (json.loads(line) for line in lines if line.endswith("}"))}
 
 
 def _write_page(name: str, nights: list[Night], output: str) -> Path:

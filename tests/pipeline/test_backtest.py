@@ -121,10 +121,16 @@ def test_a_models_figures_are_of_its_lists():
     assert found == {"top_100": 1.0, "ndcg_at_10": pytest.approx((1 + 1 / np.log2(3)) / 2)}
 
 
-def test_nights_that_are_done_are_known_by_data_and_configuration(config, tmp_path):
+def test_a_backtest_goes_on_where_it_was_stopped_and_not_with_anothers_models(config, tmp_path):
+    output, key = tmp_path / "nights", command._key(config, 3)
+    output.mkdir()
+    assert command._done(str(output), "what was tried before anything ran") == {}
+    assert command._done(str(output), key) == {}
+    (output / "runs").mkdir()
     line = {"span": "2021-02-06", "verdict": "pushed"}
-    content = json.dumps(line | {"of": command._key(config)}) + "\n" + json.dumps(line)[:-9]
-    (tmp_path / "nights.jsonl").write_text(content)
-    assert command._done(str(tmp_path), config) == {"2021-02-06": line}
+    (output / "nights.jsonl").write_text(json.dumps(line) + "\n" + json.dumps(line)[:-9])
+    assert command._done(str(output), key) == {"2021-02-06": line}
     config.retrieval.epochs += 1
-    assert command._done(str(tmp_path), config) == {}
+    for other in (command._key(config, 3), command._key(load_config(str(tmp_path / "shop.yaml")), 2)):
+        with pytest.raises(UserError, match="holds a backtest of other data"):
+            command._done(str(output), other)
