@@ -16,7 +16,8 @@ class Limit(Settings):
     stop: float | None = Field(None, ge=0)
 
 
-# By kind of distance, or by `kind.name` for a single one, as in `missing.category`. Kinds and names: `distances.py`.
+# By kind of distance, or by `kind.name` for a single one, as in `missing.category`; also nested, as `--set` does it.
+# Kinds and names: `distances.py`.
 DEFAULT_LIMITS: dict[str, dict[str, float]] = {
     "fewer": {"warn": 1.2, "stop": 1.6},
     "more": {"warn": 2.0, "stop": 5.0},
@@ -43,10 +44,14 @@ class Drift(Settings):
     def _with_defaults(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        for name in given:
-            if str(name).partition(".")[0] not in DEFAULT_LIMITS:
+        flat: dict[str, Any] = {}
+        for name, limit in given.items():
+            nested = isinstance(limit, dict) and not limit.keys() <= Limit.model_fields.keys()
+            flat |= {f"{name}.{of}": one for of, one in limit.items()} if nested else {str(name): limit}
+        for name in flat:
+            if name.partition(".")[0] not in DEFAULT_LIMITS:
                 raise ValueError(f"{name!r} is none of {', '.join(DEFAULT_LIMITS)}, nor one of them with .NAME")
-        return DEFAULT_LIMITS | given
+        return DEFAULT_LIMITS | flat
 
     def limit(self, kind: str, name: str) -> Limit:
         """Of one distance."""

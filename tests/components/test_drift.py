@@ -190,6 +190,16 @@ def test_a_delivery_is_no_distance_from_itself(live):
     assert all(level_of(one, Drift()) is None for one in distances(same, same))
 
 
+def test_a_single_limit_is_given_by_its_path_in_either_way():
+    for given in ({"missing.brand": {"stop": 0.5}}, {"missing": {"brand": {"stop": 0.5}}}):
+        drift = Drift(limits=given)
+        assert drift.limit("missing", "brand").stop == 0.5
+        assert drift.limit("missing", "colour").stop == 0.2
+    (name,) = load_config("demo", ["drift.limits.fewer.users={stop: 9}"]).drift.limits.keys() - Drift().limits.keys()
+    assert name == "fewer.users"
+    assert Drift(limits={"missing": {"stop": 0.5}}).limit("missing", "brand").stop == 0.5
+
+
 @pytest.mark.parametrize(
     ("limits", "message"), [({"hour": {}}, "'hour' is none of"), ({"hours": {"stop": -1}}, "greater")]
 )
