@@ -51,6 +51,7 @@ def cli() -> None:
     recommender run --config my.yaml           … on interactions of your own
     recommender generate --output DIR          write generated data of any size
     recommender backtest --config my.yaml      what the last 14 nights would have been
+    recommender skew --requests FILE           are the requests like the data?
     recommender history                        what the runs came to
     recommender clean --keep 7                 remove what older runs have left
     recommender serve                          serve what was pushed, as TensorFlow Serving would
@@ -186,6 +187,26 @@ def backtest(config_name, data, spans, output, max_queries, json_file, overrides
         raise UserError("a backtest needs data with days: give --data DIR, or --config with data.directory")
     output = output or os.path.join("runs", f"backtest-{config.name}")
     run_nights(config, spans, max_queries, output, json_file, Console())
+
+
+@cli.command()
+@click.option("--requests", metavar="FILE", required=True, help="TensorFlow Serving's request log, or JSON lines.")
+@click.option("--output", metavar="DIR", default="runs/demo", show_default=True, help="Of the runs that push.")
+@click.option("--model-dir", metavar="DIR", help="Where the versions are.  [default: in --output]")
+@click.option("--config", "config_name", metavar="NAME|FILE", help="A configuration, for its limits of drift.")
+def skew(requests, output, model_dir, config_name) -> None:
+    """Compare logged requests with what the live model was trained on.
+
+    Users and items that it does not know, ids written otherwise, hours of the day, and the context: missing and other
+    values. A line of JSON is an instance, or the body of a REST request. Exit status 3: something reaches `stop`.
+    """
+    from components.drift_validator.settings import Drift
+    from pipeline.config import load_config
+    from pipeline.skew import run as compare
+
+    limits = load_config(config_name).drift if config_name else Drift()
+    if compare(requests, model_dir or os.path.join(output, "serving_models", "recommender"), limits, Console()):
+        sys.exit(_NOT_BLESSED)
 
 
 @cli.command()

@@ -75,31 +75,63 @@ def _of_counts(now: Delivery, was: Delivery) -> Iterator[Distance]:
     yield Distance("repeated", "rows", max(0.0, new - old), old, new)
 
 
+def skew(profile: Mapping[str, Any], context: Statistics | None, was: Delivery) -> list[Distance]:
+    """As `distances`, of requests: their users, the items of their histories, their hours, and the context.
+
+    Args:
+      profile: `users`, `items` and `hours`, as InteractionGen's.
+      context: statistics of the context's features; None where requests bring none.
+      was: what the model was trained on.
+    """
+    found = []
+    for name in ("users", "items"):
+        if profile[name]["sketch"]:
+            found += [_new(profile, was.profile, name), _shapes(profile, was.profile, name)]
+    if any(profile["hours"]):
+        found.append(_hours(profile, was.profile, "requests"))
+    return [*found, *(_of_statistics(context, was.interactions, _NOT_COMPARED) if context else ())]
+
+
 def _of_profiles(now: Mapping[str, Any], was: Mapping[str, Any]) -> Iterator[Distance]:
     new, old = (float(one["busiest_user"]) for one in (now, was))
     yield Distance("busiest", "user", _ratio(new, old), old, new)
     for name in ("users", "items"):
-        ids, before = now[name], was[name]
-        yield Distance("new", name, share_not_in(ids["sketch"], before["sketch"]))
-        yield Distance("gone", name, share_not_in(before["sketch"], ids["sketch"]))
-        shapes = _shares(ids["shapes"], before["shapes"])
-        yield Distance("shapes", name, max((abs(a - b) for a, b in shapes.values()), default=0.0), distribution=shapes)
-    hours = _shares(*({f"{hour:02d}": rows for hour, rows in enumerate(one["hours"])} for one in (now, was)))
-    divergence = _jensen_shannon(*zip(*hours.values(), strict=True))
-    yield Distance("hours", "interactions", divergence, distribution=hours)
+        yield _new(now, was, name)
+        yield Distance("gone", name, share_not_in(was[name]["sketch"], now[name]["sketch"]))
+        yield _shapes(now, was, name)
+    yield _hours(now, was, "interactions")
+
+
+def _new(now: Mapping[str, Any], was: Mapping[str, Any], name: str) -> Distance:
+    return Distance("new", name, share_not_in(now[name]["sketch"], was[name]["sketch"]))
+
+
+def _shapes(now: Mapping[str, Any], was: Mapping[str, Any], name: str) -> Distance:
+    shares = _shares(now[name]["shapes"], was[name]["shapes"])
+    largest = max((abs(a - b) for a, b in shares.values()), default=0.0)
+    return Distance("shapes", name, largest, distribution=shares)
+
+
+def _hours(now: Mapping[str, Any], was: Mapping[str, Any], name: str) -> Distance:
+    shares = _shares(*({f"{hour:02d}": rows for hour, rows in enumerate(one["hours"])} for one in (now, was)))
+    return Distance("hours", name, _jensen_shannon(*zip(*shares.values(), strict=True)), distribution=shares)
 
 
 def _of_features(now: Delivery, was: Delivery) -> Iterator[Distance]:
-    of_both = ((now.interactions, was.interactions, _NOT_COMPARED), (now.items, was.items, _NOT_COMPARED | {f.ITEM_ID}))
-    for new, old, left_out in of_both:
-        both = [_by_name(statistics) for statistics in (new, old)]
-        spread = _spread(new, old)
-        for name in sorted((both[0].keys() & both[1].keys()) - left_out):
-            missing = [_missing(features[name]) for features in both]
-            yield Distance("missing", name, max(0.0, missing[0] - missing[1]), missing[1], missing[0])
-            distribution = _shares(*_values(*(features[name] for features in both)))
-            kind = "texts" if both[0][name].HasField("string_stats") else "numbers"
-            yield Distance(kind, name, spread.get(name, 0.0), distribution=distribution)
+    yield from _of_statistics(now.interactions, was.interactions, _NOT_COMPARED)
+    yield from _of_statistics(now.items, was.items, _NOT_COMPARED | {f.ITEM_ID})
+
+
+def _of_statistics(now: Statistics, was: Statistics, left_out: frozenset[str]) -> Iterator[Distance]:
+    new, old = (_by_name(statistics) for statistics in (now, was))
+    spread = _spread(now, was)
+    for name in sorted((new.keys() & old.keys()) - left_out):
+        features = new[name], old[name]
+        missing = [_missing(feature) for feature in features]
+        yield Distance("missing", name, max(0.0, missing[0] - missing[1]), missing[1], missing[0])
+        kind = "texts" if new[name].HasField("string_stats") else "numbers"
+        distribution = _shares(*_values(*features)) if new[name].type == old[name].type else None
+        yield Distance(kind, name, spread.get(name, 0.0), distribution=distribution)
 
 
 def _spread(now: Statistics, was: Statistics) -> dict[str, float]:

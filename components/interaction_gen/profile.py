@@ -23,9 +23,14 @@ def profile(ordered: Ordered) -> dict[str, Any]:
         "first": int(ordered.time.min()),
         "last": int(ordered.time.max()),
         "busiest_user": int(np.bincount(ordered.user).max()),
-        "hours": np.bincount(ordered.time // _HOUR % _DAY_HOURS, minlength=_DAY_HOURS).tolist(),
+        "hours": hours_of(ordered.time),
         "users": of_ids(users),
     }
+
+
+def hours_of(time: np.ndarray) -> list[int]:
+    """How many of these Unix seconds are in each hour of the day, UTC."""
+    return np.bincount(time // _HOUR % _DAY_HOURS, minlength=_DAY_HOURS).tolist()
 
 
 def joined(profiles: Sequence[dict[str, Any]], items: pa.Array) -> dict[str, Any]:
