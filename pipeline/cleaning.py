@@ -63,17 +63,17 @@ def clean(output: str, keep: int, push_destination: str | None, dry_run: bool, c
         for one in (*removals, *of_versions):
             size = "" if one.size is None else f", {one.size / 1e6:,.1f} MB"
             console.print(f"{one.what} {one.path}{size}", soft_wrap=True, highlight=False)
-        total = sum(one.size or 0 for one in removals)
-        console.print(
-            f"{'Would remove' if dry_run else 'Removed'} {len(removals)} artifacts and files, {total / 1e6:,.1f} MB, "
-            f"and {len(old)} versions"
-        )
         if not dry_run:
             _mark_deleted(output, list(artifacts))  # First: what is marked and still there does no harm.
             for one in removals:
                 shutil.rmtree(one.path) if os.path.isdir(one.path) else os.remove(one.path)
             for version in old:
                 versions.remove(version)
+        total = sum(one.size or 0 for one in removals)
+        console.print(
+            f"{'Would remove' if dry_run else 'Removed'} {len(removals)} artifacts and files, {total / 1e6:,.1f} MB, "
+            f"and {len(old)} versions"
+        )
     return [*removals, *of_versions]
 
 

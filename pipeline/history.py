@@ -6,7 +6,7 @@ import datetime
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,15 @@ def recorded(output: str, name: str, span: str) -> Iterator[Entry]:
     try:
         yield entry
     except BaseException as error:
-        entry |= {"verdict": _STOPPED, "because": [one_line(str(error)) or "interrupted"]}
+        with suppress(OSError):  # As of a full disk, which is what stopped the run.
+            _append(output, _ended(entry | {"verdict": _STOPPED, "because": [one_line(str(error)) or "interrupted"]}))
         raise
-    finally:
-        ended = datetime.datetime.now(datetime.timezone.utc)
-        _append(output, entry | {"seconds": round((ended - started).total_seconds(), 1)})
+    _append(output, _ended(entry))
+
+
+def _ended(entry: Entry) -> Entry:
+    taken = datetime.datetime.now(datetime.timezone.utc) - datetime.datetime.fromisoformat(entry["started"])
+    return entry | {"seconds": round(taken.total_seconds(), 1)}
 
 
 def of_report(report: dict[str, Any]) -> Entry:

@@ -24,6 +24,7 @@ from pipeline.config import Config
 
 _DAY = 86_400
 _FILE = "interactions.parquet"
+_KEY = (n.USER_ID, n.TIMESTAMP, n.ITEM_ID)
 
 
 class Night(NamedTuple):
@@ -41,17 +42,16 @@ class Night(NamedTuple):
     ends: int
 
 
-def read_interactions(config: Config, span: str | None = None) -> pa.Table:
-    """All interactions that count, with our names, in order of user and time.
+def read_interactions(config: Config) -> pa.Table:
+    """All interactions that count, each once, with our names, in order of user and time.
 
     Raises:
       UserError: as reading a table does.
     """
-    table = config.data.interactions
-    data = config.data if span is None else config.data.model_copy(update={"span": span})
-    files = data.deliveries().files(table)
+    table, window = config.data.interactions, config.data.deliveries()
+    files = window.files(table)
     if not files:
-        raise UserError(f"{os.path.join(config.data.deliveries().newest, table.file)}: no such file")
+        raise UserError(f"{os.path.join(window.newest, table.file)}: no such file")
     seen = look(files, table)
     batches = [
         parsing.parse("interactions", rows, seen.table).rows
@@ -59,27 +59,34 @@ def read_interactions(config: Config, span: str | None = None) -> pa.Table:
         for rows in reading.read_rows(path, seen.table, seen.numeric)
     ]
     rows = pa.Table.from_batches([batch for batch in batches if len(batch)]).drop([parsing.LINE]).combine_chunks()
-    return rows.take(pc.sort_indices(rows, [(n.USER_ID, "ascending"), (n.TIMESTAMP, "ascending")]))
+    ordered = rows.take(pc.sort_indices(rows, [(name, "ascending") for name in _KEY])).combine_chunks()
+    keys = [ordered[name].combine_chunks().dictionary_encode().indices.to_numpy() for name in _KEY]
+    new = np.any([np.append(True, key[1:] != key[:-1]) for key in keys], axis=0)
+    return ordered.filter(pa.array(new))
 
 
 def of_spans(config: Config, number: int) -> tuple[list[Night], pa.Table]:
-    """The last nights of deliveries that lie side by side, and the interactions of all of them."""
-    found = spans.resolve(config.data.directory, config.data.span, number + config.data.window)
+    """The last nights of deliveries that lie side by side, and all interactions that they know and are asked about.
+
+    What comes next is what the next delivery has from after the night's own. With a window of 1 each holds everything.
+    """
+    window = config.data.window
+    found = spans.resolve(config.data.directory, config.data.span, number + window)
     names = found.spans[-number - 1 :]
     if len(names) <= number:
         raise UserError(f"{config.data.directory}: --spans {number} needs one more than that; there are {len(names)}")
-    whole = config.model_copy(deep=True)
-    whole.data.window = len(found.spans)
-    rows = read_interactions(whole)
-    nights = []
-    for name, after in itertools.pairwise(names):
-        night = config.model_copy(deep=True)
-        night.data.span = name
-        alone = night.model_copy(deep=True)
-        alone.data.window, alone.data.span = 1, after
-        times = read_interactions(alone)[n.TIMESTAMP]
-        nights.append(Night(name, night, pc.min(times).as_py(), pc.max(times).as_py() + 1))
-    return nights, rows
+
+    def of(name: str, length: int) -> Config:
+        changed = config.model_copy(deep=True)
+        changed.data.span, changed.data.window = name, length
+        return changed
+
+    ends = [pc.max(read_interactions(of(name, 1))[n.TIMESTAMP]).as_py() + 1 for name in names]
+    nights = [
+        Night(name, of(name, window), begins, after)
+        for name, (begins, after) in zip(names, itertools.pairwise(ends), strict=False)
+    ]
+    return nights, read_interactions(of(names[-1], 1 if window == 1 else len(found.spans)))
 
 
 def of_days(config: Config, number: int, directory: str) -> tuple[list[Night], pa.Table]:

@@ -57,9 +57,31 @@ def test_spans_are_taken_as_they_came(config, tmp_path):
         ("1", ("0", "1")),
         ("2", ("1", "2")),
     ]
-    assert (nights[0].begins, nights[0].ends) == (EVENTS["time"][60], EVENTS["time"][89] + 1)
+    assert (nights[0].begins, nights[0].ends) == (EVENTS["time"][59] + 1, EVENTS["time"][89] + 1)
     with pytest.raises(UserError, match="--spans 4 needs one more than that; there are 4"):
         days.of_spans(config, 4)
+
+
+def test_of_deliveries_that_hold_everything_what_is_later_comes_next(config, tmp_path):
+    for place in range(3):
+        (tmp_path / f"day-{place}").mkdir()
+        rows = {name: values[: 100 + 10 * place] for name, values in EVENTS.items()}
+        (tmp_path / f"day-{place}" / "events.csv").write_text(csv(rows))
+    config.data.directory = str(tmp_path / "day-{span}")
+    nights, rows = days.of_spans(config, 2)
+    assert len(rows) == 120
+    assert [(night.begins, night.ends) for night in nights] == [
+        (EVENTS["time"][99] + 1, EVENTS["time"][109] + 1),
+        (EVENTS["time"][109] + 1, EVENTS["time"][119] + 1),
+    ]
+
+
+def test_a_row_that_two_deliveries_hold_counts_once(config, tmp_path):
+    (tmp_path / "more").mkdir()
+    for part in ("a", "b"):
+        (tmp_path / "more" / f"{part}.csv").write_bytes((tmp_path / "events.csv").read_bytes())
+    config.data.interactions.file = "more/*.csv"
+    assert len(days.read_interactions(config)) == ROWS
 
 
 def test_too_few_days_are_an_error(config, tmp_path):
