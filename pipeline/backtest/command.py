@@ -99,16 +99,19 @@ def _night(night: days.Night, log: Log, max_queries: int, output: str, console: 
 
 
 def show(nights: list[Night], console: Console) -> None:
-    """A table of the nights, with their means, and why some models were not pushed."""
+    """A table of the nights, the live model's age in nights, means, and why some models were not pushed."""
     table = Table(box=None, pad_edge=False)
-    for title in ("night", "verdict", "live"):
+    for title in ("night", "verdict"):
         table.add_column(title, no_wrap=True)
-    for title in ("seconds", "asked", "top-100", "popular", "nDCG@10", "popular"):
+    for title in ("age", "seconds", "asked", "top-100", "popular", "nDCG@10", "popular"):
         table.add_column(title, justify="right", no_wrap=True)
+    age = None  # Nights since the live model was trained.
     for night in nights:
+        age = 0 if night["verdict"] == "pushed" else age if age is None else age + 1
         seconds = "" if night["seconds"] is None else f"{night['seconds']:.0f}"
         figures = [_figure(night.get(of, {}).get(name)) for name in _TITLES for of in (_MODEL, _POPULAR)]
-        table.add_row(night["span"], night["verdict"], night["live"] or "-", seconds, f"{night['asked']:,}", *figures)
+        shown = "-" if age is None else str(age)
+        table.add_row(night["span"], night["verdict"], shown, seconds, f"{night['asked']:,}", *figures)
     both = [night for night in nights if _MODEL in night and _POPULAR in night]
     if both:
         weights = sum(night["asked"] for night in both)

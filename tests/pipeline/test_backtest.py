@@ -1,11 +1,13 @@
 """What the nights of a backtest are made of, and what is asked about the day after."""
 
+import io
 import json
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import tensorflow as tf
+from rich.console import Console
 
 from models.errors import UserError
 from models.features.feature_set import FeatureSet, Histories
@@ -156,3 +158,27 @@ def test_a_backtest_goes_on_where_it_was_stopped_and_not_with_anothers_models(co
     for other in (command._key(config, 3), command._key(load_config(str(tmp_path / "shop.yaml")), 2)):
         with pytest.raises(UserError, match="holds a backtest of other data"):
             command._done(str(output), other)
+
+
+def test_the_table_tells_the_live_models_age_and_means_weighted_by_what_was_asked():
+    def night(verdict, asked, top_100):
+        figures = {"top_100": top_100, "ndcg_at_10": 0.1}
+        return {
+            "span": "2021-02-06",
+            "verdict": verdict,
+            "seconds": 5.0,
+            "asked": asked,
+            "live": "7",
+            "because": [],
+        } | {
+            "model": figures,
+            "recent_popularity": figures,
+        }
+
+    text = io.StringIO()
+    nights = [night("pushed", 100, 0.4), night("refused", 300, 0.2), night("stopped", 100, 0.5)]
+    command.show(nights, Console(file=text, width=80))
+    rows = [line.split() for line in text.getvalue().splitlines()]
+    assert rows[0] == ["night", "verdict", "age", "seconds", "asked", "top-100", "popular", "nDCG@10", "popular"]
+    assert [row[2] for row in rows[1:4]] == ["0", "1", "2"]
+    assert rows[4] == ["all", "500", "0.3000", "0.3000", "0.1000", "0.1000"]
