@@ -275,7 +275,7 @@ def test_the_infra_validator_alone_notices_what_was_had(pushed):
 
 
 def test_what_a_servable_assumes_changes_what_is_known_and_nothing_else(made, pushed):
-    """The Evaluator's servable is the pushed one, without the eval rows."""
+    """The Evaluator's servable is the pushed one, without the eval rows: what is popular now is other, too."""
     (version,) = pushed.iterdir()
     given, assumed = (load(str(version)) for _ in range(2))
     features = checks.features(CONFIG)
@@ -298,13 +298,15 @@ def test_what_a_servable_assumes_changes_what_is_known_and_nothing_else(made, pu
         "rank": [query | items, nobody | items],
         "retrieve": [nobody],
         "recommend": [nobody],
-        "serving_default": [{"user_id": tf.constant(["", "no such user"])}],
         "similar": [{"item_id": batch["item_id"]}],
     }
     for signature, asked in alike.items():
         for one in asked:
             for name, values in ask_model(assumed, signature, one).items():
                 np.testing.assert_array_equal(values, ask_model(given, signature, one)[name], f"{signature} {name}")
+    now = {"user_id": tf.constant([""])}
+    scores = [ask_model(model, "serving_default", now)["score"] for model in (assumed, given)]
+    assert not np.array_equal(*scores), "popular now is what all rows tell, or train's alone"
     had = {user: set() for user in batch["user_id"].numpy().tolist()}
     for user, item in zip(train.users["user_id"][train.user_of_rows()], train.rows["item_id"], strict=True):
         had.get(user, set()).add(item)
