@@ -12,7 +12,7 @@ from rich.console import Console
 
 from components.push_destination import destination
 from models.errors import UserError
-from pipeline.outputs import PIPELINE_NAME, connection, locked
+from pipeline.outputs import PIPELINE_NAME, connection, locked, serving_dir
 from pipeline.steps import Step
 
 _ALWAYS_KEPT = 2  # Versions: the live one, and the one before, with which its run, run again, is compared.
@@ -57,7 +57,7 @@ def clean(output: str, keep: int, push_destination: str | None, dry_run: bool, c
     with locked(output):
         artifacts = _artifacts(output, keep)
         removals = [*artifacts.values(), *_files(output, keep)]
-        versions = destination(push_destination or os.path.join(output, "serving_models", "recommender"))
+        versions = destination(push_destination or serving_dir(output))
         old = versions.versions()[: -max(keep, _ALWAYS_KEPT)]
         of_versions = [Removal("version", versions.place(version), None) for version in old]
         for one in (*removals, *of_versions):

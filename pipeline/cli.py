@@ -202,10 +202,11 @@ def skew(requests, output, model_dir, config_name) -> None:
     """
     from components.drift_validator.settings import Drift
     from pipeline.config import load_config
+    from pipeline.outputs import serving_dir
     from pipeline.skew import run as compare
 
     limits = load_config(config_name).drift if config_name else Drift()
-    if compare(requests, model_dir or os.path.join(output, "serving_models", "recommender"), limits, Console()):
+    if compare(requests, model_dir or serving_dir(output), limits, Console()):
         sys.exit(_NOT_BLESSED)
 
 

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from models.errors import UserError
 from pipeline.outputs import locked
+from pipeline.texts import figure
 from serving.texts import one_line
 
 HISTORY_FILE = "history.jsonl"
@@ -109,7 +110,7 @@ def show(entries: list[Entry], console: Console) -> None:
             f"[{_COLOURS[verdict]}]{verdict}[/]",
             entry.get("version") or "-",
             f"{entry['seconds']:,.0f}" if "seconds" in entry else "",
-            *(_figure(figures.get(name)) for name in ("top_100", "ndcg_at_10", "baseline_top_100")),
+            *(figure(figures.get(name)) for name in ("top_100", "ndcg_at_10", "baseline_top_100")),
         )
     console.print(table)
     for entry in entries:
@@ -119,10 +120,6 @@ def show(entries: list[Entry], console: Console) -> None:
 
 def _minute(entry: Entry) -> str:
     return entry["started"][:16].replace("T", " ")
-
-
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
 
 
 def _append(output: str, entry: Entry) -> None:

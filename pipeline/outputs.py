@@ -24,6 +24,11 @@ def connection(output: str) -> Any:
     return metadata.sqlite_metadata_connection_config(os.path.join(output, "metadata.db"))
 
 
+def serving_dir(output: str) -> str:
+    """Where runs into a directory push their versions."""
+    return os.path.join(output, "serving_models", "recommender")
+
+
 @contextlib.contextmanager
 def locked(output: str) -> Iterator[None]:
     """Holds an output directory, which the system lets go of when the process ends in whatever way.

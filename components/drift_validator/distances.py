@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_data_validation as tfdv
-from tensorflow_metadata.proto.v0 import schema_pb2, statistics_pb2
+from scipy.special import rel_entr
+from tensorflow_metadata.proto.v0 import schema_pb2
 
-from components.drift_validator.kept import Delivery, Statistics
+from components.drift_validator.kept import Delivery
+from components.statistics import Feature, Statistics, by_name, histogram, is_text, missing_share
 from components.tables.ids import share_not_in
 from components.tables.records import MERGED, ROWS
 from models.features import names as f
@@ -65,16 +67,6 @@ def distances(now: Delivery, was: Delivery) -> list[Distance]:
     return [*_of_counts(now, was), *_of_profiles(now.profile, was.profile), *_of_features(now, was)]
 
 
-def _of_counts(now: Delivery, was: Delivery) -> Iterator[Distance]:
-    figures = {name: [one.summary[name] for one in (now, was)] for name in ("interactions", "users", "items")}
-    figures["interactions a day"] = [one.summary["interactions"] / _days(one.profile) for one in (now, was)]
-    for name, (new, old) in figures.items():
-        yield Distance("fewer", name, _ratio(old, new), old, new)
-        yield Distance("more", name, _ratio(new, old), old, new)
-    new, old = (_repeated(one.summary["tables"]["interactions"]) for one in (now, was))
-    yield Distance("repeated", "rows", max(0.0, new - old), old, new)
-
-
 def skew(profile: Mapping[str, Any], context: Statistics | None, was: Delivery) -> list[Distance]:
     """As `distances`, of requests: their users, the items of their histories, their hours, and the context.
 
@@ -90,6 +82,16 @@ def skew(profile: Mapping[str, Any], context: Statistics | None, was: Delivery) 
     if any(profile["hours"]):
         found.append(_hours(profile, was.profile, "requests"))
     return [*found, *(_of_statistics(context, was.interactions, _NOT_COMPARED) if context else ())]
+
+
+def _of_counts(now: Delivery, was: Delivery) -> Iterator[Distance]:
+    figures = {name: [one.summary[name] for one in (now, was)] for name in ("interactions", "users", "items")}
+    figures["interactions a day"] = [one.summary["interactions"] / _days(one.profile) for one in (now, was)]
+    for name, (new, old) in figures.items():
+        yield Distance("fewer", name, _ratio(old, new), old, new)
+        yield Distance("more", name, _ratio(new, old), old, new)
+    new, old = (_repeated(one.summary["tables"]["interactions"]) for one in (now, was))
+    yield Distance("repeated", "rows", max(0.0, new - old), old, new)
 
 
 def _of_profiles(now: Mapping[str, Any], was: Mapping[str, Any]) -> Iterator[Distance]:
@@ -123,13 +125,13 @@ def _of_features(now: Delivery, was: Delivery) -> Iterator[Distance]:
 
 
 def _of_statistics(now: Statistics, was: Statistics, left_out: frozenset[str]) -> Iterator[Distance]:
-    new, old = (_by_name(statistics) for statistics in (now, was))
+    new, old = (by_name(statistics) for statistics in (now, was))
     spread = _spread(now, was)
     for name in sorted((new.keys() & old.keys()) - left_out):
         features = new[name], old[name]
-        missing = [_missing(feature) for feature in features]
+        missing = [missing_share(feature) for feature in features]
         yield Distance("missing", name, max(0.0, missing[0] - missing[1]), missing[1], missing[0])
-        kind = "texts" if new[name].HasField("string_stats") else "numbers"
+        kind = "texts" if is_text(new[name]) else "numbers"
         distribution = _shares(*_values(*features)) if new[name].type == old[name].type else None
         yield Distance(kind, name, spread.get(name, 0.0), distribution=distribution)
 
@@ -137,9 +139,9 @@ def _of_statistics(now: Statistics, was: Statistics, left_out: frozenset[str]) -
 def _spread(now: Statistics, was: Statistics) -> dict[str, float]:
     """By feature, TFDV's distance: of texts the largest difference of a share, of numbers Jensen and Shannon's."""
     schema = schema_pb2.Schema()
-    for name, feature in _by_name(now).items():
+    for name, feature in by_name(now).items():
         entry = schema.feature.add(name=name)
-        if feature.HasField("string_stats"):
+        if is_text(feature):
             entry.type = schema_pb2.BYTES
             entry.drift_comparator.infinity_norm.threshold = _SURELY_ABOVE
         else:
@@ -153,21 +155,11 @@ def _spread(now: Statistics, was: Statistics) -> dict[str, float]:
     }
 
 
-def _by_name(statistics: Statistics) -> dict[str, statistics_pb2.FeatureNameStatistics]:
-    (dataset,) = statistics.datasets
-    return {feature.path.step[0]: feature for feature in dataset.features}
-
-
-def _missing(feature: statistics_pb2.FeatureNameStatistics) -> float:
-    common = (feature.string_stats if feature.HasField("string_stats") else feature.num_stats).common_stats
-    return common.num_missing / max(1, common.num_missing + common.num_non_missing)
-
-
-def _values(*features: statistics_pb2.FeatureNameStatistics) -> list[dict[str, float]]:
+def _values(*features: Feature) -> list[dict[str, float]]:
     """Of each, frequent texts, or numbers in the same ten ranges, with how many there are."""
-    if features[0].HasField("string_stats"):
+    if is_text(features[0]):
         return [{one.value: one.frequency for one in feature.string_stats.top_values} for feature in features]
-    buckets = [_buckets(feature) for feature in features]
+    buckets = [list(zip(*histogram(feature), strict=True)) for feature in features]
     edges = np.linspace(min(low[0] for low, _, _ in buckets), max(high[-1] for _, high, _ in buckets), _RANGES + 1)
     names = [f"{low:.4g} to {high:.4g}" for low, high in itertools.pairwise(edges)]
     of_each = []
@@ -175,14 +167,6 @@ def _values(*features: statistics_pb2.FeatureNameStatistics) -> list[dict[str, f
         below = np.interp(edges, [low[0], *high], np.cumsum([0.0, *counts]))
         of_each.append(dict(zip(names, np.diff(below).tolist(), strict=True)))
     return of_each
-
-
-def _buckets(feature: statistics_pb2.FeatureNameStatistics) -> tuple[list[float], list[float], list[float]]:
-    """Low ends, high ends and counts."""
-    standard = next(one for one in feature.num_stats.histograms if one.type == statistics_pb2.Histogram.STANDARD)
-    columns = zip(*((one.low_value, one.high_value, one.sample_count) for one in standard.buckets), strict=True)
-    low, high, counts = map(list, columns)
-    return low, high, counts
 
 
 def _shares(now: Mapping[str, float], was: Mapping[str, float]) -> dict[str, tuple[float, float]]:
@@ -205,7 +189,5 @@ def _days(profile: Mapping[str, Any]) -> float:
 
 def _jensen_shannon(now: tuple[float, ...], was: tuple[float, ...]) -> float:
     """Of two distributions, in bits: between 0 and 1 (Lin, 1991)."""
-    middle = (np.array(now) + np.array(was)) / 2
-    with np.errstate(divide="ignore", invalid="ignore"):
-        parts = [np.nansum(np.where(p > 0, p * np.log2(p / middle), 0.0)) for p in map(np.array, (now, was))]
-    return float(sum(parts) / 2)
+    p, q = np.array(now), np.array(was)
+    return float((rel_entr(p, (p + q) / 2) + rel_entr(q, (p + q) / 2)).sum() / (2 * np.log(2)))

@@ -8,13 +8,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
-from tensorflow_metadata.proto.v0 import statistics_pb2
 from tfx.types import artifact, artifact_utils
 
 from components.artifacts import read_json
-from components.files import ITEMS_SPLIT, PROFILE_FILE, STATISTICS_FILE, SUMMARY_FILE, TRAIN_SPLIT
-
-Statistics = statistics_pb2.DatasetFeatureStatisticsList
+from components.files import ITEMS_SPLIT, PROFILE_FILE, SUMMARY_FILE, TRAIN_SPLIT
+from components.statistics import Statistics, read_split
+from components.statistics import read as read_statistics
 
 _DIRECTORY = os.path.join("assets.extra", "delivery")
 _INTERACTIONS, _ITEMS = "interactions.pb", "items.pb"
@@ -40,10 +39,8 @@ def of_artifacts(inputs: dict[str, list[artifact.Artifact]]) -> Delivery:
     return Delivery(
         read_json(summary, SUMMARY_FILE),
         read_json(summary, PROFILE_FILE),
-        _statistics(os.path.join(artifact_utils.get_split_uri(inputs["statistics"], TRAIN_SPLIT), STATISTICS_FILE)),
-        _statistics(
-            os.path.join(artifact_utils.get_split_uri(inputs["item_statistics"], ITEMS_SPLIT), STATISTICS_FILE)
-        ),
+        read_split(artifact_utils.get_single_uri(inputs["statistics"]), TRAIN_SPLIT),
+        read_split(artifact_utils.get_single_uri(inputs["item_statistics"]), ITEMS_SPLIT),
     )
 
 
@@ -69,10 +66,5 @@ def read(model_dir: str) -> Delivery | None:
     return Delivery(
         read_json(directory, SUMMARY_FILE),
         read_json(directory, PROFILE_FILE),
-        *(_statistics(os.path.join(directory, name)) for name in (_INTERACTIONS, _ITEMS)),
+        *(read_statistics(os.path.join(directory, name)) for name in (_INTERACTIONS, _ITEMS)),
     )
-
-
-def _statistics(path: str) -> Statistics:
-    with tf.io.gfile.GFile(path, "rb") as file:
-        return Statistics.FromString(file.read())

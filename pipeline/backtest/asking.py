@@ -37,10 +37,8 @@ class Log:
         self.time = rows[f.TIMESTAMP].to_numpy()
         self._user = rows[f.USER_ID].combine_chunks().dictionary_encode().indices.to_numpy()
         items = rows[f.ITEM_ID].combine_chunks().dictionary_encode()
-        self._item, self._ids = (
-            items.indices.to_numpy(),
-            np.array([*map(str.encode, items.dictionary.to_pylist())], object),
-        )
+        self._item = items.indices.to_numpy()
+        self._ids = np.array([*map(str.encode, items.dictionary.to_pylist())], object)
         self._starts = np.searchsorted(self._user, self._user)  # Of each row's user.
 
     def asked(self, begins: int, ends: int, most: int) -> np.ndarray:
@@ -84,8 +82,7 @@ class Log:
             f.HISTORY_TIMESTAMP: times,
         }
         for name, feature in self._features.context.items():
-            values = pc.fill_null(taken[name], feature.missing).to_pylist()
-            query[name] = values
+            query[name] = pc.fill_null(taken[name], feature.missing).to_pylist()
         return {name: tf.constant(values) for name, values in query.items()}
 
     def of_popularity(self, rows: np.ndarray, until: int, days: int) -> Figures:

@@ -12,13 +12,16 @@ import jinja2
 from rich.console import Console
 from rich.table import Table
 
+from components.tables import spans
 from models.errors import UserError
 from pipeline.backtest import days
 from pipeline.backtest.asking import Log
 from pipeline.config import Config
 from pipeline.data import checks
 from pipeline.local import runner
+from pipeline.outputs import serving_dir
 from pipeline.report import charts
+from pipeline.texts import figure
 from serving.texts import one_line
 
 _RUNS, _SPANS, _NIGHTS, _KEY, _PAGE = "runs", "spans", "nights.jsonl", "of.txt", "backtest.html"
@@ -50,7 +53,7 @@ def run(
     os.makedirs(output, exist_ok=True)
     done = _done(output, _key(config, number))
     console.print("Reading all interactions", soft_wrap=True)
-    if "{span}" in config.data.directory:
+    if spans.PLACE in config.data.directory:
         nights, rows = days.of_spans(config, number)
     else:
         nights, rows = days.of_days(config, number, os.path.join(output, _SPANS))
@@ -86,7 +89,7 @@ def _night(night: days.Night, log: Log, max_queries: int, output: str, console: 
     from components.evaluator.predictions import load
     from components.push_destination import destination
 
-    served = destination(os.path.join(runs, "serving_models", "recommender"))
+    served = destination(serving_dir(runs))
     versions = served.versions()
     asked = log.asked(night.begins, night.ends, max_queries)
     result |= {"asked": len(asked), "live": str(versions[-1]) if versions else None}
@@ -109,7 +112,7 @@ def show(nights: list[Night], console: Console) -> None:
     for night in nights:
         age = 0 if night["verdict"] == "pushed" else age if age is None else age + 1
         seconds = "" if night["seconds"] is None else f"{night['seconds']:.0f}"
-        figures = [_figure(night.get(of, {}).get(name)) for name in _TITLES for of in (_MODEL, _POPULAR)]
+        figures = [figure(night.get(of, {}).get(name)) for name in _TITLES for of in (_MODEL, _POPULAR)]
         shown = "-" if age is None else str(age)
         table.add_row(night["span"], night["verdict"], shown, seconds, f"{night['asked']:,}", *figures)
     both = [night for night in nights if _MODEL in night and _POPULAR in night]
@@ -120,15 +123,11 @@ def show(nights: list[Night], console: Console) -> None:
             for name in _TITLES
             for of in (_MODEL, _POPULAR)
         ]
-        table.add_row("all", "", "", "", f"{weights:,}", *map(_figure, means), style="bold")
+        table.add_row("all", "", "", "", f"{weights:,}", *map(figure, means), style="bold")
     console.print(table)
     for night in nights:
         for reason in night["because"]:
             console.print(f"{night['span']}: {reason}", soft_wrap=True, highlight=False, markup=False)
-
-
-def _figure(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
 
 
 def _key(config: Config, number: int) -> str:
@@ -160,8 +159,8 @@ def _write_page(name: str, nights: list[Night], output: str) -> Path:
     shown = [night for night in nights if _MODEL in night and _POPULAR in night]
     names = [night["span"] for night in shown]
     drawn = []
-    for figure, title in _TITLES.items() if shown else ():
-        series = {colour: [night[of][figure] for night in shown] for colour, of in _COLOURED.items()}
+    for of_night, title in _TITLES.items() if shown else ():
+        series = {colour: [night[of][of_night] for night in shown] for colour, of in _COLOURED.items()}
         drawn.append({"title": title, "svg": charts.lines(names, series, title)})
     templates = jinja2.Environment(loader=jinja2.PackageLoader("pipeline.report"), autoescape=True)
     path = Path(output) / _PAGE

@@ -21,6 +21,7 @@ from components.tables.settings import InteractionTable, Time
 from models.errors import UserError
 from models.features import names as n
 from pipeline.config import Config
+from pipeline.data.settings import Data
 
 _DAY = 86_400
 _FILE = "interactions.parquet"
@@ -120,7 +121,7 @@ def of_days(config: Config, number: int, directory: str) -> tuple[list[Night], p
     return nights, rows
 
 
-def _layout(config: Config, columns: Sequence[str], directory: str):
+def _layout(config: Config, columns: Sequence[str], directory: str) -> Data:
     """The layout of what `of_days` writes; the other tables stay where they are."""
     data, before = config.data, config.data.interactions
     interactions = InteractionTable(

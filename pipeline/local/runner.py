@@ -136,7 +136,7 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
 
     connection = outputs.connection(output)
     fingerprint = checks.fingerprint(config)
-    serving_dir = os.path.join(output, "serving_models", "recommender")
+    serving_dir = outputs.serving_dir(output)
     origin = model_origin(config, fingerprint)
     pipeline = create_pipeline(
         config=config,

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from models.errors import UserError
+from pipeline.texts import figure
 from serving.texts import one_line
 
 REPORT_FILE = "report.json"
@@ -81,8 +82,8 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
     for section, name in _SUMMARY:
         if name not in metrics[section]:
             continue
-        others = (_number(metrics["baselines"][reference].get(name)) for reference in references)
-        table.add_row(TITLES.get(name, name), _number(metrics[section][name]), *others)
+        others = (figure(metrics["baselines"][reference].get(name)) for reference in references)
+        table.add_row(TITLES.get(name, name), figure(metrics[section][name]), *others)
     console.print(table)
     table = Table("component", "seconds", title="Time", title_justify="left")
     for name, seconds in report["seconds"]["components"].items():
@@ -104,7 +105,3 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
         console.print("[red]Not blessed, not pushed:[/red]")
         for reason in report["not_blessed_because"]:
             console.print(f"  - {escape(reason)}", soft_wrap=True)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"

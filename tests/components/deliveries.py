@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from tfx.components.statistics_gen import executor as statistics_gen
 from tfx.types import artifact_utils, standard_artifacts
@@ -25,31 +27,45 @@ def made(kind: type, path: Path) -> list:
     return [artifact]
 
 
-def run(executor, inputs: dict, outputs: dict, properties: dict) -> None:
-    """Runs a component's executor in this process."""
-    executor(executor.Context(beam_pipeline_args=list(IN_PROCESS))).Do(inputs, outputs, properties)
+def run(executor, inputs: dict, outputs: dict, properties: dict, beam_args: Sequence[str] | None = None) -> None:
+    """Runs a component's executor, in this process unless Beam's arguments say otherwise."""
+    executor(executor.Context(beam_pipeline_args=list(beam_args or IN_PROCESS))).Do(inputs, outputs, properties)
 
 
-def artifacts(config: Config, directory: Path) -> dict[str, list]:
-    """Summary and statistics of a configuration's data, as the DriftValidator has them."""
-    tables = {
+def tables(config: Config) -> dict[str, Any]:
+    """The parameters that both ExampleGens have."""
+    return {
         "data": config.data.layout().model_dump_json(),
         "features": checks.features(config).model_dump_json(),
         "directory": config.data.directory,
         "fingerprint": "rows",
     }
-    examples, items = (made(standard_artifacts.Examples, directory / name) for name in ("examples", "items"))
-    summary = made(DataSummary, directory / "summary")
+
+
+def read_interactions(config: Config, directory: Path, beam_args: Sequence[str] | None = None) -> dict[str, list]:
+    """Runs InteractionGen; returns its outputs, beside which is the list of rows in `rejected/`."""
     properties = {
         "split": config.split.model_dump_json(),
         "span": config.data.span,
         "window": config.data.window,
         "missing_spans": config.data.missing_spans,
-        "rejected_rows_dir": "",
+        "rejected_rows_dir": str(directory / "rejected"),
     }
-    run(interaction_gen.Executor, {}, {"examples": examples, "summary": summary}, tables | properties)
-    run(item_gen.Executor, {"interactions": examples, "summary": summary}, {"examples": items}, tables)
-    found = {"summary": summary}
+    outputs = {
+        "examples": made(standard_artifacts.Examples, directory / "examples"),
+        "summary": made(DataSummary, directory / "summary"),
+    }
+    run(interaction_gen.Executor, {}, outputs, tables(config) | properties, beam_args)
+    return outputs
+
+
+def artifacts(config: Config, directory: Path) -> dict[str, list]:
+    """Summary and statistics of a configuration's data, as the DriftValidator has them."""
+    read = read_interactions(config, directory)
+    examples, items = read["examples"], made(standard_artifacts.Examples, directory / "items")
+    inputs = {"interactions": examples, "summary": read["summary"]}
+    run(item_gen.Executor, inputs, {"examples": items}, tables(config))
+    found = {"summary": read["summary"]}
     for name, of in (("statistics", examples), ("item_statistics", items)):
         found[name] = made(standard_artifacts.ExampleStatistics, directory / name)
         run(

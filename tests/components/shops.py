@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import datetime
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
-from tfx.types import standard_artifacts
 
-from components.artifacts import DataSummary, read_summary
-from components.interaction_gen import executor as interaction_gen
-from pipeline.beam_args import IN_PROCESS
+from components.artifacts import read_summary
 from pipeline.config import load_config
 from pipeline.data import checks
+from tests.components.deliveries import read_interactions
 
 CUSTOMERS, PRODUCTS, ROWS = 30, 12, 150
 COLUMNS = {"user_id": "customer", "item_id": "sku", "timestamp": "time", "rating": "stars"}
@@ -78,23 +75,7 @@ def read(config_file: Path, overrides: tuple[str, ...] = ()) -> dict[str, Any]:
     config = load_config(str(config_file), overrides)
     checks.check(config)
     scratch = config_file.parent / "read"
-    properties = {
-        "data": config.data.layout().model_dump_json(),
-        "features": checks.features(config).model_dump_json(),
-        "directory": config.data.directory,
-        "fingerprint": "rows",
-        "split": config.split.model_dump_json(),
-        "span": config.data.span,
-        "window": config.data.window,
-        "missing_spans": config.data.missing_spans,
-        "rejected_rows_dir": str(scratch / "rejected"),
-    }
-    outputs = {
-        "examples": _artifact(standard_artifacts.Examples, scratch / "examples"),
-        "summary": _artifact(DataSummary, scratch / "summary"),
-    }
-    context = interaction_gen.Executor.Context(beam_pipeline_args=list(IN_PROCESS))
-    interaction_gen.Executor(context).Do({}, outputs, properties)
+    read_interactions(config, scratch)
     return read_summary(str(scratch / "summary"))
 
 
@@ -156,9 +137,3 @@ def tsv(**titles):
     """The products with tabulators and no quoting, and titles of some."""
     names = [titles.get(sku, name) for sku, name in zip(PRODUCT["sku"], PRODUCT["name"], strict=True)]
     return csv(PRODUCT | {"name": names}, "\t")
-
-
-def _artifact(kind: Any, path: Path) -> list[Any]:
-    made = kind()
-    made.uri = os.fspath(path)
-    return [made]

@@ -15,9 +15,8 @@ from components.interaction_gen import executor as interaction_gen
 from components.interaction_gen import timelines
 from components.item_gen import executor as item_gen
 from models.errors import UserError
-from pipeline.beam_args import IN_PROCESS
 from pipeline.config import load_config
-from pipeline.data.checks import features
+from tests.components.deliveries import made, read_interactions, run, tables
 
 ITEMS = 'movieId,title,genres\n1,"One, The (1999)",Drama|War\n2,Two,(no genres listed)\n2,Twice,Drama\n3,Three,War\n'
 RATINGS = [f"a,{item},4,{100 * item}" for item in (1, 2, 3)] + [f"b,{item},3,{50 * item}" for item in (1, 2, 3)]
@@ -41,34 +40,13 @@ def write_events(directory, rows=SHOP):
     (directory / "events.csv").write_text("\n".join(["u,i,t,e,device,hour", *rows]) + "\n")
 
 
-def artifact(kind, path):
-    made = kind()
-    made.uri = str(path)
-    return [made]
-
-
 def configured(directory, overrides):
-    config = load_config("movielens-csv", [f"{k}={v}" for k, v in overrides.items()], data__directory=str(directory))
-    tables = {"data": config.data.layout().model_dump_json(), "features": features(config).model_dump_json()}
-    return config, tables | {"directory": str(directory), "fingerprint": "rows"}
+    return load_config("movielens-csv", [f"{k}={v}" for k, v in overrides.items()], data__directory=str(directory))
 
 
 def generate(directory, beam_args=None, **overrides):
     """Runs InteractionGen; returns the examples of both splits, by user and time."""
-    config, properties = configured(directory, overrides)
-    outputs = {
-        "examples": artifact(standard_artifacts.Examples, directory / "examples"),
-        "summary": artifact(DataSummary, directory / "summary"),
-    }
-    properties |= {
-        "split": config.split.model_dump_json(),
-        "span": "latest",
-        "window": 1,
-        "missing_spans": "note",
-        "rejected_rows_dir": str(directory / "rejected"),
-    }
-    context = interaction_gen.Executor.Context(beam_pipeline_args=beam_args or list(IN_PROCESS))
-    interaction_gen.Executor(context).Do({}, outputs, properties)
+    read_interactions(configured(directory, overrides), directory, beam_args)
     splits = {split: read(directory / "examples" / f"Split-{split}") for split in ("train", "eval")}
     return {split: sorted(rows, key=lambda row: (row["user_id"], row["timestamp"])) for split, rows in splits.items()}
 
@@ -78,15 +56,13 @@ def generate_items(directory, span="", beam_args=None, **overrides):
     if span:
         (directory.parent / "summary").mkdir()
         (directory.parent / "summary" / "summary.json").write_text(json.dumps({"spans": [span]}))
-    _, properties = configured(directory, overrides)
-    (interactions,) = artifact(standard_artifacts.Examples, directory / "examples")
+    (interactions,) = made(standard_artifacts.Examples, directory / "examples")
     interactions.split_names = artifact_utils.encode_split_names(["train", "eval"])
     summary = directory.parent / "summary" if span else directory / "summary"
-    inputs = {"interactions": [interactions], "summary": artifact(DataSummary, summary)}
+    inputs = {"interactions": [interactions], "summary": made(DataSummary, summary)}
     output = (directory.parent if span else directory) / "catalogue"
-    outputs = {"examples": artifact(standard_artifacts.Examples, output)}
-    context = item_gen.Executor.Context(beam_pipeline_args=beam_args or list(IN_PROCESS))
-    item_gen.Executor(context).Do(inputs, outputs, properties)
+    outputs = {"examples": made(standard_artifacts.Examples, output)}
+    run(item_gen.Executor, inputs, outputs, tables(configured(directory, overrides)), beam_args)
     rows = read(output / "Split-items")
     items = {row.pop("item_id")[0]: row for row in rows}
     assert len(items) == len(rows), "each once"

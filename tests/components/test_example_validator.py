@@ -14,7 +14,7 @@ from models.errors import UserError
 from models.features.feature_set import FeatureSet
 from models.features.kinds import Category, Number, Tags, Text, Vector
 from models.features.schema import build_schema
-from tests.components.test_example_gens import artifact
+from tests.components.deliveries import made
 
 FEATURES = FeatureSet(
     items={"title": Text(), "tags": Tags(), "image": Vector()},
@@ -58,10 +58,10 @@ def validate(directory, schema, **splits):
         path.write_bytes(generate_statistics_in_memory(batch, tfdv.StatsOptions()).SerializeToString())
     (directory / "schema").mkdir()
     (directory / "schema" / "schema.pbtxt").write_text(text_format.MessageToString(schema))
-    (statistics,) = artifact(standard_artifacts.ExampleStatistics, directory / "statistics")
+    (statistics,) = made(standard_artifacts.ExampleStatistics, directory / "statistics")
     statistics.split_names = artifact_utils.encode_split_names([*splits])
-    inputs = {"statistics": [statistics], "schema": artifact(standard_artifacts.Schema, directory / "schema")}
-    outputs = {"anomalies": artifact(standard_artifacts.ExampleAnomalies, directory / "anomalies")}
+    inputs = {"statistics": [statistics], "schema": made(standard_artifacts.Schema, directory / "schema")}
+    outputs = {"anomalies": made(standard_artifacts.ExampleAnomalies, directory / "anomalies")}
     Executor().Do(inputs, outputs, {"fingerprint": "code"})
     return directory / "anomalies"
 

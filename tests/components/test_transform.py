@@ -19,7 +19,8 @@ from pipeline.config import load_config
 from pipeline.data.generator import write_generated
 from pipeline.data.settings import Generated
 from pipeline.local.beam_workers import pool
-from tests.components.test_example_gens import artifact, generate, generate_items
+from tests.components.deliveries import made
+from tests.components.test_example_gens import generate, generate_items
 
 FEATURES = load_config("demo").features(with_users=False)
 
@@ -53,13 +54,13 @@ def transform(tables, output, beam_args):
     for name, schema in schemas.items():
         (output / name).mkdir(parents=True)
         (output / name / "schema.pbtxt").write_text(text_format.MessageToString(schema))
-        given[name] = artifact(standard_artifacts.Schema, output / name)
+        given[name] = made(standard_artifacts.Schema, output / name)
     for name, place, splits in (("examples", "examples", ["train", "eval"]), ("items", "catalogue", ["items"])):
-        given[name] = artifact(standard_artifacts.Examples, tables / place)
+        given[name] = made(standard_artifacts.Examples, tables / place)
         given[name][0].split_names = artifact_utils.encode_split_names(splits)
     outputs = {
-        "transform_graph": artifact(standard_artifacts.TransformGraph, output / "graph"),
-        "transformed_examples": artifact(standard_artifacts.Examples, output / "examples"),
+        "transform_graph": made(standard_artifacts.TransformGraph, output / "graph"),
+        "transformed_examples": made(standard_artifacts.Examples, output / "examples"),
     }
     Executor(Executor.Context(beam_pipeline_args=list(beam_args), tmp_dir=str(output))).Do(
         given,
