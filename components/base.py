@@ -19,12 +19,14 @@ class _Declared:
     Attributes:
       EXECUTOR: class of the executor.
       INPUTS: artifact types by key.
+      OPTIONAL: keys of the inputs that need not be given.
       OUTPUTS: likewise.
       PARAMETERS: `str`, `int` or `float` by name.
     """
 
     EXECUTOR: ClassVar[type[base_executor.BaseExecutor]]
     INPUTS: ClassVar[dict[str, type[artifact.Artifact]]] = {}
+    OPTIONAL: ClassVar[frozenset[str]] = frozenset()
     OUTPUTS: ClassVar[dict[str, type[artifact.Artifact]]] = {}
     PARAMETERS: ClassVar[dict[str, type]] = {}
     SPEC_CLASS: ClassVar[Any]  # TFX's names, of what is made here.
@@ -35,7 +37,10 @@ class _Declared:
         super().__init_subclass__()
         if "EXECUTOR" in vars(cls):
             members = {
-                "INPUTS": {key: component_spec.ChannelParameter(type=kind) for key, kind in cls.INPUTS.items()},
+                "INPUTS": {
+                    key: component_spec.ChannelParameter(type=kind, optional=key in cls.OPTIONAL)
+                    for key, kind in cls.INPUTS.items()
+                },
                 "OUTPUTS": {key: component_spec.ChannelParameter(type=kind) for key, kind in cls.OUTPUTS.items()},
                 "PARAMETERS": {
                     name: component_spec.ExecutionParameter(type=kind) for name, kind in cls.PARAMETERS.items()

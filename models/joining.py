@@ -6,6 +6,7 @@ conditional logit (McFadden 1974) under which what users did next is most likely
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -21,7 +22,6 @@ from models.timelines import Timelines, last_of_users
 _SHARE, _MOST = 0.02, 5000  # Of the train rows, and at most.
 _FEW, _LARGEST_SHARE = 200, 0.1  # Of little data so many rows, unless they are a larger share than this.
 _LATE = 0.2  # Of a user's rows, the last, that they are taken from.
-_SEED = 42
 _LEAST = 50  # Queries with their item among the candidates; with fewer nothing can be fitted.
 _RIDGE = 1.0  # Prior precision of each weight around retrieval alone: it matters where there are few queries.
 _SIGNIFICANT = 6.0  # Twice the log of the likelihoods' ratio: chi-square of two degrees of freedom, at 5 %.
@@ -30,16 +30,29 @@ PARTS = ("choice", "preference")  # Of what the ranker exports, those that order
 _ALONE = np.array([1.0, 0.0, 0.0])  # Retrieval, choice, preference.
 
 
-def kept_out(train: Timelines) -> np.ndarray:
-    """Train rows, rising, that no model learns from: drawn from the last part of each user's.
+def kept_out(train: Timelines, items: np.ndarray) -> np.ndarray:
+    """Train rows, rising, that no model learns from: drawn from the last part of each user's, by a hash of each row.
 
-    The same train rows give the same ones, in whatever process.
+    So a later training, whose rows are these and some more at the users' ends, keeps out hardly any that an earlier one
+    has learnt from.
+
+    Args:
+      train: the rows.
+      items: [n] ids, bytes, of the catalogue.
     """
     few = min(_FEW, int(len(train) * _LARGEST_SHARE))
     most = min(max(int(len(train) * _SHARE), few), _MOST)
     late = np.flatnonzero(last_of_users(train.starts, _LATE))
-    drawn = np.random.default_rng(_SEED).choice(late, min(most, len(late)), replace=False)
-    return np.sort(drawn)
+    of_item = np.array([zlib.crc32(item) for item in items.tolist()], np.uint64)
+    of_row = of_item[train.rows[f.ITEM_ID][late]] << np.uint64(32) | train.rows[f.TIMESTAMP][late].astype(np.uint64)
+    return np.sort(late[np.argsort(_mixed(of_row), kind="stable")[:most]])
+
+
+def _mixed(numbers: np.ndarray) -> np.ndarray:
+    """[R] uint64 that look random, by splitmix64's finaliser (Steele, Lea and Flood, OOPSLA 2014)."""
+    numbers = (numbers ^ (numbers >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    numbers = (numbers ^ (numbers >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return numbers ^ (numbers >> np.uint64(31))
 
 
 def as_asked(train: Timelines, rows: np.ndarray) -> tuple[Timelines, Timelines]:

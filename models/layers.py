@@ -9,18 +9,32 @@ import tensorflow as tf
 import tensorflow_transform as tft
 
 from models import inputs
+from models.features import names as f
 from models.features.kinds import Feature
 
 NEVER = -1e9  # Logit of what is not there: finite, and of weight zero beside any other.
 
 
-def embedding(buckets: int, dim: int, name: str, initial_stddev: float = 0.05) -> tf.keras.layers.Embedding:
-    """A table that has its variable from the start."""
-    initializer = tf.keras.initializers.RandomNormal(stddev=initial_stddev)
-    table = tf.keras.layers.Embedding(buckets, dim, embeddings_initializer=initializer, name=name)
-    with tf.name_scope(name):
-        table.build(None)
-    return table
+class Table(tf.keras.layers.Embedding):
+    """Embeddings that have their variable from the start.
+
+    Args:
+      buckets: number of rows.
+      dim: D.
+      name: of the layer.
+      rows_of: the feature whose indices the rows are; "" where it is `name`.
+      merged: how many neighbouring indices share a row.
+      initial_stddev: of the rows to begin with.
+    """
+
+    def __init__(
+        self, buckets: int, dim: int, name: str, rows_of: str = "", merged: int = 1, initial_stddev: float = 0.05
+    ):
+        initializer = tf.keras.initializers.RandomNormal(stddev=initial_stddev)
+        super().__init__(-(-buckets // merged), dim, embeddings_initializer=initializer, name=name)
+        self.rows_of, self.merged = rows_of or name, merged
+        with tf.name_scope(name):
+            self.build(None)
 
 
 class ListEmbedding(tf.keras.layers.Layer):
@@ -28,7 +42,7 @@ class ListEmbedding(tf.keras.layers.Layer):
 
     def __init__(self, buckets: int, dim: int, name: str):
         super().__init__(name=f"{name}_list")
-        self._table = embedding(buckets, dim, name)
+        self._table = Table(buckets, dim, name)
 
     def call(self, indices: tf.Tensor) -> tf.Tensor:
         present = tf.where(indices >= 0)
@@ -82,7 +96,7 @@ def of_features(
             return NumberEmbedding(dim, name)
         if embedded_as == "vector":
             return VectorEmbedding(sample[name].shape[1], dim, name)
-        return (ListEmbedding if embedded_as == "list" else embedding)(buckets[name], dim, name)
+        return (ListEmbedding if embedded_as == "list" else Table)(buckets[name], dim, name)
 
     return {name: layer(name, feature.embedded_as) for name, feature in features.items()}
 
@@ -111,7 +125,7 @@ class EntityEmbedding(tf.keras.layers.Layer):
         super().__init__(name=f"{id_name}_entity")
         buckets = inputs.bucket_counts(transform)
         self._id_name = id_name
-        self._id = embedding(buckets[id_name], dim, id_name)
+        self._id = Table(buckets[id_name], dim, id_name)
         self._features = of_features(features, transform, sample, dim)
         self._oov_index = inputs.oov_index(transform, id_name)
         self._id_dropout = id_dropout
@@ -139,7 +153,7 @@ class MomentEmbedding(tf.keras.layers.Layer):
         super().__init__(name="moment_embedding")
         self._buckets = buckets
         self._merged = tuple(merged)
-        self._tables = [embedding(-(-buckets // width), dim, f"moment_{width}") for width in self._merged]
+        self._tables = [Table(buckets, dim, f"moment_{width}", f.MOMENT, width) for width in self._merged]
 
     def call(self, moments: tf.Tensor) -> tf.Tensor:
         known = tf.minimum(moments, self._buckets - 1)
@@ -158,7 +172,7 @@ class HistoryEmbedding(tf.keras.layers.Layer):
 
     def __init__(self, buckets: int, dim: int, decay_seconds: Sequence[float], dropout: float):
         super().__init__(name="history_embedding")
-        self._items = embedding(buckets, dim, "history_item")
+        self._items = Table(buckets, dim, "history_item", f.ITEM_ID)
         self._decay_seconds = tuple(decay_seconds)
         self._dropout = dropout
         sums = len(self._decay_seconds) + 1
@@ -186,7 +200,7 @@ class TargetAttention(tf.keras.layers.Layer):
 
     def __init__(self, buckets: int, dim: int, decay_seconds: Sequence[float], dropout: float):
         super().__init__(name="target_attention")
-        self._items = embedding(buckets, dim, "attended_item")
+        self._items = Table(buckets, dim, "attended_item", f.ITEM_ID)
         self._decay_seconds = tuple(decay_seconds)
         self._dropout = dropout
         self._time_mix = self.add_weight("time_mix", [len(self._decay_seconds)], initializer="ones")

@@ -103,15 +103,27 @@ def model_batch(batch: dict[str, tf.Tensor]) -> inputs.Batch:
     return rest | {f.HISTORY_GAP: inputs.gaps(batch[f.TIMESTAMP], times)}
 
 
-def shuffled(queries: Queries, batch_size: int, epochs: int, seed: int) -> tf.data.Dataset:
-    """Batches of model features, all rows in another order in each epoch; the rows that fill no batch are left out."""
-    steps = queries.rows // batch_size
+def shuffled(
+    queries: Queries, batch_size: int, epochs: int, seed: int, rows: np.ndarray | None = None
+) -> tf.data.Dataset:
+    """Batches of model features, all rows in another order in each epoch; the rows that fill no batch are left out.
+
+    Args:
+      queries: what batches are made of.
+      batch_size: B.
+      epochs: how often each row comes.
+      seed: of the order.
+      rows: those that come in an epoch; None: all.
+    """
+    number = queries.rows if rows is None else len(rows)
+    steps = number // batch_size
+    chosen = None if rows is None else tf.constant(rows, tf.int64)
 
     def batch(step: tf.Tensor) -> inputs.Batch:
         places = step % steps * batch_size + tf.range(batch_size, dtype=tf.int64)
         key = tf.stack([tf.constant(seed, tf.int64), step // steps])
-        rows = tf.random.experimental.index_shuffle(places, key, tf.constant(queries.rows - 1, tf.int64))
-        return model_batch(queries.at(rows))
+        places = tf.random.experimental.index_shuffle(places, key, tf.constant(number - 1, tf.int64))
+        return model_batch(queries.at(places if chosen is None else tf.gather(chosen, places)))
 
     batches = tf.data.Dataset.range(steps * epochs).map(batch, tf.data.AUTOTUNE).prefetch(2)
     return batches.with_options(inputs.data_options())

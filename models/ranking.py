@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from models import inputs, layers, losses, queries, training
+from models import inputs, layers, losses, queries, training, warm_start
 from models.features import names as f
 from models.settings import Ranking
 
@@ -223,12 +223,15 @@ def run(job: training.Job) -> None:
         tf.keras.utils.set_random_seed(config.seed)
         data = training.TrainingData(job)
         model = RankingModel(config, data)
+        begun = training.begin(model, data, job, "ranking")
         run_dir, model_dir = map(training.kept_by_chief, (job.run_dir, job.model_dir))
 
-    fitted = training.fit(model, data, config, run_dir)
+    fitted = training.fit(model, data, config, run_dir, begun)
 
     result = validate(model, data)
     if result:
         training.progress.info("validation: %s", ", ".join(f"{name} {value:.4f}" for name, value in result.items()))
-    training.write_validation(result | fitted, run_dir)
+    training.write_validation(result | fitted | {"warm_start": begun.figures()}, run_dir)
     tf.saved_model.save(RankingServable(model, data, config), model_dir)
+    if job.split:
+        warm_start.keep(model, data, job.split, warm_start.path(model_dir, "ranking"))

@@ -6,7 +6,8 @@ import math
 
 import tensorflow as tf
 
-from models.layers import NEVER, embedding
+from models.features import names as f
+from models.layers import NEVER, Table
 
 _DAY = 86_400.0
 _DECAYS = (_DAY / 24, _DAY, 7 * _DAY, 30 * _DAY, 90 * _DAY, 365 * _DAY)  # The taus.
@@ -33,7 +34,7 @@ class Repeats(tf.keras.layers.Layer):
         self.dim = dim
         zeros = tf.keras.initializers.Zeros()
         self._mix = self.add_weight("repeat_mix", [len(_DECAYS) + 1], initializer=zeros)
-        self._of_item = embedding(items + 1, len(_DECAYS) + 1, "repeated_item", initial_stddev=0.0)
+        self._of_item = Table(items + 1, len(_DECAYS) + 1, "repeated_item", f.ITEM_ID, initial_stddev=0.0)
         self._again = self.add_weight("again", [dim], initializer=zeros)
         self._again_by_length = self.add_weight("again_by_length", [2], initializer=zeros)
         self._normaliser = self.add_weight("normaliser", [dim], initializer=zeros)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from models import inputs, layers, losses, queries, training
+from models import inputs, layers, losses, queries, training, warm_start
 from models.features import names as f
 from models.repeats import Repeats
 from models.settings import TOP_KS, Retrieval
@@ -84,7 +84,7 @@ class CandidateTower(tf.keras.Model):
         buckets = inputs.bucket_counts(transform)
         self._item = layers.EntityEmbedding(f.ITEM_ID, data.features.items, transform, items, dim, config.item_dropout)
         self._layers = layers.hidden_layers(dim, config.candidate_layers, dim, "candidate_layers")
-        self._bias = layers.embedding(buckets[f.ITEM_ID], 1, "item_bias", initial_stddev=0.0)
+        self._bias = layers.Table(buckets[f.ITEM_ID], 1, "item_bias", f.ITEM_ID, initial_stddev=0.0)
 
     def call(self, features: inputs.Batch, training: bool = False) -> tf.Tensor:
         output = self._layers(self._item(features, training=training))
@@ -261,9 +261,10 @@ def run(job: training.Job) -> None:
         tf.keras.utils.set_random_seed(config.seed)
         data = training.TrainingData(job)
         model = RetrievalModel(config, data)
+        begun = training.begin(model, data, job, "retrieval")
         run_dir, model_dir = map(training.kept_by_chief, (job.run_dir, job.model_dir))
 
-    fitted = training.fit(model, data, config, run_dir)
+    fitted = training.fit(model, data, config, run_dir, begun)
 
     servable = RetrievalServable(model, data, config.temperature)
     result = validate(servable, data)
@@ -271,5 +272,7 @@ def run(job: training.Job) -> None:
         "validation, seen items included: %s",
         ", ".join(f"top-{k} {result[f'top_{k}_categorical_accuracy']:.4f}" for k in TOP_KS),
     )
-    training.write_validation(result | fitted, run_dir)
+    training.write_validation(result | fitted | {"warm_start": begun.figures()}, run_dir)
     tf.saved_model.save(servable, model_dir)
+    if job.split:
+        warm_start.keep(model, data, job.split, warm_start.path(model_dir, "retrieval"))

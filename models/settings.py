@@ -31,6 +31,9 @@ class Training(Settings):
     epochs: int = Field(6, ge=0)
     batch_size: int = Field(512, ge=2)  # Of all replicas together; little data has smaller batches.
     learning_rate: float = Field(3e-3, gt=0)
+    # Where training goes on from the live model: what share of the rows that it knows come again, and the rate.
+    warm_share: float = Field(1.0, ge=0, le=1)
+    warm_learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(1.0, ge=0)  # A step multiplies weights by 1 - weight_decay * learning rate.
     history_decay_seconds: list[Annotated[float, Field(gt=0)]] = [60.0, 600.0, 86_400.0]
     seed: int = 42
@@ -68,6 +71,7 @@ class Ranking(Training):
     """The model that orders the candidates and predicts ratings."""
 
     epochs: int = Field(5, ge=0)
+    warm_share: float = Field(0.2, ge=0, le=1)  # With more it learns by heart what it knows, night after night.
     weight_decay: float = Field(1.5, ge=0)
     embedding_dim: int = Field(64, ge=1)
     layers: list[Annotated[int, Field(ge=1)]] = Field([64, 32], min_length=1)

@@ -15,7 +15,7 @@ import tensorflow as tf
 import tensorflow_recommenders as tfrs
 import tensorflow_transform as tft
 
-from models import inputs, joining
+from models import inputs, joining, warm_start
 from models.catalogue import load_catalogue
 from models.errors import UserError
 from models.features import names as f
@@ -51,6 +51,8 @@ class Job(NamedTuple):
     item_files: list[str]  # Raw examples.
     run_dir: str  # For logs, and what was measured.
     model_dir: str
+    split: str = ""  # As `warm_start.Kept`; "" where no training is to go on from this one.
+    live_model: str = ""  # Directory of the model to go on from; "" where there is none.
 
 
 class Ratings(NamedTuple):
@@ -83,7 +85,7 @@ class TrainingData:
         self.catalogue = load_catalogue(job.item_files, features, transform)
         train = self.train = read_timelines(job.train_files, transformed_layout(features, transform))
         eval_rows = read_timelines(job.eval_files, transformed_layout(features, transform, with_keys=True))
-        kept_out = joining.kept_out(train)
+        kept_out = joining.kept_out(train, self.catalogue.ids)
         if f.WEIGHT in train.rows or len(kept_out):
             weights = train.rows.get(f.WEIGHT, np.ones(len(train), np.float32))
             weights[kept_out] = 0.0
@@ -147,8 +149,36 @@ def is_chief(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> bool:
     return not jobs or (resolver.task_type, resolver.task_id) == ("chief" if "chief" in jobs else "worker", 0)
 
 
-def fit(model: tf.keras.Model, data: TrainingData, config: Training, log_dir: str) -> dict[str, Any]:
-    """Trains for the configured epochs, with a learning rate that falls along a cosine to zero.
+def begin(model: tf.keras.Model, data: TrainingData, job: Job, name: str) -> warm_start.Begun:
+    """Gives a new model the weights of the live one, where the job says so and it can be."""
+    if not job.split:
+        return warm_start.COLD
+    if not job.live_model:
+        begun = warm_start.Begun(False, "no model is live")
+    else:
+        begun = warm_start.begin(model, data, job.split, warm_start.read(warm_start.path(job.live_model, name)))
+    progress.info(str(begun))
+    return begun
+
+
+def fit(
+    model: tf.keras.Model,
+    data: TrainingData,
+    config: Training,
+    log_dir: str,
+    begun: warm_start.Begun = warm_start.COLD,
+) -> dict[str, Any]:
+    """Trains with a learning rate that falls along a cosine to zero.
+
+    From nothing, all rows come in each of the configured epochs. Where training goes on, there is one epoch of the new
+    rows and a share of the others.
+
+    Args:
+      model: what is trained.
+      data: what on.
+      config: the model's section.
+      log_dir: TensorBoard's.
+      begun: whether training goes on, and which rows are new.
 
     Returns:
       `train_seconds`, and of the epochs the `losses` and `epoch_seconds`, the first with the tracing.
@@ -157,27 +187,38 @@ def fit(model: tf.keras.Model, data: TrainingData, config: Training, log_dir: st
       UserError: the batches cannot be divided among the replicas, or the loss is no longer finite.
     """
     started = time.monotonic()
-    batch_size = fitting_batch_size(config, len(data.train))
+    rows, epochs, rate = None, config.epochs, config.learning_rate
+    if begun.warm:
+        rows, epochs, rate = _again(data, begun.new_rows, config), 1, config.warm_learning_rate
+    number = len(data.train) if rows is None else len(rows)
+    batch_size = fitting_batch_size(config, number)
     replicas = model.distribute_strategy.num_replicas_in_sync
     if batch_size % replicas:
         raise UserError(f"batch_size: {batch_size} rows cannot be divided among {replicas} replicas")
-    steps = len(data.train) // max(batch_size, 1)
-    if not steps * config.epochs:
+    steps = number // max(batch_size, 1)
+    if not steps * epochs:
         return {"train_seconds": 0.0, "losses": [], "epoch_seconds": []}
-    schedule = tf.keras.optimizers.schedules.CosineDecay(config.learning_rate, steps * config.epochs)
+    schedule = tf.keras.optimizers.schedules.CosineDecay(rate, steps * epochs)
     with model.distribute_strategy.scope():
         optimizer = RowwiseAdamW(schedule, config.weight_decay, _UNDECAYED)
         optimizer.build(model.trainable_variables)  # Variables that a step creates make TensorFlow trace it twice.
         model.compile(optimizer)
-    shown = _Progress(config.epochs)
+    shown = _Progress(epochs)
     callbacks = [tf.keras.callbacks.TensorBoard(log_dir), shown]
-    batches = shuffled(data.queries, batch_size, config.epochs, config.seed)
-    history = model.fit(batches, epochs=config.epochs, steps_per_epoch=steps, verbose=0, callbacks=callbacks).history
+    batches = shuffled(data.queries, batch_size, epochs, config.seed, rows)
+    history = model.fit(batches, epochs=epochs, steps_per_epoch=steps, verbose=0, callbacks=callbacks).history
     return {
         "train_seconds": time.monotonic() - started,
         "losses": [float(loss) for loss in history["loss"]],
         "epoch_seconds": shown.seconds,
     }
+
+
+def _again(data: TrainingData, new: np.ndarray, config: Training) -> np.ndarray:
+    """[R] the rows of the one epoch of a training that goes on."""
+    old = np.setdiff1d(np.arange(len(data.train)), new, assume_unique=True)
+    some = np.random.default_rng(config.seed).permutation(old)[: round(len(old) * config.warm_share)]
+    return np.concatenate([new, some])
 
 
 class TrainedModel(tfrs.Model):

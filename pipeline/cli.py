@@ -70,6 +70,7 @@ def cli() -> None:
 )
 @click.option("--span", metavar="NAME", help="The newest delivery that is read.  [default: as configured: the latest]")
 @click.option("--window", type=click.IntRange(min=1), help="How many deliveries are read.  [default: as configured: 1]")
+@click.option("--warm-start", is_flag=True, help="Begin with the live model's weights.  [default: as configured: no]")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as in retrieval.epochs=3.")
 @click.option(
     "--beam-workers",
@@ -84,7 +85,7 @@ def cli() -> None:
     multiple=True,
     help="An argument of Beam's, as in --beam-arg=--runner=FlinkRunner.",
 )
-def run(config_name, data, output, split, span, window, overrides, beam_workers, beam_args) -> None:
+def run(config_name, data, output, split, span, window, warm_start, overrides, beam_workers, beam_args) -> None:
     """Run the pipeline: read, validate, transform, train, build, evaluate, and push if blessed.
 
     Running again into the same --output reuses what has not changed, also after a run that was stopped half-way.
@@ -92,7 +93,7 @@ def run(config_name, data, output, split, span, window, overrides, beam_workers,
     """
     from pipeline.jobs import resolve_config, run_pipeline
 
-    config = resolve_config(config_name, data, split, overrides, span, window)
+    config = resolve_config(config_name, data, split, overrides, span, window, warm_start)
     report = run_pipeline(config, output, Console(), beam_workers, beam_args)
     if not report["blessed"]:
         sys.exit(_NOT_BLESSED)
@@ -164,6 +165,14 @@ def history(output, last, json_file) -> None:
 @click.option("--config", "config_name", metavar="NAME|FILE", help="A configuration, as for `run`.")
 @click.option("--data", metavar="DIR|EDITION", help="Data, as for `run`.")
 @click.option("--spans", type=click.IntRange(min=1), default=14, show_default=True, help="So many nights, the last.")
+@click.option(
+    "--start",
+    "starts",
+    type=click.Choice(["cold", "warm"]),
+    multiple=True,
+    help="Whether training begins anew or with the live model's weights. Each has a live model of its own.  "
+    "[default: both]",
+)
 @click.option("--output", metavar="DIR", help="Where the nights go.  [default: ./runs/backtest-<name>]")
 @click.option(
     "--max-queries",
@@ -174,11 +183,12 @@ def history(output, last, json_file) -> None:
 )
 @click.option("--json", "json_file", metavar="FILE", help="Also write the nights to this file.")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as for `run`.")
-def backtest(config_name, data, spans, output, max_queries, json_file, overrides) -> None:
+def backtest(config_name, data, spans, starts, output, max_queries, json_file, overrides) -> None:
     """What the last nights would have been: train, gate, and ask the live model about the next day.
 
     Data in spans is taken as it came; other data is cut into days (UTC). A backtest that was stopped goes on.
     """
+    from pipeline.backtest.command import STARTS
     from pipeline.backtest.command import run as run_nights
     from pipeline.jobs import resolve_config
 
@@ -186,7 +196,7 @@ def backtest(config_name, data, spans, output, max_queries, json_file, overrides
     if config.data.directory is None:
         raise UserError("a backtest needs data with days: give --data DIR, or --config with data.directory")
     output = output or os.path.join("runs", f"backtest-{config.name}")
-    run_nights(config, spans, max_queries, output, json_file, Console())
+    run_nights(config, spans, starts or STARTS, max_queries, output, json_file, Console())
 
 
 @cli.command()

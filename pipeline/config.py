@@ -66,6 +66,8 @@ class Config(Settings):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     repeats: bool = False  # Whether a user may be recommended again what the user has had, as groceries or music.
+    # Whether the Trainers go on from the live model's weights, in fewer epochs, instead of beginning anew.
+    warm_start: bool = False
     data: Data
     split: Split = Split()
     transform: Transform = Transform()

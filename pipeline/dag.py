@@ -152,6 +152,9 @@ def create_pipeline(
         fingerprint=code_fingerprint(Transform.__module__),
     ).with_id(Step.TRANSFORM)
 
+    # What a Trainer does not go on from must not make its cached model stale.
+    warm = {"live_model": live.outputs["model"]} if config.warm_start else {}
+
     def trainer(step: Step, module: str, settings: str, epochs: IntParameter) -> RecommenderTrainer:
         component = RecommenderTrainer(
             module=module,
@@ -161,7 +164,9 @@ def create_pipeline(
             examples=transform.outputs["transformed_examples"],
             transform_graph=transform.outputs["transform_graph"],
             items=items.outputs["examples"],
+            split=config.split.model_dump_json() if config.warm_start else "",
             fingerprint=code_fingerprint(RecommenderTrainer.__module__, module),
+            **warm,
         ).with_id(step)
         for node in (of_interactions[-1], of_items[-1], drift):
             component.add_upstream_node(node)  # Anomalies and drift stop the training.

@@ -59,6 +59,7 @@ def resolve_config(
     overrides: Sequence[str],
     span: str | None = None,
     window: int | None = None,
+    warm_start: bool = False,
 ) -> Config:
     """The configuration that the options mean: `--config` decides the layout, or the files in `--data` do."""
     name, directory = None, None
@@ -68,6 +69,7 @@ def resolve_config(
     elif data is not None:
         directory = editions.data_directory(data)
     given = {"data__directory": directory, "data__span": span, "data__window": window, "split__kind": split}
+    given["warm_start"] = warm_start or None  # The option can only ask for it.
     config = load_config(config_name, overrides, default_name=name, **given)
     if directory and config.data.generated:
         raise UserError(f"--data {data}: configuration {config.name} generates its data; leave out one of the two")

@@ -20,6 +20,7 @@ from components.recommender_builder.recommender import CandidateVectors, Recomme
 from components.recommender_builder.settings import Index
 from components.recommender_builder.stages import fit_weights
 from components.recommender_builder.users import Known, join
+from models import warm_start
 from models.catalogue import Catalogue, load_catalogue
 from models.features import names as f
 from models.features.feature_set import FeatureSet
@@ -71,6 +72,9 @@ class Executor(base_executor.BaseExecutor):
         with tf.io.gfile.GFile(path, "w") as file:
             file.write(json.dumps(build, indent=2))
         kept.write(kept.of_artifacts(input_dict), model_dir)
+        for name in ("retrieval", "ranking"):
+            trained = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[f"{name}_model"]))
+            warm_start.take_along(trained, model_dir, name)
 
 
 def _known(

@@ -38,7 +38,7 @@ def fit_weights(
       index: over those of retrieval.
       candidates: how many a request ranks.
     """
-    rows = kept_out(train)
+    rows = kept_out(train, catalogue.ids)
     if f.POSITIVE in train.rows:
         rows = rows[train.rows[f.POSITIVE][rows] > 0]
     if features.histories.both_sides:

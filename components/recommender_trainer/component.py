@@ -10,7 +10,7 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
-from components.artifacts import split_files
+from components.artifacts import live_model_dir, split_files
 from components.base import Component
 from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from models.errors import UserError
@@ -26,6 +26,7 @@ class Executor(base_executor.BaseExecutor):
         if epochs < 0:
             raise UserError(f"epochs: {epochs}: give 0 or more")
 
+        live = input_dict.get("live_model")
         job = Job(
             settings=json.dumps(json.loads(exec_properties["settings"]) | {"epochs": epochs}),
             features=exec_properties["features"],
@@ -35,6 +36,8 @@ class Executor(base_executor.BaseExecutor):
             item_files=split_files(input_dict["items"], ITEMS_SPLIT),
             run_dir=artifact_utils.get_single_uri(output_dict["model_run"]),
             model_dir=path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"])),
+            split=exec_properties["split"],
+            live_model=(live_model_dir(artifact_utils.get_single_uri(live)) if live else None) or "",
         )
         importlib.import_module(exec_properties["module"]).run(job)
 
@@ -50,6 +53,8 @@ class RecommenderTrainer(Component):
       examples: Transform's materialised examples.
       transform_graph: Transform's graph.
       items: ItemGen's examples.
+      live_model: LiveModel's, where training goes on from it.
+      split: the settings of the split, as JSON, where later trainings are to go on from this one; else "".
       fingerprint: digest of the code.
     """
 
@@ -58,6 +63,8 @@ class RecommenderTrainer(Component):
         "examples": standard_artifacts.Examples,
         "transform_graph": standard_artifacts.TransformGraph,
         "items": standard_artifacts.Examples,
+        "live_model": standard_artifacts.Model,
     }
+    OPTIONAL = frozenset({"live_model"})
     OUTPUTS = {"model": standard_artifacts.Model, "model_run": standard_artifacts.ModelRun}
-    PARAMETERS = {"module": str, "features": str, "settings": str, "epochs": int, "fingerprint": str}
+    PARAMETERS = {"module": str, "features": str, "settings": str, "epochs": int, "split": str, "fingerprint": str}

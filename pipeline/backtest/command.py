@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,27 +20,33 @@ from pipeline.backtest.asking import Log
 from pipeline.config import Config
 from pipeline.data import checks
 from pipeline.local import runner
-from pipeline.outputs import serving_dir
 from pipeline.report import charts
 from pipeline.texts import figure
 from serving.texts import one_line
 
-_RUNS, _SPANS, _NIGHTS, _KEY, _PAGE = "runs", "spans", "nights.jsonl", "of.txt", "backtest.html"
+_RUNS, _SERVED, _SPANS, _NIGHTS, _KEY, _PAGE = "runs", "served", "spans", "nights.jsonl", "of.txt", "backtest.html"
 _MODEL, _POPULAR = "model", "recent_popularity"
-_COLOURED = {"model": _MODEL, "popularity": _POPULAR}
+STARTS = ("cold", "warm")
 _TITLES = {"top_100": "top-100 of the next day's interactions", "ndcg_at_10": "nDCG@10 of the next day's interactions"}
 
 Night = dict[str, Any]
 
 
 def run(
-    config: Config, number: int, max_queries: int, output: str, json_file: str | None, console: Console
+    config: Config,
+    number: int,
+    starts: Sequence[str],
+    max_queries: int,
+    output: str,
+    json_file: str | None,
+    console: Console,
 ) -> list[Night]:
     """Runs the nights, of which those that are done are not run again; prints a table and writes a page.
 
     Args:
       config: of the data, in spans or with timestamps.
       number: of nights.
+      starts: of STARTS, those that are tried; each has a live model of its own.
       max_queries: interactions of the next day that are asked about, at most.
       output: directory of the runs and of what they came to.
       json_file: where the nights go as well.
@@ -60,14 +67,15 @@ def run(
     log = Log(rows, checks.features(config))
     results = []
     for place, night in enumerate(nights):
-        console.rule(f"night {place + 1} of {number}: {night.name}")
-        if night.name in done:
-            console.print("was run before")
-            results.append(done[night.name])
-            continue
-        results.append(_night(night, log, max_queries, output, console))
-        with open(os.path.join(output, _NIGHTS), "a", encoding="utf-8") as file:
-            file.write(json.dumps(results[-1]) + "\n")
+        for start in starts:
+            console.rule(f"night {place + 1} of {number}: {night.name}, {start} start")
+            if (night.name, start) in done:
+                console.print("was run before")
+                results.append(done[night.name, start])
+                continue
+            results.append(_night(night, start, log, max_queries, output, console))
+            with open(os.path.join(output, _NIGHTS), "a", encoding="utf-8") as file:
+                file.write(json.dumps(results[-1]) + "\n")
     show(results, console)
     page = _write_page(config.name, results, output)
     console.print(f"Wrote {page}", soft_wrap=True)
@@ -76,20 +84,28 @@ def run(
     return results
 
 
-def _night(night: days.Night, log: Log, max_queries: int, output: str, console: Console) -> Night:
+def _night(night: days.Night, start: str, log: Log, max_queries: int, output: str, console: Console) -> Night:
+    """One run. What both starts have in common, as all before the training, is in one directory and so made once."""
     runs = os.path.join(output, _RUNS)
-    result: Night = {"span": night.name, "because": []}
+    config = night.config.model_copy(deep=True)
+    config.warm_start = start == "warm"
+    serving = os.path.join(output, _SERVED, start)
+    result: Night = {"span": night.name, "start": start, "because": [], "seconds": None, "training_seconds": None}
     try:
-        report = runner.run(night.config, runs, console)
+        report = runner.run(config, runs, console, serving_dir=serving)
     except UserError as error:  # As drift, which leaves the model before in place.
-        result |= {"verdict": "stopped", "because": [one_line(str(error))], "seconds": None}
+        result |= {"verdict": "stopped", "because": [one_line(str(error))]}
     else:
-        verdict = "pushed" if report["blessed"] else "refused"
-        result |= {"verdict": verdict, "because": report["not_blessed_because"], "seconds": report["seconds"]["total"]}
+        result |= {
+            "verdict": "pushed" if report["blessed"] else "refused",
+            "because": report["not_blessed_because"],
+            "seconds": report["seconds"]["total"],
+            "training_seconds": report["training_seconds"],
+        }
     from components.evaluator.predictions import load
     from components.push_destination import destination
 
-    served = destination(serving_dir(runs))
+    served = destination(serving)
     versions = served.versions()
     asked = log.asked(night.begins, night.ends, max_queries)
     result |= {"asked": len(asked), "live": str(versions[-1]) if versions else None}
@@ -104,30 +120,46 @@ def _night(night: days.Night, log: Log, max_queries: int, output: str, console: 
 def show(nights: list[Night], console: Console) -> None:
     """A table of the nights, the live model's age in nights, means, and why some models were not pushed."""
     table = Table(box=None, pad_edge=False)
-    for title in ("night", "verdict"):
+    for title in ("night", "start", "verdict"):
         table.add_column(title, no_wrap=True)
-    for title in ("age", "seconds", "asked", "top-100", "popular", "nDCG@10", "popular"):
+    for title in ("age", "seconds", "training", "asked", "top-100", "popular", "nDCG@10", "popular"):
         table.add_column(title, justify="right", no_wrap=True)
-    age = None  # Nights since the live model was trained.
+    ages: dict[str, int] = {}  # Nights since the live model was trained.
     for night in nights:
-        age = 0 if night["verdict"] == "pushed" else age if age is None else age + 1
-        seconds = "" if night["seconds"] is None else f"{night['seconds']:.0f}"
+        start = night["start"]
+        if night["verdict"] == "pushed":
+            ages[start] = 0
+        elif start in ages:
+            ages[start] += 1
         figures = [figure(night.get(of, {}).get(name)) for name in _TITLES for of in (_MODEL, _POPULAR)]
-        shown = "-" if age is None else str(age)
-        table.add_row(night["span"], night["verdict"], shown, seconds, f"{night['asked']:,}", *figures)
-    both = [night for night in nights if _MODEL in night and _POPULAR in night]
-    if both:
-        weights = sum(night["asked"] for night in both)
-        means = [
-            sum(night[of][name] * night["asked"] for night in both) / weights
-            for name in _TITLES
-            for of in (_MODEL, _POPULAR)
-        ]
-        table.add_row("all", "", "", "", f"{weights:,}", *map(figure, means), style="bold")
+        seconds = ["" if night[of] is None else f"{night[of]:.0f}" for of in ("seconds", "training_seconds")]
+        shown = str(ages.get(start, "-"))
+        table.add_row(night["span"], start, night["verdict"], shown, *seconds, f"{night['asked']:,}", *figures)
+    for start, means in summary(nights).items():
+        seconds = [f"{means[of]:.0f}" for of in ("seconds", "training_seconds")]
+        figures = [figure(means[of][name]) for name in _TITLES for of in (_MODEL, _POPULAR)]
+        table.add_row("all", start, "", "", *seconds, f"{means['asked']:,}", *figures, style="bold")
     console.print(table)
     for night in nights:
         for reason in night["because"]:
-            console.print(f"{night['span']}: {reason}", soft_wrap=True, highlight=False, markup=False)
+            text = f"{night['span']}, {night['start']} start: {reason}"
+            console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def summary(nights: list[Night]) -> dict[str, Night]:
+    """Of each start, over the nights that have figures: sums of seconds and of what was asked, and means of figures."""
+    found = {}
+    for start in STARTS:
+        some = [night for night in nights if night["start"] == start and _MODEL in night and _POPULAR in night]
+        if not some:
+            continue
+        sums = {of: sum(night[of] or 0 for night in some) for of in ("seconds", "training_seconds", "asked")}
+        means = {
+            of: {name: sum(night[of][name] * night["asked"] for night in some) / sums["asked"] for name in _TITLES}
+            for of in (_MODEL, _POPULAR)
+        }
+        found[start] = sums | means
+    return found
 
 
 def _key(config: Config, number: int) -> str:
@@ -136,8 +168,8 @@ def _key(config: Config, number: int) -> str:
     return hashlib.sha256(settings.encode()).hexdigest()
 
 
-def _done(output: str, key: str) -> dict[str, Night]:
-    """The nights that were run before, by span.
+def _done(output: str, key: str) -> dict[tuple[str, str], Night]:
+    """The nights that were run before, by span and start.
 
     Raises:
       UserError: they are another backtest's, whose models would be live in this one.
@@ -151,17 +183,23 @@ def _done(output: str, key: str) -> dict[str, Night]:
             "give another directory, or delete this one"
         )
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    return {night["span"]: night for night in (json.loads(line) for line in lines if line.endswith("}"))}
+    nights = [json.loads(line) for line in lines if line.endswith("}")]
+    return {(night["span"], night["start"]): night for night in nights}
 
 
 def _write_page(name: str, nights: list[Night], output: str) -> Path:
     """backtest.html: one file that needs no network."""
-    shown = [night for night in nights if _MODEL in night and _POPULAR in night]
-    names = [night["span"] for night in shown]
+    names = list(dict.fromkeys(night["span"] for night in nights))
     drawn = []
-    for of_night, title in _TITLES.items() if shown else ():
-        series = {colour: [night[of][of_night] for night in shown] for colour, of in _COLOURED.items()}
-        drawn.append({"title": title, "svg": charts.lines(names, series, title)})
+    for of_night, title in _TITLES.items():
+        series: dict[str, list[float | None]] = {}
+        for line, of in (*((start, _MODEL) for start in STARTS), ("popularity", _POPULAR)):
+            some = [night for night in nights if of in night and (of == _POPULAR or night["start"] == line)]
+            if some:
+                found = {night["span"]: night[of][of_night] for night in some}
+                series[line] = [found.get(name) for name in names]
+        if series:
+            drawn.append({"title": title, "svg": charts.lines(names, series, title)})
     templates = jinja2.Environment(loader=jinja2.PackageLoader("pipeline.report"), autoescape=True)
     path = Path(output) / _PAGE
     path.write_text(templates.get_template("backtest.html.j2").render(name=name, charts=drawn, nights=nights), "utf-8")

@@ -33,7 +33,12 @@ _SHOWN = 200  # Characters of the library's own error.
 
 
 def run(
-    config: Config, output: str, console: Console, beam_workers: int | None = None, beam_args: Sequence[str] = ()
+    config: Config,
+    output: str,
+    console: Console,
+    beam_workers: int | None = None,
+    beam_args: Sequence[str] = (),
+    serving_dir: str | None = None,
 ) -> dict[str, Any]:
     """Runs the whole pipeline and writes report.json.
 
@@ -47,6 +52,7 @@ def run(
       beam_workers: processes of each Beam job, where Beam's arguments name no runner. None: several for
         `steps.PARALLEL`, one elsewhere.
       beam_args: Beam's arguments.
+      serving_dir: where versions are pushed to. None: `outputs.serving_dir`.
 
     Returns:
       The report.
@@ -69,7 +75,8 @@ def run(
         config.data.span = span or config.data.span  # The latest now, also later on.
         with history.recorded(output, config.name, span) as entry:
             with _full_disk_said(output):
-                report = _checked_run(config, output, console, beam_workers, beam_args, started)
+                served = serving_dir or outputs.serving_dir(output)
+                report = _checked_run(config, output, served, console, beam_workers, beam_args, started)
             entry |= history.of_report(report)
         return report
 
@@ -77,6 +84,7 @@ def run(
 def _checked_run(
     config: Config,
     output: str,
+    serving_dir: str,
     console: Console,
     beam_workers: int | None,
     beam_args: Sequence[str],
@@ -90,7 +98,7 @@ def _checked_run(
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")  # Several processes use it.
         processes.prepare()
         with _beam(beam_workers, beam_args) as all_beam_args:
-            return _run(config, output, screen, all_beam_args, started)
+            return _run(config, output, serving_dir, screen, all_beam_args, started)
 
 
 @contextlib.contextmanager
@@ -126,7 +134,9 @@ def _beam(workers: int | None, arguments: Sequence[str]) -> Iterator[_BeamArgs]:
         yield _BeamArgs([*in_pool, *arguments], [] if named else ["--direct_num_workers=0"])
 
 
-def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, started: float) -> dict[str, Any]:
+def _run(
+    config: Config, output: str, serving_dir: str, console: Console, beam_args: _BeamArgs, started: float
+) -> dict[str, Any]:
     # Imported here: it takes many seconds, and prints.
     import tensorflow as tf
 
@@ -136,7 +146,6 @@ def _run(config: Config, output: str, console: Console, beam_args: _BeamArgs, st
 
     connection = outputs.connection(output)
     fingerprint = checks.fingerprint(config)
-    serving_dir = outputs.serving_dir(output)
     origin = model_origin(config, fingerprint)
     pipeline = create_pipeline(
         config=config,

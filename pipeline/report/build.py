@@ -45,7 +45,9 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
         "window": {"spans": summary["spans"], "missing": summary["missing_spans"]},
         "split": config.split.kind,
         "metrics": evaluation["metrics"] | {"serving": {"milliseconds": served.get("milliseconds")}},
+        "warm_start": {step.removeprefix("Trainer."): one["warm_start"] for step, one in trained.items()},
         "training": {step.removeprefix("Trainer."): validation["losses"] for step, validation in trained.items()},
+        "training_seconds": round(sum(one["train_seconds"] for one in trained.values()), 1),
         "data": summarise(
             outputs.artifact(Step.STATISTICS_GEN, "statistics").uri,
             outputs.artifact(Step.EXAMPLE_VALIDATOR, "anomalies").uri,
@@ -59,6 +61,11 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
             *_of_tables(summary),
             *(f"{what}: {rows:,} rows do not count and were left out" for what, rows in summary["left_out"].items()),
             *(f"{name}: {rows:,} values could not be read and count as missing" for name, rows in unreadable),
+            *(
+                f"{step}: cold start: {one['warm_start']['because']}"
+                for step, one in trained.items()
+                if config.warm_start and not one["warm_start"]["warm"]
+            ),
             *evaluation["notes"],
         ],
         "blessed": not reasons,

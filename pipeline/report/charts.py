@@ -15,7 +15,7 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 _INK, _LINE = "#7d8694", "#8b93a155"
-_COLOURS = {"model": "#3b82f6", "popularity": "#94a0b3", "live": "#d98a1f"}
+_COLOURS = {"model": "#3b82f6", "popularity": "#94a0b3", "live": "#d98a1f", "cold": "#3b82f6", "warm": "#d98a1f"}
 _STYLE = {
     "axes.edgecolor": _LINE,
     "axes.facecolor": "none",

@@ -9,21 +9,39 @@ from models.timelines import Timelines
 
 def timelines(*lengths):
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-    return Timelines({}, starts, {})
+    rows = {"item_id": np.arange(starts[-1]) % len(ITEMS), "timestamp": np.arange(starts[-1])}
+    return Timelines({}, starts, rows)
+
+
+ITEMS = np.array([b"%d" % item for item in range(100)])
 
 
 def test_rows_kept_out_are_of_the_last_fifth_of_each_user():
     train = timelines(*[50] * 400)
-    rows = joining.kept_out(train)
+    rows = joining.kept_out(train, ITEMS)
     assert len(rows) == 400 and len({*(rows // 50)}) > 200
     assert (rows % 50 >= 40).all() and len({*(rows % 50)}) == 10
     assert (np.diff(rows) > 0).all()
 
 
 def test_little_data_gives_a_tenth_at_most():
-    assert len(joining.kept_out(timelines(*[20] * 50))) == 100
-    assert len(joining.kept_out(timelines(2, 2))) == 0 and len(joining.kept_out(timelines())) == 0
-    assert len(joining.kept_out(timelines(*[10] * 100_000))) <= 5000
+    assert len(joining.kept_out(timelines(*[20] * 50), ITEMS)) == 100
+    assert len(joining.kept_out(timelines(2, 2), ITEMS)) == 0 and len(joining.kept_out(timelines(), ITEMS)) == 0
+    assert len(joining.kept_out(timelines(*[10] * 100_000), ITEMS)) <= 5000
+
+
+def test_a_later_training_keeps_out_no_row_that_an_earlier_one_has_learnt_from():
+    later = timelines(*[60] * 400)
+    earlier_rows = np.flatnonzero(np.arange(60 * 400) % 60 < 50)  # Ten rows have come at each user's end.
+    earlier = Timelines({}, timelines(*[50] * 400).starts, {name: of[earlier_rows] for name, of in later.rows.items()})
+    backwards = ITEMS[::-1]  # The vocabulary may have another order the next night.
+    of_backwards = {**later.rows, "item_id": len(ITEMS) - 1 - later.rows["item_id"]}
+    kept, before = (
+        joining.kept_out(Timelines({}, later.starts, of_backwards), backwards),
+        earlier_rows[joining.kept_out(earlier, ITEMS)],
+    )
+    known = np.intersect1d(kept, earlier_rows)
+    assert len(known) and np.isin(known, before).mean() > 0.9  # All, but for those that the limit of 2 % lets in.
 
 
 def test_they_are_asked_with_what_was_known_before_that_fifth():

@@ -65,7 +65,11 @@ def test_no_epoch_leaves_the_model_as_it_is(data, tmp_path):
     config = Ranking(epochs=0)
     model = RankingModel(config, data)
     before = [weights.numpy() for weights in model.variables]
-    assert training.fit(model, data, config, str(tmp_path)) == {"train_seconds": 0, "losses": [], "epoch_seconds": []}
+    assert training.fit(model, data, config, str(tmp_path)) == {
+        "train_seconds": 0,
+        "losses": [],
+        "epoch_seconds": [],
+    }
     for weights, expected in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(weights, expected)
 

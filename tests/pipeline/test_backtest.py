@@ -151,9 +151,9 @@ def test_a_backtest_goes_on_where_it_was_stopped_and_not_with_anothers_models(co
     assert command._done(str(output), "what was tried before anything ran") == {}
     assert command._done(str(output), key) == {}
     (output / "runs").mkdir()
-    line = {"span": "2021-02-06", "verdict": "pushed"}
+    line = {"span": "2021-02-06", "start": "warm", "verdict": "pushed"}
     (output / "nights.jsonl").write_text(json.dumps(line) + "\n" + json.dumps(line)[:-9])
-    assert command._done(str(output), key) == {"2021-02-06": line}
+    assert command._done(str(output), key) == {("2021-02-06", "warm"): line}
     config.retrieval.epochs += 1
     for other in (command._key(config, 3), command._key(load_config(str(tmp_path / "shop.yaml")), 2)):
         with pytest.raises(UserError, match="holds a backtest of other data"):
@@ -161,24 +161,20 @@ def test_a_backtest_goes_on_where_it_was_stopped_and_not_with_anothers_models(co
 
 
 def test_the_table_tells_the_live_models_age_and_means_weighted_by_what_was_asked():
-    def night(verdict, asked, top_100):
+    def night(start, verdict, asked, top_100):
         figures = {"top_100": top_100, "ndcg_at_10": 0.1}
-        return {
-            "span": "2021-02-06",
-            "verdict": verdict,
-            "seconds": 5.0,
-            "asked": asked,
-            "live": "7",
-            "because": [],
-        } | {
-            "model": figures,
-            "recent_popularity": figures,
-        }
+        same = {"span": "2021-02-06", "seconds": 5.0, "training_seconds": 2.0, "live": "7", "because": []}
+        of_night = {"start": start, "verdict": verdict, "asked": asked}
+        return same | of_night | {"model": figures, "recent_popularity": figures}
 
     text = io.StringIO()
-    nights = [night("pushed", 100, 0.4), night("refused", 300, 0.2), night("stopped", 100, 0.5)]
-    command.show(nights, Console(file=text, width=80))
+    cold = [night("cold", "pushed", 100, 0.4), night("cold", "refused", 300, 0.2), night("cold", "stopped", 100, 0.5)]
+    warm = [night("warm", "refused", 100, 0.3), night("warm", "pushed", 300, 0.3), night("warm", "pushed", 100, 0.3)]
+    command.show([one for both in zip(cold, warm, strict=True) for one in both], Console(file=text, width=100))
     rows = [line.split() for line in text.getvalue().splitlines()]
-    assert rows[0] == ["night", "verdict", "age", "seconds", "asked", "top-100", "popular", "nDCG@10", "popular"]
-    assert [row[2] for row in rows[1:4]] == ["0", "1", "2"]
-    assert rows[4] == ["all", "500", "0.3000", "0.3000", "0.1000", "0.1000"]
+    figures = ["top-100", "popular", "nDCG@10", "popular"]
+    assert rows[0] == ["night", "start", "verdict", "age", "seconds", "training", "asked", *figures]
+    assert [row[1] for row in rows[1:7]] == ["cold", "warm"] * 3
+    assert [row[3] for row in rows[1:7:2]] == ["0", "1", "2"] and [row[3] for row in rows[2:7:2]] == ["-", "0", "0"]
+    assert rows[7] == ["all", "cold", "15", "6", "500", "0.3000", "0.3000", "0.1000", "0.1000"]
+    assert rows[8] == ["all", "warm", "15", "6", "500", "0.3000", "0.3000", "0.1000", "0.1000"]
