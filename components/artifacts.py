@@ -8,6 +8,7 @@ from typing import Any
 
 from tfx.dsl.io import fileio
 from tfx.types import artifact, artifact_utils
+from tfx.utils import path_utils
 
 from components.files import SUMMARY_FILE
 from serving.version_names import parse_versions
@@ -39,6 +40,14 @@ def read_json(uri: str, file: str) -> dict[str, Any]:
 def split_files(artifacts: list[artifact.Artifact], split: str) -> list[str]:
     """Patterns of the files of a split."""
     return [os.path.join(artifact_utils.get_split_uri(artifacts, split), "*")]
+
+
+def trained_models(inputs: dict[str, list[artifact.Artifact]]) -> dict[str, str]:
+    """Where what the Trainers have exported is, by the model's name."""
+    return {
+        name: path_utils.serving_model_path(artifact_utils.get_single_uri(inputs[f"{name}_model"]))
+        for name in ("retrieval", "ranking")
+    }
 
 
 def live_model_dir(artifact_uri: str) -> str | None:

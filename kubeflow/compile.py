@@ -61,7 +61,7 @@ def compile_pipeline(config: Config, locations: Locations) -> list[Spec]:
         pipeline_root="",  # KFP has its own, by default and by run.
         beam_pipeline_args=[],
     )
-    unknown = config.kubeflow.resources.keys() - (known := {component.id for component in pipeline.components})
+    unknown = config.kubeflow.resources.keys() - (known := {step.value for step in steps.Step})
     if unknown:
         raise UserError(f"kubeflow.resources.{min(unknown)}: no such component; there are {', '.join(sorted(known))}")
     for component in pipeline.components:

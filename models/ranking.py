@@ -216,13 +216,18 @@ def validate(model: RankingModel, data: training.TrainingData) -> dict[str, floa
     return {name: float(metric.result()) for name, metric in metrics.items()}
 
 
-def run(job: training.Job) -> None:
-    """Trains, validates and exports."""
+def _made(job: training.Job) -> tuple[Ranking, training.TrainingData, RankingModel]:
     config = Ranking.model_validate_json(job.settings)
     with training.strategy(config).scope():
         tf.keras.utils.set_random_seed(config.seed)
         data = training.TrainingData(job)
-        model = RankingModel(config, data)
+        return config, data, RankingModel(config, data)
+
+
+def run(job: training.Job) -> None:
+    """Trains, validates and exports."""
+    config, data, model = _made(job)
+    with model.distribute_strategy.scope():
         begun = training.begin(model, data, job, "ranking")
         run_dir, model_dir = map(training.kept_by_chief, (job.run_dir, job.model_dir))
 
@@ -235,3 +240,10 @@ def run(job: training.Job) -> None:
     tf.saved_model.save(RankingServable(model, data, config), model_dir)
     if job.split:
         warm_start.keep(model, data, job.split, warm_start.path(model_dir, "ranking"))
+
+
+def refit(job: training.Job) -> None:
+    """Goes on from what `job.begin_with` keeps of the same data, for one pass over the eval rows, and exports."""
+    config, data, model = _made(job)
+    training.refit(model, data, config, job, "ranking")
+    tf.saved_model.save(RankingServable(model, data, config), job.model_dir)

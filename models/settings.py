@@ -34,6 +34,7 @@ class Training(Settings):
     # Where training goes on from the live model: what share of the rows that it knows come again, and the rate.
     warm_share: float = Field(1.0, ge=0, le=1)
     warm_learning_rate: float = Field(1e-3, gt=0)
+    refit_learning_rate: float = Field(1e-3, gt=0)  # Of the pass over the eval rows, where a blessed model is refitted.
     weight_decay: float = Field(1.0, ge=0)  # A step multiplies weights by 1 - weight_decay * learning rate.
     history_decay_seconds: list[Annotated[float, Field(gt=0)]] = [60.0, 600.0, 86_400.0]
     seed: int = 42

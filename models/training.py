@@ -52,7 +52,7 @@ class Job(NamedTuple):
     run_dir: str  # For logs, and what was measured.
     model_dir: str
     split: str = ""  # As `warm_start.Kept`; "" where no training is to go on from this one.
-    live_model: str = ""  # Directory of the model to go on from; "" where there is none.
+    begin_with: str = ""  # Directory of the SavedModel to go on from; "" where there is none.
 
 
 class Ratings(NamedTuple):
@@ -153,10 +153,10 @@ def begin(model: tf.keras.Model, data: TrainingData, job: Job, name: str) -> war
     """Gives a new model the weights of the live one, where the job says so and it can be."""
     if not job.split:
         return warm_start.COLD
-    if not job.live_model:
+    if not job.begin_with:
         begun = warm_start.Begun(False, "no model is live")
     else:
-        begun = warm_start.begin(model, data, job.split, warm_start.read(warm_start.path(job.live_model, name)))
+        begun = warm_start.begin(model, data, job.split, warm_start.read(warm_start.path(job.begin_with, name)))
     progress.info(str(begun))
     return begun
 
@@ -186,11 +186,34 @@ def fit(
     Raises:
       UserError: the batches cannot be divided among the replicas, or the loss is no longer finite.
     """
-    started = time.monotonic()
-    rows, epochs, rate = None, config.epochs, config.learning_rate
     if begun.warm:
-        rows, epochs, rate = _again(data, begun.new_rows, config), 1, config.warm_learning_rate
-    number = len(data.train) if rows is None else len(rows)
+        rows = _again(data, begun.new_rows, config)
+        return _fit(model, data.queries, config, log_dir, 1, config.warm_learning_rate, rows)
+    return _fit(model, data.queries, config, log_dir, config.epochs, config.learning_rate)
+
+
+def refit(model: tf.keras.Model, data: TrainingData, config: Training, job: Job, name: str) -> None:
+    """Goes on with one pass over the eval rows whose item has train rows; raises as `fit`."""
+    with model.distribute_strategy.scope():
+        begun = warm_start.begin(model, data, job.split, warm_start.read(warm_start.path(job.begin_with, name)))
+    if not begun.warm:
+        raise ValueError(f"{job.begin_with} is not of this data: {begun.because}")
+    known = np.flatnonzero(data.eval.asked.rows[f.ITEM_ID] < inputs.oov_index(data.transform, f.ITEM_ID))
+    _fit(model, data.eval, config, job.run_dir, 1, config.refit_learning_rate, known)
+
+
+def _fit(
+    model: tf.keras.Model,
+    queries: Queries,
+    config: Training,
+    log_dir: str,
+    epochs: int,
+    rate: float,
+    rows: np.ndarray | None = None,
+) -> dict[str, Any]:
+    """As `fit`, with some rows of the queries, or all."""
+    started = time.monotonic()
+    number = queries.rows if rows is None else len(rows)
     batch_size = fitting_batch_size(config, number)
     replicas = model.distribute_strategy.num_replicas_in_sync
     if batch_size % replicas:
@@ -205,7 +228,7 @@ def fit(
         model.compile(optimizer)
     shown = _Progress(epochs)
     callbacks = [tf.keras.callbacks.TensorBoard(log_dir), shown]
-    batches = shuffled(data.queries, batch_size, epochs, config.seed, rows)
+    batches = shuffled(queries, batch_size, epochs, config.seed, rows)
     history = model.fit(batches, epochs=epochs, steps_per_epoch=steps, verbose=0, callbacks=callbacks).history
     return {
         "train_seconds": time.monotonic() - started,

@@ -68,6 +68,7 @@ class Config(Settings):
     repeats: bool = False  # Whether a user may be recommended again what the user has had, as groceries or music.
     # Whether the Trainers go on from the live model's weights, in fewer epochs, instead of beginning anew.
     warm_start: bool = False
+    refit: bool = False  # Whether a blessed model makes a pass over the eval rows before it is pushed.
     data: Data
     split: Split = Split()
     transform: Transform = Transform()

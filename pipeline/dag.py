@@ -24,6 +24,7 @@ from components.item_gen.component import ItemGen
 from components.live_model.component import LiveModel
 from components.recommender_builder.component import RecommenderBuilder
 from components.recommender_trainer.component import RecommenderTrainer
+from components.refitter.component import Refitter
 from components.strict_example_validator.component import StrictExampleValidator
 from components.transform.component import Transform
 from models.features.feature_set import FeatureSet
@@ -154,6 +155,7 @@ def create_pipeline(
 
     # What a Trainer does not go on from must not make its cached model stale.
     warm = {"live_model": live.outputs["model"]} if config.warm_start else {}
+    split = config.split.model_dump_json() if config.warm_start or config.refit else ""
 
     def trainer(step: Step, module: str, settings: str, epochs: IntParameter) -> RecommenderTrainer:
         component = RecommenderTrainer(
@@ -164,7 +166,7 @@ def create_pipeline(
             examples=transform.outputs["transformed_examples"],
             transform_graph=transform.outputs["transform_graph"],
             items=items.outputs["examples"],
-            split=config.split.model_dump_json() if config.warm_start else "",
+            split=split,
             fingerprint=code_fingerprint(RecommenderTrainer.__module__, module),
             **warm,
         ).with_id(step)
@@ -178,19 +180,21 @@ def create_pipeline(
     ranking = trainer(
         Step.RANKING_TRAINER, "models.ranking", config.ranking.model_dump_json(), parameters.ranking_epochs
     )
-    builder = RecommenderBuilder(
-        examples=interactions.outputs["examples"],
-        transformed_examples=transform.outputs["transformed_examples"],
-        items=items.outputs["examples"],
-        transform_graph=transform.outputs["transform_graph"],
-        retrieval_model=retrieval.outputs["model"],
-        ranking_model=ranking.outputs["model"],
+    parts = {
+        "examples": interactions.outputs["examples"],
+        "transformed_examples": transform.outputs["transformed_examples"],
+        "items": items.outputs["examples"],
+        "transform_graph": transform.outputs["transform_graph"],
+        "retrieval_model": retrieval.outputs["model"],
+        "ranking_model": ranking.outputs["model"],
         **delivery,
-        features=feature_set,
-        index=config.index.model_dump_json(),
-        origin=origin,
-        fingerprint=code_fingerprint(RecommenderBuilder.__module__),
-    ).with_id(Step.RECOMMENDER_BUILDER)
+        "features": feature_set,
+        "index": config.index.model_dump_json(),
+        "origin": origin,
+    }
+    builder = RecommenderBuilder(**parts, fingerprint=code_fingerprint(RecommenderBuilder.__module__)).with_id(
+        Step.RECOMMENDER_BUILDER
+    )
     evaluator = RecommenderEvaluator(
         examples=interactions.outputs["examples"],
         transformed_examples=transform.outputs["transformed_examples"],
@@ -206,8 +210,20 @@ def create_pipeline(
         threshold_changes=parameters.thresholds,
         fingerprint=code_fingerprint(RecommenderEvaluator.__module__),
     ).with_id(Step.EVALUATOR)
+    candidate = builder
+    if config.refit:
+        candidate = Refitter(
+            **parts,
+            blessed_model=builder.outputs["model"],
+            model_blessing=evaluator.outputs["blessing"],
+            retrieval=config.retrieval.model_dump_json(),
+            ranking=config.ranking.model_dump_json(),
+            split=split,
+            limits=config.evaluation.model_dump_json(),
+            fingerprint=code_fingerprint(Refitter.__module__, "models.retrieval", "models.ranking"),
+        ).with_id(Step.REFITTER)
     infra_validator = ServedModelValidator(
-        model=builder.outputs["model"],
+        model=candidate.outputs["model"],
         model_blessing=evaluator.outputs["blessing"],
         examples=interactions.outputs["examples"],
         items=items.outputs["examples"],
@@ -236,6 +252,7 @@ def create_pipeline(
             ranking,
             builder,
             evaluator,
+            *([candidate] if config.refit else []),
             infra_validator,
             pusher,
         ],

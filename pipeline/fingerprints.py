@@ -33,7 +33,7 @@ _MODEL_MODULES = (
 def model_origin(config: Config, data_fingerprint: str) -> str:
     """Digest of all that decides what the model is: data, configuration, code."""
     settings = config.model_dump_json(exclude={"drift", "evaluation", "infra_validator", "kubeflow"})
-    code = code_fingerprint(*_MODEL_MODULES)
+    code = code_fingerprint(*_MODEL_MODULES, *(["components.refitter.component"] if config.refit else []))
     return hashlib.sha256(f"{settings}-{data_fingerprint}-{code}".encode()).hexdigest()[:16]
 
 

@@ -23,6 +23,7 @@ class Step(str, enum.Enum):
     RANKING_TRAINER = "Trainer.ranking"
     RECOMMENDER_BUILDER = "RecommenderBuilder"
     EVALUATOR = "Evaluator"
+    REFITTER = "Refitter"  # Where the configuration asks for it.
     INFRA_VALIDATOR = "InfraValidator"
     PUSHER = "Pusher"
 
@@ -52,5 +53,6 @@ LARGE = (
     *TRAINERS,
     Step.RECOMMENDER_BUILDER,
     Step.EVALUATOR,
+    Step.REFITTER,
     Step.INFRA_VALIDATOR,
 )

@@ -12,10 +12,11 @@ import tensorflow as tf
 import tensorflow_model_analysis as tfma
 import tensorflow_transform as tft
 from tfx.dsl.components.base import base_beam_executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.artifacts import live_model_dir, split_files
+from components.artifacts import live_model_dir, split_files, trained_models
 from components.evaluator import outputs as o
 from components.evaluator import shards, slices
 from components.evaluator.figures import LIVE, Kind, Measured, build_eval_config, gated_length
@@ -24,7 +25,7 @@ from components.evaluator.predictions import Predict, load, signature_names
 from components.evaluator.samples import sample_users
 from components.evaluator.settings import Evaluation
 from components.evaluator.verdict import INDEX_RECALL, PARITY, check_thresholds, refusals
-from components.files import BUILD_FILE, EVALUATION_FILE, ITEMS_SPLIT, SPLITS
+from components.files import BEFORE_REFIT, BUILD_FILE, EVALUATION_FILE, ITEMS_SPLIT, SPLITS
 from models import inputs
 from models.catalogue import Catalogue, load_catalogue
 from models.errors import UserError
@@ -56,7 +57,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             notes.append(f"the live version {os.path.basename(live)} has other inputs or outputs: it was not compared")
             live = None
         if live:
-            model_dirs[o.LIVE] = live
+            before_refit = os.path.join(live, BEFORE_REFIT)
+            # What has learnt from eval rows cannot be measured on them.
+            model_dirs[o.LIVE] = before_refit if fileio.exists(before_refit) else live
         build = json.loads(io_utils.read_string_file(os.path.join(model_dirs[""], BUILD_FILE)))
         index, weights = build["index"], Weights(**build["weights"])
         trained_items = inputs.oov_index(transform, f.ITEM_ID)
@@ -125,10 +128,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         limits: Evaluation,
         weights: Weights,
     ) -> Parity:
-        retrieval, ranking = (
-            tf.saved_model.load(path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict[name])))
-            for name in ("retrieval_model", "ranking_model")
-        )
+        retrieval, ranking = map(tf.saved_model.load, trained_models(input_dict).values())
         servable = load(model_dir)
         rows = limits.parity_rows
         return Parity(servable, retrieval, ranking, features, transform, catalogue, *splits, rows, weights)

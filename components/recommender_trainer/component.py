@@ -37,7 +37,7 @@ class Executor(base_executor.BaseExecutor):
             run_dir=artifact_utils.get_single_uri(output_dict["model_run"]),
             model_dir=path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"])),
             split=exec_properties["split"],
-            live_model=(live_model_dir(artifact_utils.get_single_uri(live)) if live else None) or "",
+            begin_with=(live_model_dir(artifact_utils.get_single_uri(live)) if live else None) or "",
         )
         importlib.import_module(exec_properties["module"]).run(job)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from components.files import DRIFT_FILE, EVALUATION_FILE, INFRA_VALIDATION_FILE
+from components.files import DRIFT_FILE, EVALUATION_FILE, INFRA_VALIDATION_FILE, REFIT_FILE
 from models.files import VALIDATION_FILE
 from pipeline.config import Config
 from pipeline.outputs import Outputs
@@ -33,6 +33,7 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
     reasons = [*evaluation["not_blessed_because"], *(f"served: {reason}" for reason in served["refused_because"])]
     pushed = outputs.artifact(Step.PUSHER, "pushed_model").get_string_custom_property("pushed_version")
     trained = {step: outputs.json(step, "model_run", VALIDATION_FILE) for step in TRAINERS}
+    refit = outputs.json(Step.REFITTER, "model", REFIT_FILE) if config.refit else None
     return {
         "dataset": {
             "name": config.name,
@@ -47,6 +48,7 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
         "metrics": evaluation["metrics"] | {"serving": {"milliseconds": served.get("milliseconds")}},
         "warm_start": {step.removeprefix("Trainer."): one["warm_start"] for step, one in trained.items()},
         "training": {step.removeprefix("Trainer."): validation["losses"] for step, validation in trained.items()},
+        "refit": refit,
         "training_seconds": round(sum(one["train_seconds"] for one in trained.values()), 1),
         "data": summarise(
             outputs.artifact(Step.STATISTICS_GEN, "statistics").uri,
@@ -66,6 +68,7 @@ def build_report(config: Config, outputs: Outputs, serving_dir: str) -> dict[str
                 for step, one in trained.items()
                 if config.warm_start and not one["warm_start"]["warm"]
             ),
+            *(f"not refitted: {reason}" for reason in (refit["because"] if refit and not reasons else [])),
             *evaluation["notes"],
         ],
         "blessed": not reasons,

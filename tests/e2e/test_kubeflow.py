@@ -22,7 +22,7 @@ from tests.kubeflow.backend import Backend, StepFailed
 
 USERS = 60
 SIZE = f"data.generated={{users: {USERS}, items: 150, interactions: 2500}}"
-SMALL = ["retrieval.batch_size=256", "infra_validator.batch=100"]
+SMALL = ["retrieval.batch_size=256", "infra_validator.batch=100", "warm_start=true"]
 ENVIRONMENT = [
     "kubeflow.secrets={recommender-store: [AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]}",
     "kubeflow.config_maps={recommender-store: [AWS_ENDPOINT_URL, AWS_DEFAULT_REGION]}",
@@ -227,6 +227,26 @@ def test_a_delivery_that_is_not_like_the_live_models_stops_before_training(finis
     assert error.startswith("error: the data is not like that of the live model, version ")
     assert "times fewer users" in error and "drift.limits.fewer.users" in error
     assert s3.find(f"{store}/models/recommender") == pushed
+
+
+def test_the_next_night_goes_on_from_the_weights_in_the_store(finished, other_run, data, spans, store):
+    s3 = fsspec.filesystem("s3", use_listings_cache=False)
+    s3.put(f"{data}/", f"{spans}/11/", recursive=True)
+    header, *lines = (data / "ratings.csv").read_text().splitlines()
+    latest = max(int(line.rsplit(",", 1)[1]) for line in lines)
+    items = sorted({line.split(",")[1] for line in lines})
+    new = [f"{user},{items[user]},4.0,{latest + 60 * user}" for user in range(1, USERS)]
+    s3.pipe(f"{spans}/11/ratings.csv", "\n".join([header, *lines, *new, ""]).encode())
+    night = other_run(data=f"{spans}/11", push_destination=f"{store}/models/recommender", thresholds=NO_QUALITY)
+    night.outputs.clear()
+    night.run()
+    for task in ("Trainer-retrieval", "Trainer-ranking"):
+        validation = night.json(task, "model_run", "validation.json")
+        assert validation["warm_start"]["warm"], validation["warm_start"]
+        assert 0 < validation["warm_start"]["new_rows"] < 2 * USERS
+        assert len(validation["losses"]) == 1
+    assert night.outputs["Pusher"]["pushed_model"]["metadata"]["pushed"] == 1
+    assert len(s3.ls(f"{store}/models/recommender")) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
-"""Three nights in a row on one machine: deliveries in spans, one of them bad."""
+"""Nights in a row on one machine, each going on from the live model: deliveries in spans, one of them bad."""
 
 import csv
 import json
 
 import pytest
+import tensorflow as tf
 
 from components.evaluator.settings import DEFAULT_THRESHOLDS
 from pipeline.data.generator import write_generated
@@ -13,6 +14,7 @@ from tests.e2e.conftest import recommender
 
 SPANS = ("2026-11-01", "2026-11-02", "2026-11-03")
 CONFIG = """
+warm_start: true
 data:
   directory: "{span}"
   window: 2
@@ -66,16 +68,18 @@ def nights(tmp_path_factory):
 
     write_span(directory / SPANS[0], of_spans[0])
     (directory / "whole" / "movies.csv").rename(directory / SPANS[0] / "movies.csv")
-    night("first")
+    night("first", "--set=refit=true")
+    reports = {"first": json.loads((output / "report.json").read_text())}
     write_span(directory / SPANS[1], [row | {"rating": "5.0"} for row in of_spans[1]])
     night("bad")
     write_span(directory / SPANS[1], of_spans[1])
     night("mended")
-    return directory, output, found
+    reports["mended"] = json.loads((output / "report.json").read_text())
+    return directory, output, found, reports
 
 
 def test_a_bad_delivery_is_stopped_and_the_model_before_stays(nights):
-    _, _, found = nights
+    _, _, found, _ = nights
     first, bad, mended = (found[name] for name in ("first", "bad", "mended"))
     assert first[0].returncode == 0, first[0].stderr
     assert bad[0].returncode == 2, bad[0].stdout
@@ -89,7 +93,7 @@ def test_a_bad_delivery_is_stopped_and_the_model_before_stays(nights):
 
 
 def test_the_window_and_what_drifted_are_in_the_report(nights):
-    _, output, found = nights
+    _, output, found, _ = nights
     report = json.loads((output / "report.json").read_text())
     assert report["window"] == {"spans": list(SPANS[:2]), "missing": []}
     assert report["drift"]["against"] == found["first"][1][0]
@@ -100,8 +104,35 @@ def test_the_window_and_what_drifted_are_in_the_report(nights):
     assert f"Since version {found['first'][1][0]}, which is live" in page and "The runs so far" in page
 
 
+def test_a_night_goes_on_from_the_model_before_the_bad_delivery(nights):
+    _, _, found, reports = nights
+    assert {one["because"] for one in reports["first"]["warm_start"].values()} == {"no model is live"}
+    for one in reports["mended"]["warm_start"].values():
+        assert one["warm"] and one["new_rows"] > 0 and one["known"]["user_id"] > 0
+    assert [len(losses) for losses in reports["mended"]["training"].values()] == [1, 1]
+    assert "Trainer.retrieval: warm start: new are " in found["mended"][0].stdout
+    assert not [note for note in reports["mended"]["notes"] if "cold start" in note]
+
+
+def test_a_refitted_model_has_another_one_beside_it_that_is_compared_with(nights):
+    """Else the next night's model would be held to what the live one has learnt by heart."""
+    _, output, found, reports = nights
+    refit = reports["first"]["refit"]
+    assert refit["refitted"] and refit["because"] == [] and 0.3 < refit["lists_kept"] < 1
+    version = output / "serving_models" / "recommender" / found["first"][1][0]
+    before = version / "assets.extra" / "before_refit"
+    answers = [
+        tf.saved_model.load(str(one)).signatures["serving_default"](user_id=tf.constant(["1"]))["score"].numpy()
+        for one in (version, before)
+    ]
+    assert (answers[0] != answers[1]).any()
+    live = reports["mended"]["metrics"]["baselines"]["live"]
+    assert live["version"] == version.name
+    assert reports["mended"]["refit"] is None
+
+
 def test_every_night_is_in_the_history(nights):
-    _, output, found = nights
+    _, output, found, _ = nights
     entries = read(str(output))
     assert [(entry["span"], entry["verdict"]) for entry in entries] == [
         (SPANS[0], "pushed"),
@@ -116,7 +147,7 @@ def test_every_night_is_in_the_history(nights):
 
 def test_cleaning_leaves_what_is_live_and_what_a_cached_run_needs(nights):
     """The version before the live one stays, too: the same delivery, run again, is compared with it."""
-    directory, output, _ = nights
+    directory, output, _, _ = nights
     before = versions(output)
     (output / "serving_models" / "recommender" / "1").mkdir()
     (output / "serving_models" / "recommender" / "1" / "saved_model.pb").touch()

@@ -113,7 +113,7 @@ def test_a_trainer_goes_on_from_what_the_one_before_has_kept(kind, run, tmp_path
     live = ""
     for night, (epochs, warm) in enumerate([(3, False), (1, True)]):
         model_dir, run_dir = str(tmp_path / str(night)), str(tmp_path / f"run-{night}")
-        run(job._replace(settings=settings, split="{}", live_model=live, model_dir=model_dir, run_dir=run_dir))
+        run(job._replace(settings=settings, split="{}", begin_with=live, model_dir=model_dir, run_dir=run_dir))
         validation = json.loads((tmp_path / f"run-{night}" / training.VALIDATION_FILE).read_text())
         assert (len(validation["losses"]), validation["warm_start"]["warm"]) == (epochs, warm)
         live = model_dir

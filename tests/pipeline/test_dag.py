@@ -10,10 +10,9 @@ from pipeline.dag import Parameters, create_pipeline
 from pipeline.steps import Step
 
 
-@pytest.fixture(scope="module")
-def components():
+def made_of(overrides):
     """The components that `create_pipeline` makes."""
-    config = load_config("movielens-csv")
+    config = load_config("movielens-csv", overrides)
     return create_pipeline(
         config=config,
         parameters=Parameters("/data", "latest", 1, "/models", "", 1, 1, "{}"),
@@ -26,6 +25,12 @@ def components():
         pipeline_root="/runs",
         beam_pipeline_args=[],
     ).components
+
+
+@pytest.fixture(scope="module")
+def components():
+    """With all that a configuration may ask for."""
+    return made_of(["refit=true", "warm_start=true"])
 
 
 def test_the_steps_are_the_components_in_an_order_in_which_they_can_run(components):
@@ -72,6 +77,18 @@ def test_items_have_statistics_schema_and_validator_of_their_own(components):
         Step.SCHEMA_GEN: [True, False],
         Step.ITEM_SCHEMA_GEN: [False, True],
     }
+
+
+def test_training_goes_on_and_models_are_refitted_only_where_that_is_asked_for(components):
+    def of(config):
+        made = {one.id: one for one in made_of(config)}
+        return Step.REFITTER in made, "live_model" in made[Step.RANKING_TRAINER].inputs
+
+    assert of([]) == (False, False)
+    assert of(["refit=true"]) == (True, False)
+    assert of(["warm_start=true"]) == (False, True)
+    by_id = {component.id: component for component in components}
+    assert by_id[Step.INFRA_VALIDATOR].inputs["model"].producer_component_id == Step.REFITTER
 
 
 def test_nothing_is_pushed_without_both_blessings(components):

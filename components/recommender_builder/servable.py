@@ -1,0 +1,86 @@
+"""Joins trained parts into one SavedModel."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_transform as tft
+from tfx.types import artifact, artifact_utils
+
+from components.artifacts import split_files
+from components.drift_validator import kept
+from components.files import BUILD_FILE, ITEMS_SPLIT, SPLITS, TRAIN_SPLIT
+from components.recommender_builder.index import build_index, describe
+from components.recommender_builder.recommender import CandidateVectors, Recommender
+from components.recommender_builder.settings import Index
+from components.recommender_builder.stages import fit_weights
+from components.recommender_builder.users import Known, join
+from models.catalogue import Catalogue, load_catalogue
+from models.features import names as f
+from models.features.feature_set import FeatureSet
+from models.features.preprocessing import unknown_user
+from models.queries import Queries, model_batch
+from models.timelines import TEXT, Layout, read_timelines, transformed_layout
+
+_DESCRIBED_K = 100
+_QUERIES = 256
+
+
+def write_servable(
+    inputs: dict[str, list[artifact.Artifact]],
+    exec_properties: Mapping[str, Any],
+    trained: Mapping[str, str],
+    model_dir: str,
+) -> None:
+    """Builds index and servable; queries of the eval split tune the index.
+
+    Args:
+      inputs, exec_properties: RecommenderBuilder's, but for the models.
+      trained: where the models `retrieval` and `ranking` are.
+      model_dir: where the servable goes.
+    """
+    config = Index.model_validate_json(exec_properties["index"])
+    transform = tft.TFTransformOutput(artifact_utils.get_single_uri(inputs["transform_graph"]))
+    features = FeatureSet.model_validate_json(exec_properties["features"])
+    catalogue = load_catalogue(split_files(inputs["items"], ITEMS_SPLIT), features, transform)
+    train, held_out = (_known(inputs, split, features, transform, catalogue) for split in SPLITS)
+    users = join([train, held_out], unknown_user(features, transform))
+    retrieval, ranking = (tf.saved_model.load(trained[name]) for name in ("retrieval", "ranking"))
+    vectors = CandidateVectors(catalogue, users, retrieval, ranking)
+    asked = Queries(train.timelines, features.histories, held_out.timelines)
+    sample = model_batch(asked.at(tf.range(min(_QUERIES, asked.rows), dtype=tf.int64)))
+    queries = retrieval.query({name: sample[name] for name in features.query_names()}).numpy()
+    embeddings, directions = (table.numpy()[: len(catalogue)] for table in (vectors.retrieval, vectors.directions))
+    index = build_index(config, embeddings, queries)
+    similar_index = build_index(config, directions, directions[:: max(1, len(directions) // _QUERIES)])
+    weights = fit_weights(train.timelines, features, catalogue, retrieval, ranking, vectors, index, config.candidates)
+    recommender = Recommender(
+        config, catalogue, users, features, transform, retrieval, ranking, vectors, index, similar_index, weights
+    )
+
+    options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
+    tf.saved_model.save(recommender, model_dir, signatures=recommender.signatures(), options=options)
+
+    described = describe(index, embeddings, queries, _DESCRIBED_K)
+    described["candidates"] = min(config.candidates, len(catalogue))
+    build = {"origin": exec_properties["origin"], "index": described, "weights": weights._asdict()}
+    path = os.path.join(model_dir, BUILD_FILE)
+    tf.io.gfile.makedirs(os.path.dirname(path))
+    with tf.io.gfile.GFile(path, "w") as file:
+        file.write(json.dumps(build, indent=2))
+    kept.write(kept.of_artifacts(inputs), model_dir)
+
+
+def _known(
+    inputs: dict, split: str, features: FeatureSet, transform: tft.TFTransformOutput, catalogue: Catalogue
+) -> Known:
+    raw = read_timelines(split_files(inputs["examples"], split), Layout({f.USER_ID: TEXT}, {}))
+    layout = transformed_layout(features, transform, with_keys=split != TRAIN_SPLIT)
+    timelines = read_timelines(split_files(inputs["transformed_examples"], split), layout)
+    # What is in train is in the vocabulary, whose order is the catalogue's.
+    items = timelines.rows[f.ITEM_ID] if split == TRAIN_SPLIT else catalogue.rows(timelines.rows[f.ITEM_KEY])
+    return Known(raw.users[f.USER_ID], timelines, items)
