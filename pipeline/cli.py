@@ -48,7 +48,8 @@ def cli() -> None:
     recommender run                            the whole pipeline on built-in, generated data
     recommender run --data ml-100k             … on MovieLens 100K, downloaded from GroupLens
     recommender run --data DIR                 … on MovieLens files that you have
-    recommender run --config my.yaml           … on interactions of your own
+    recommender init DIR                       a configuration for files of your own, guessed from them
+    recommender run --config my.yaml           … the pipeline on them
     recommender generate --output DIR          write generated data of any size
     recommender backtest --config my.yaml      what the last 14 nights would have been
     recommender skew --requests FILE           are the requests like the data?
@@ -97,6 +98,20 @@ def run(config_name, data, output, split, span, window, warm_start, overrides, b
     report = run_pipeline(config, output, Console(), beam_workers, beam_args)
     if not report["blessed"]:
         sys.exit(_NOT_BLESSED)
+
+
+@cli.command()
+@click.argument("directory", metavar="DIR")
+@click.option("--output", metavar="FILE", help="The configuration to write.  [default: <name of DIR>.yaml]")
+def init(directory, output) -> None:
+    """Write a first configuration for the files in DIR: CSV, TSV or Parquet, also packed, or directories of them.
+
+    Looks at the beginning of each, guesses which table and which columns are what, and says why, in the file too; a
+    question mark stands where it was not sure.
+    """
+    from pipeline.guess.command import run as write
+
+    write(directory, output, Console())
 
 
 @cli.command()

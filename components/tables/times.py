@@ -53,9 +53,9 @@ def recognised(values: pa.Array, time: Time) -> Time:
         raise Implausible(f"its times, as {shown.as_py()!r}, are {kind}: set {{key}}.unit: {unit}")
     middle = float(np.nanmedian(numbers.to_numpy(zero_copy_only=False)))
     unit = time.unit or "s"
-    if not _is_plausible(middle, unit):
+    if not is_plausible(middle, unit):
         for other in UNITS:
-            if _is_plausible(middle, other):
+            if is_plausible(middle, other):
                 raise Implausible(
                     f"its times, as {middle:.0f}, would lie in {_year(middle, unit)} as {_LONG[unit]} and in "
                     f"{_year(middle, other)} as {_LONG[other]} since 1970: set {{key}}.unit: {other}"
@@ -126,7 +126,7 @@ def _share(texts: pa.Array, pattern: str) -> float:
     return pc.mean(pc.match_substring_regex(texts, pattern).cast(pa.int8())).as_py()
 
 
-def _is_plausible(number: float, unit: str) -> bool:
+def is_plausible(number: float, unit: str) -> bool:
     return _PLAUSIBLE[0] <= number / UNITS[unit] <= _PLAUSIBLE[1]
 
 

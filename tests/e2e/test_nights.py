@@ -6,6 +6,7 @@ import json
 import pytest
 import tensorflow as tf
 
+from components.evaluator.predictions import load
 from components.evaluator.settings import DEFAULT_THRESHOLDS
 from pipeline.data.generator import write_generated
 from pipeline.data.settings import Generated
@@ -16,7 +17,7 @@ SPANS = ("2026-11-01", "2026-11-02", "2026-11-03")
 CONFIG = """
 warm_start: true
 data:
-  directory: "{span}"
+  directory: days/{span}
   window: 2
   interactions:
     file: ratings.csv
@@ -39,7 +40,7 @@ LENIENT = [
 
 
 def write_span(directory, rows):
-    directory.mkdir(exist_ok=True)
+    directory.mkdir(exist_ok=True, parents=True)
     with (directory / "ratings.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0].keys())
         writer.writeheader()
@@ -55,8 +56,9 @@ def nights(tmp_path_factory):
     """The output directory, and by night the finished command and the versions after it."""
     directory = tmp_path_factory.mktemp("nights")
     size = Generated(users=200, items=300, interactions=10_000)
-    write_generated(size, str(directory / "whole"))
-    with (directory / "whole" / "ratings.csv").open(newline="") as file:
+    whole = tmp_path_factory.mktemp("whole") / "data"
+    write_generated(size, str(whole))
+    with (whole / "ratings.csv").open(newline="") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: int(row["timestamp"]))
     of_spans = [rows[: len(rows) // 2], rows[len(rows) // 2 : -500], rows[-500:]]
     (directory / "shop.yaml").write_text(CONFIG)
@@ -66,13 +68,13 @@ def nights(tmp_path_factory):
         done = recommender("run", "--config", directory / "shop.yaml", "--output", output, *LENIENT, *more)
         found[name] = (done, versions(output))
 
-    write_span(directory / SPANS[0], of_spans[0])
-    (directory / "whole" / "movies.csv").rename(directory / SPANS[0] / "movies.csv")
+    write_span(directory / "days" / SPANS[0], of_spans[0])
+    (whole / "movies.csv").rename(directory / "days" / SPANS[0] / "movies.csv")
     night("first", "--set=refit=true")
     reports = {"first": json.loads((output / "report.json").read_text())}
-    write_span(directory / SPANS[1], [row | {"rating": "5.0"} for row in of_spans[1]])
+    write_span(directory / "days" / SPANS[1], [row | {"rating": "5.0"} for row in of_spans[1]])
     night("bad")
-    write_span(directory / SPANS[1], of_spans[1])
+    write_span(directory / "days" / SPANS[1], of_spans[1])
     night("mended")
     reports["mended"] = json.loads((output / "report.json").read_text())
     return directory, output, found, reports
@@ -108,7 +110,7 @@ def test_a_night_goes_on_from_the_model_before_the_bad_delivery(nights):
     _, _, found, reports = nights
     assert {one["because"] for one in reports["first"]["warm_start"].values()} == {"no model is live"}
     for one in reports["mended"]["warm_start"].values():
-        assert one["warm"] and one["new_rows"] > 0 and one["known"]["user_id"] > 0
+        assert one["warm"] and one["new_rows"] > 0 and one["known"]["user_id"] > 0, one
     assert [len(losses) for losses in reports["mended"]["training"].values()] == [1, 1]
     assert "Trainer.retrieval: warm start: new are " in found["mended"][0].stdout
     assert not [note for note in reports["mended"]["notes"] if "cold start" in note]
@@ -122,7 +124,7 @@ def test_a_refitted_model_has_another_one_beside_it_that_is_compared_with(nights
     version = output / "serving_models" / "recommender" / found["first"][1][0]
     before = version / "assets.extra" / "before_refit"
     answers = [
-        tf.saved_model.load(str(one)).signatures["serving_default"](user_id=tf.constant(["1"]))["score"].numpy()
+        load(str(one)).signatures["serving_default"](user_id=tf.constant(["1"]))["score"].numpy()
         for one in (version, before)
     ]
     assert (answers[0] != answers[1]).any()

@@ -1,0 +1,1 @@
+"""A first configuration, guessed from a person's files."""

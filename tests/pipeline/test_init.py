@@ -1,0 +1,182 @@
+"""`recommender init`: what it makes of files as people have them."""
+
+import io
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+from rich.console import Console
+
+from models.errors import UserError
+from pipeline.config import load_config
+from pipeline.data import checks
+from pipeline.guess import command
+from pipeline.guess.columns import describe
+from tests.components.shops import COLUMNS, DAYS, EVENTS, PRODUCT, csv, events, parquet, shop
+
+
+def init(directory, path):
+    """What was written, and what was said."""
+    said = io.StringIO()
+    command.run(str(directory), str(path), Console(file=said, width=200))
+    checks.check(load_config(str(path)))
+    return yaml.safe_load(path.read_text()), said.getvalue()
+
+
+@pytest.fixture
+def files(tmp_path):
+    """A directory of a shop's two files."""
+    directory = tmp_path / "shop"
+    directory.mkdir()
+    shop(directory).unlink()
+    return directory
+
+
+def test_columns_are_known_by_their_names_and_the_configuration_runs(files, tmp_path):
+    tree, said = init(files, tmp_path / "my.yaml")
+    positive = tree["data"]["interactions"]["positive"]
+    assert tree == {
+        "repeats": tree["repeats"],
+        "data": {
+            "directory": "shop",
+            "interactions": {"file": "events.csv", "columns": COLUMNS, "positive": positive},
+            "items": {
+                "file": "products.csv",
+                "columns": {"item_id": "sku", "title": "name"},
+                "features": {"category": {"kind": "category"}},
+            },
+        },
+    }
+    assert np.mean(np.array(EVENTS["stars"]) >= positive) <= 0.6
+    assert "its column 'sku' has the values of 'sku' of the interactions" in said
+    assert f"Next: recommender run --config {tmp_path / 'my.yaml'}" in said
+
+
+def test_without_a_header_columns_are_known_by_their_values(tmp_path):
+    directory = tmp_path / "data"
+    directory.mkdir()
+    rows = zip(EVENTS["customer"], EVENTS["sku"], EVENTS["stars"], EVENTS["time"], strict=True)
+    (directory / "ratings.dat").write_text("".join("::".join(map(str, row)) + "\n" for row in rows))
+    products = zip(PRODUCT["sku"], PRODUCT["name"], ["Red|Blue", "Blue"] * 6, strict=True)
+    (directory / "items.dat").write_text("".join(f"{sku}::{name}::{tags}\n" for sku, name, tags in products))
+    tree, _ = init(directory, tmp_path / "my.yaml")
+    interactions, items = tree["data"]["interactions"], tree["data"]["items"]
+    assert (interactions["delimiter"], interactions["header"]) == ("::", False)
+    assert interactions["columns"] == {"user_id": 0, "item_id": 1, "rating": 2, "timestamp": 3}
+    assert items["columns"] == {"item_id": 0, "title": 1}
+    assert items["features"] == {"column_2": {"kind": "tags", "separator": "|", "column": 2}}
+    assert "?" in (tmp_path / "my.yaml").read_text()
+
+
+def test_what_is_taken_back_and_who_is_nobody_is_left_out(tmp_path):
+    directory = tmp_path / "shop"
+    directory.mkdir()
+    buys = {
+        "Invoice": [*range(150)],
+        "CustomerID": ["" if row % 5 == 0 else f"{row % 30}" for row in range(150)],
+        "StockCode": [f"A{row % 6}" for row in range(150)],
+        "Quantity": [-1 if row % 10 == 0 else 2 for row in range(150)],
+        "InvoiceDate": [day.strftime("%d/%m/%Y %H:%M") for day in DAYS],
+    }
+    (directory / "sales.csv").write_text(csv(buys, ";"))
+    tree, said = init(directory, tmp_path / "my.yaml")
+    assert tree["repeats"] is True
+    assert tree["data"]["interactions"] == {
+        "file": "sales.csv",
+        "delimiter": ";",
+        "columns": {"user_id": "CustomerID", "item_id": "StockCode", "timestamp": "InvoiceDate"},
+        "timestamp": {"unit": "%d/%m/%Y %H:%M"},
+        "where": {"Quantity": {"above": 0}},
+        "require": ["user_id"],
+    }
+    assert "10.0% of the first rows take something back" in said and "20% of the first rows have no user" in said
+    assert "not used: Invoice." in said
+
+
+def test_kinds_of_events_get_weights_and_the_wanted_ones_are_positive(tmp_path):
+    directory = tmp_path / "shop"
+    directory.mkdir()
+    kinds = [("view", "view", "addtocart", "transaction")[row % 4] for row in range(150)]
+    parquet(directory / "log.parquet", events(event=kinds))
+    tree, _ = init(directory, tmp_path / "my.yaml")
+    interactions = tree["data"]["interactions"]
+    assert interactions["columns"]["event"] == "event"
+    assert interactions["events"] == {"view": 1.0, "addtocart": 3.0, "transaction": 5.0}
+    assert interactions["positive"] == ["addtocart", "transaction"]
+
+
+def test_numbers_that_count_up_join_nothing_that_is_called_otherwise(tmp_path):
+    directory = tmp_path / "films"
+    directory.mkdir()
+    rated = {"userId": [row % 30 + 1 for row in range(150)], "movieId": [row % 12 + 1 for row in range(150)]}
+    (directory / "ratings.csv").write_text(csv(rated | {"timestamp": EVENTS["time"]}))
+    films = [*range(1, 41)]
+    (directory / "movies.csv").write_text(csv({"movieId": films, "title": [f"The film {n}" for n in films]}))
+    (directory / "links.csv").write_text(csv({"movieId": films, "imdbId": [*range(1000, 1040)]}))
+    tree, said = init(directory, tmp_path / "my.yaml")
+    assert tree["data"]["items"] == {"file": "movies.csv", "columns": {"item_id": "movieId", "title": "title"}}
+    assert "users" not in tree["data"] and "links.csv is not used" in said
+
+
+def test_parts_are_one_table_and_directories_of_days_are_deliveries(files, tmp_path):
+    for part in range(2):
+        rows = {name: values[part::2] for name, values in EVENTS.items()}
+        (files / f"part-0000{part}.csv").write_text(csv(rows))
+    (files / "events.csv").unlink()
+    assert init(files, tmp_path / "parts.yaml")[0]["data"]["interactions"]["file"] == "part-*.csv"
+    for day in ("2026-11-01", "2026-11-02"):
+        (tmp_path / "days" / day).mkdir(parents=True)
+        (tmp_path / "days" / day / "events.csv").write_text(csv(EVENTS))
+    tree, _ = init(tmp_path / "days", tmp_path / "days.yaml")
+    assert tree["data"]["directory"] == "days/{span}" and tree["data"]["interactions"]["file"] == "events.csv"
+
+
+def test_quotes_that_nobody_closes_are_taken_as_they_are(files, tmp_path):
+    names = [f'"{name}' for name in PRODUCT["name"]]
+    (files / "products.csv").unlink()
+    (files / "products.tsv").write_text(csv(PRODUCT | {"name": names}, "\t"))
+    tree, said = init(files, tmp_path / "my.yaml")
+    assert tree["data"]["items"]["quoting"] == "none"
+    assert "quotes stand inside of texts" in said
+
+
+def test_a_reason_is_a_comment_above_its_line(files, tmp_path):
+    init(files, tmp_path / "my.yaml")
+    lines = [line.strip() for line in (tmp_path / "my.yaml").read_text().splitlines()]
+    above = lines[lines.index("user_id: customer") - 1]
+    assert above == "# by its name; 30 different values in the first 150 rows, as 'u0'"
+
+
+def test_what_cannot_be_is_one_clear_error(files, tmp_path):
+    with pytest.raises(UserError, match="nowhere: no such directory"):
+        command.run(str(tmp_path / "nowhere"), None, Console())
+    (tmp_path / "there.yaml").touch()
+    with pytest.raises(UserError, match=r"there\.yaml exists already"):
+        command.run(str(files), str(tmp_path / "there.yaml"), Console())
+    (files / "events.csv").unlink()
+    with pytest.raises(UserError, match=r"no table seems to hold interactions.*products\.csv has sku, name, category"):
+        command.run(str(files), str(tmp_path / "my.yaml"), Console())
+    assert not (tmp_path / "my.yaml").exists()
+    (files / "products.csv").write_text("sku,name\n")
+    with pytest.raises(UserError, match=r"no table that can be read.*products\.csv was passed over: it has no rows"):
+        command.run(str(files), str(tmp_path / "my.yaml"), Console())
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "unit"),
+    [
+        ("x", ["1600000000", "1600000100"], "s"),
+        ("x", ["1600000000000", "1600000100000"], "ms"),
+        ("x", ["2021-02-03 04:05:06", "2021-02-03"], "iso"),
+        ("x", ["31/12/2020 10:00"], "%d/%m/%Y %H:%M"),
+        ("x", ["12/31/2020"], "%m/%d/%Y"),
+        ("x", ["1", "2", "5+"], None),
+        ("x", ["1", "2"], None),
+        ("time", ["1", "2"], "s"),
+        ("x", ["red", "blue"], None),
+    ],
+)
+def test_times_are_known_by_how_they_are_written(name, values, unit):
+    found = describe(name, pa.array(values)).time
+    assert (found and found.unit) == unit
