@@ -13,7 +13,7 @@ from rich.console import Console
 from models.errors import UserError
 from pipeline.errors import RunError
 from pipeline.options import PACKAGE, SPLITS
-from serving.cli import predict, serve
+from serving.cli import explore, predict, serve
 from serving.errors import ServingError
 from serving.texts import one_line
 
@@ -56,6 +56,7 @@ def cli() -> None:
     recommender clean --keep 7                 remove what older runs have left
     recommender serve                          serve what was pushed, as TensorFlow Serving would
     recommender predict 42                     ask that server
+    recommender explore                        look at a served model in the browser
     """
 
 
@@ -246,6 +247,7 @@ def demo(output) -> None:
 
 cli.add_command(serve)
 cli.add_command(predict)
+cli.add_command(explore)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The commands `serve` and `predict`. What takes long to import is imported inside the command that needs it."""
+"""The commands of a served model. What takes long to import is imported inside the command that needs it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from serving.errors import ServingError
+from serving.explore.command import DEFAULT_MODEL_DIR, explore
 from serving.texts import one_line
 
 
@@ -38,7 +39,7 @@ class _OfUser(click.Command):
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def cli() -> None:
-    """Serve a pushed model, and ask it."""
+    """Serve a pushed model, ask it, and look at it."""
 
 
 @cli.command()
@@ -47,7 +48,7 @@ def cli() -> None:
     "--model_base_path",
     "model_base_path",
     metavar="DIR",
-    default="runs/demo/serving_models/recommender",
+    default=DEFAULT_MODEL_DIR,
     show_default=True,
     help="Directory of numbered versions; the newest is served, also when it comes later.",
 )
@@ -122,6 +123,9 @@ def predict(
         recommendations = client.recommend([user_id], histories, k, given)[0]
     for place, item in enumerate(recommendations, 1):
         click.echo(f"{place:3d}  {item.score:8.3f}  {one_line(item.title)}  ({one_line(item.item_id)})")
+
+
+cli.add_command(explore)
 
 
 def main() -> None:

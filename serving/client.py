@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from serving.errors import ServingError
 
 _BATCH = 256
-_HISTORY_WIDTH = 100  # Of every request: TensorFlow Serving joins requests into a batch only if they are equally wide.
+HISTORY_WIDTH = 100  # Of every request: TensorFlow Serving joins requests into a batch only if they are equally wide.
 _LOOPBACK = ("127.0.0.1", "localhost")  # Never asked through a proxy, whatever the environment says.
 _QUERY = ("user_id", "timestamp", "history_item_id", "history_timestamp")  # Inputs of `recommend` of every model.
 PAUSES_SECONDS = (0.2, 0.4)  # Before the second and the third attempt.
@@ -145,7 +145,7 @@ class Client:
 
 def _queries(users: list[str], histories: Sequence[Sequence[str]]) -> dict[str, list]:
     """Inputs of `recommend`: timestamp 0 for now, and histories whose times are unknown."""
-    width = max(_HISTORY_WIDTH, *map(len, histories))
+    width = max(HISTORY_WIDTH, *map(len, histories))
     return {
         "user_id": users,
         "timestamp": [0] * len(users),
