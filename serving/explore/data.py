@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from serving.explore import files
 
 _FOUND = 20  # Items or users that a search shows.
+_VALUES = 1000  # Of a feature.
 
 
 class Entry(NamedTuple):
@@ -106,11 +107,11 @@ class VersionData:
         return [Entry(ids[item].as_py(), time) for item, time in zip(rows, times, strict=True) if item < len(ids)]
 
     def values(self, feature: str) -> list[str]:
-        """The values of a feature of items, the most frequent first."""
+        """The most frequent values of a feature of items, in that order."""
         if feature not in self._features:
             return []
         counted = pc.value_counts(self._items[files.FEATURE_PREFIX + feature].combine_chunks().flatten()).to_pylist()
-        return [one["values"] for one in sorted(counted, key=lambda one: -one["counts"])]
+        return [one["values"] for one in sorted(counted, key=lambda one: -one["counts"])][:_VALUES]
 
 
 def read(model_dir: str, version: int) -> VersionData | None:

@@ -38,4 +38,10 @@ export function time(seconds) {
   return element("time", { datetime: moment.toISOString(), title: "UTC" }, moments.format(moment));
 }
 
+// How long each call of the model server took.
+export function timings(calls) {
+  return element("p", { class: "timings" }, calls.map((call) =>
+    element("span", {}, `${call.signature} `, element("b", {}, `${call.milliseconds.toFixed(1)} ms`))));
+}
+
 export const nameOf = (item) => item.title || item.item_id;

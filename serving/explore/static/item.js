@@ -1,7 +1,7 @@
 // The window of one item, and those like it.
 
 import { get } from "./api.js";
-import { button, byId, element, nameOf } from "./dom.js";
+import { button, byId, element, nameOf, timings } from "./dom.js";
 import { about, titleButton } from "./rows.js";
 
 export async function show(itemId, state, model, actions) {
@@ -23,7 +23,7 @@ export async function show(itemId, state, model, actions) {
     element("div", { class: "buttons" }, button("Add to history", () => actions.add(item.item_id))),
     element("h3", {}, "Similar"),
     similar.length ? element("ol", { class: "rows compact" }, similar) : element("p", { class: "faint" }, "The model does not know this item."),
-    element("p", { class: "timings" }, found.calls.map((call) => element("span", {}, `${call.signature} `, element("b", {}, `${call.milliseconds.toFixed(1)} ms`)))),
+    timings(found.calls),
   );
   if (!dialog.open) dialog.showModal();
   dialog.scrollTop = 0;

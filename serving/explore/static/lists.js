@@ -1,7 +1,7 @@
 // The lists of one version, or of two side by side.
 
 import { get } from "./api.js";
-import { byId, element } from "./dom.js";
+import { byId, element, timings } from "./dom.js";
 import { candidates, movements, recommended } from "./rows.js";
 import { request } from "./state.js";
 
@@ -23,11 +23,6 @@ export function said(answer, moved) {
 function card(id, title, note, ...content) {
   return element("section", { class: "card", id, "aria-labelledby": `${id}-title` },
     element("h2", { id: `${id}-title` }, title), element("p", { class: "faint" }, note), ...content);
-}
-
-function timings(calls) {
-  return element("p", { class: "timings" }, calls.map((call) =>
-    element("span", {}, `${call.signature} `, element("b", {}, `${call.milliseconds.toFixed(1)} ms`))));
 }
 
 function column(side, { model, answer, why, moved, actions, compared }) {

@@ -20,13 +20,15 @@ function userEntry(user) {
 export function searches(model, version, actions) {
   const find = (path, key) => async (text) =>
     (await get(path, new URLSearchParams({ find: text, version: version() })))[key];
+  const findItems = find("items", "items");
   byId("find-user").replaceChildren(search({
     id: "user-search", label: "Find a user", placeholder: "id", find: find("users", "users"),
     show: userEntry, pick: (user) => actions.user(user.user_id), enter: actions.user,
   }));
   byId("find-item").replaceChildren(search({
-    id: "item-search", label: "Add an item", placeholder: "title or id", find: find("items", "items"),
-    show: (item) => itemEntry(item, model.summary?.items), pick: (item) => actions.add(item.item_id), enter: actions.add,
+    id: "item-search", label: "Add an item", placeholder: "title or id", find: findItems,
+    show: (item) => itemEntry(item, model.summary?.items), pick: (item) => actions.add(item.item_id),
+    enter: async (text) => actions.add((await findItems(text))[0]?.item_id || text),
   }));
 }
 
@@ -60,7 +62,7 @@ export function history(state, answer, actions) {
     shown.push(all);
   }
   byId("history").replaceChildren(...shown);
-  byId("history-title").textContent = entries.length ? `History (${count(entries.length)}, the latest first)` : "History";
+  byId("history-title").textContent = entries.length ? `History (${count(entries.length)})` : "History";
   byId("reset").hidden = !(state.add.length || state.drop.length || state.exclude.length);
 }
 

@@ -9,7 +9,7 @@ const PAUSE_MILLISECONDS = 80;
  *   find(text): a promise of what is found
  *   show(found): children of its entry
  *   pick(found): chosen from the list
- *   enter(text): Enter without a choice
+ *   enter(text): Enter without a choice, also before the list is there
  */
 export function search({ id, label, placeholder, find, show, pick, enter }) {
   const list = element("ul", { id: `${id}-list`, role: "listbox", "aria-label": label, hidden: true });
@@ -54,6 +54,8 @@ export function search({ id, label, placeholder, find, show, pick, enter }) {
   }
   input.addEventListener("input", () => {
     clearTimeout(timer);
+    found = []; // Of another text.
+    active = -1;
     timer = setTimeout(open, PAUSE_MILLISECONDS);
   });
   input.addEventListener("focus", () => input.value || open());
