@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from serving.explore.asked import FILTERED, RECOMMEND, Asked, filters, query
+from serving.explore.asked import Asked, query
 from serving.explore.data import Entry, VersionData
 from serving.explore.model_server import Call, ModelServer, Served
+from serving.questions import FILTERED, filter_inputs
 
 _TRIED = 30  # Items of a history whose absence is tried, the most recent.
 _REASONS = 3  # Shown of each recommended item.
@@ -66,10 +67,11 @@ class Answers:
         return retrieved, recommended
 
     async def _recommended(self, asked: Asked, history: Sequence[Entry]) -> tuple[dict[str, list], list[Shown]]:
-        inputs = query(asked, self._served, [history])
+        inputs = query(asked, self._served.signatures, [history])
         if asked.filtered:
-            return inputs, self._scored(await self._call(FILTERED, inputs | filters(asked, self._served)))
-        return inputs, self._scored(await self._call(RECOMMEND, inputs))
+            wanted = filter_inputs(self._served.signatures, asked.wanted, asked.excluded, 1)
+            return inputs, self._scored(await self._call(FILTERED, inputs | wanted))
+        return inputs, self._scored(await self._call("recommend", inputs))
 
     async def reasons(self, asked: Asked, item_ids: Sequence[str]) -> Shown:
         """For each of the items, the items of the history without which its score is lower, and by how much."""
@@ -78,7 +80,7 @@ class Answers:
         if not (tried and item_ids):
             return self._with_calls({"reasons": {}})
         without = [[entry for entry in history if entry.item_id != item_id] for item_id in tried]
-        inputs = query(asked, self._served, [history, *without])
+        inputs = query(asked, self._served.signatures, [history, *without])
         outputs = await self._call("rank", inputs | {"item_id": [list(item_ids)] * (1 + len(without))})
         full, *others = outputs["score"]
         known = {item["item_id"]: item for item in self._items(tried)}
@@ -114,4 +116,7 @@ class Answers:
         return self._data.items(item_ids) if self._data else [{"item_id": item_id} for item_id in item_ids]
 
     def _with_calls(self, shown: Shown) -> Shown:
-        return shown | {"version": str(self._served.version), "calls": [call._asdict() for call in self._calls]}
+        return shown | {
+            "version": str(self._served.signatures.version),
+            "calls": [call._asdict() for call in self._calls],
+        }

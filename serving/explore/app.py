@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 import pathlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from importlib import resources
 
 from aiohttp import web
@@ -15,6 +15,7 @@ from serving.errors import ServingError
 from serving.explore import asked, data
 from serving.explore.answers import Answers, Shown
 from serving.explore.model_server import ModelServer, Served
+from serving.questions import FILTERED, context_types, filter_types
 
 _STATIC = pathlib.Path(str(resources.files("serving.explore") / "static"))
 _HEADERS = {
@@ -35,18 +36,14 @@ def make_app(server: ModelServer, name: str, model_dir: str | None) -> web.Appli
     """The page and what it asks.
 
     Args:
-      server: the model server; the application opens and closes it.
+      server: the model server; the application closes it.
       name: the model's.
       model_dir: of its versions, for what has travelled with them; None: the page shows the answers alone.
     """
 
-    async def opened(_: web.Application) -> AsyncIterator[None]:
-        async with server:
-            yield
-
     page = _Page(server, name, model_dir)
     app = web.Application(middlewares=[_answered])
-    app.cleanup_ctx.append(opened)
+    app.on_cleanup.append(lambda _: server.close())
     app.router.add_get("/", _index)
     app.router.add_get("/api/model", page.model)
     app.router.add_get("/api/users", page.users)
@@ -69,30 +66,31 @@ class _Page:
 
     async def model(self, request: web.Request) -> web.Response:
         served = await self._served(request)
-        found = self._of(served.version)
+        signatures = served.signatures
+        found = self._of(signatures.version)
         summary = found.summary if found else None
         context = {
             name: {"number": kind != "DT_STRING", "values": summary["context"].get(name, []) if summary else []}
-            for name, kind in asked.context_inputs(served).items()
+            for name, kind in context_types(signatures).items()
         }
-        wanted = {name: found.values(name) if found else [] for name in asked.filter_inputs(served)}
+        wanted = {name: found.values(name) if found else [] for name in filter_types(signatures)}
         return _json(
             {
                 "name": self._name,
-                "version": str(served.version),
+                "version": str(signatures.version),
                 "versions": [str(version) for version in await self._server.versions()],
                 "summary": summary,
                 "context": context,
-                "filters": wanted if asked.FILTERED in served.inputs else None,
+                "filters": wanted if FILTERED in signatures.inputs else None,
             }
         )
 
     async def users(self, request: web.Request) -> web.Response:
-        found = self._of((await self._served(request)).version)
+        found = self._of((await self._served(request)).signatures.version)
         return _json({"users": found.find_users(request.query.get("find", "")) if found else []})
 
     async def items(self, request: web.Request) -> web.Response:
-        found = self._of((await self._served(request)).version)
+        found = self._of((await self._served(request)).signatures.version)
         return _json({"items": found.find_items(request.query.get("find", "")) if found else []})
 
     async def lists(self, request: web.Request) -> web.Response:
@@ -107,7 +105,7 @@ class _Page:
 
     async def _answers(self, request: web.Request) -> Answers:
         served = await self._served(request)
-        return Answers(self._server, served, self._of(served.version))
+        return Answers(self._server, served, self._of(served.signatures.version))
 
     async def _served(self, request: web.Request) -> Served:
         return await self._server.served(request.query.get("version", ""))

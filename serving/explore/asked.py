@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 from multidict import MultiMapping
 
-from serving.client import HISTORY_WIDTH
+from serving import questions
 from serving.errors import ServingError
 from serving.explore.data import Entry, VersionData
-from serving.explore.model_server import Served
+from serving.protocols import Inputs, Signatures
 
-_OF_EVERY_MODEL = ("user_id", "timestamp", "history_item_id", "history_timestamp")  # Inputs of `recommend`.
-_EXCLUDED = "exclude_item_id"
 _CONTEXT, _FILTER = "context.", "filter."  # Prefixes of names in the address.
-RECOMMEND, FILTERED = "recommend", "recommend_filtered"
 
 
 class Asked(NamedTuple):
@@ -76,51 +72,10 @@ def parse(address: MultiMapping[str]) -> Asked:
     )
 
 
-def context_inputs(served: Served) -> dict[str, str]:
-    """The types of a model's context features by name."""
-    return {name: kind for name, kind in served.inputs[RECOMMEND].items() if name not in _OF_EVERY_MODEL}
-
-
-def filter_inputs(served: Served) -> list[str]:
-    """The features by which a model filters."""
-    others = {*_OF_EVERY_MODEL, _EXCLUDED, *context_inputs(served)}
-    return [name for name in served.inputs.get(FILTERED, {}) if name not in others]
-
-
-def query(asked: Asked, served: Served, histories: Sequence[Sequence[Entry]]) -> dict[str, list]:
-    """Inputs of `recommend`: a row for each history.
-
-    Raises ServingError where the model has no such context, or its value is no number.
-    """
-    context = context_inputs(served)
-    if unknown := sorted({*asked.context} - {*context}):
-        raise ServingError(f"version {served.version} has no context feature {unknown[0]!r}")
-    width = max(HISTORY_WIDTH, *map(len, histories))
-    padded = [[*history, *[Entry("", 0)] * (width - len(history))] for history in histories]
+def query(asked: Asked, signatures: Signatures, histories: Sequence[Sequence[Entry]]) -> Inputs:
+    """Inputs of `recommend`: a row for each history."""
     rows = len(histories)
-    return {
-        "user_id": [asked.user_id] * rows,
-        "timestamp": [asked.timestamp] * rows,
-        "history_item_id": [[entry.item_id for entry in history] for history in padded],
-        "history_timestamp": [[entry.timestamp for entry in history] for history in padded],
-        **{name: [_typed(name, kind, asked.context.get(name))] * rows for name, kind in context.items()},
-    }
-
-
-def _typed(name: str, kind: str, text: str | None) -> str | float:
-    if kind == "DT_STRING":
-        return text or ""
-    try:
-        return float(text) if text else math.nan
-    except ValueError:
-        raise ServingError(f"{name} is a number, not {text!r}") from None
-
-
-def filters(asked: Asked, served: Served) -> dict[str, list]:
-    """What `recommend_filtered` takes beside a query. Raises ServingError where the model does not filter so."""
-    names = filter_inputs(served)
-    if FILTERED not in served.inputs:
-        raise ServingError(f"version {served.version} has no filters")
-    if unknown := sorted({*asked.wanted} - {*names}):
-        raise ServingError(f"version {served.version} has no filter {unknown[0]!r}")
-    return {_EXCLUDED: [list(asked.excluded) or [""]], **{name: [asked.wanted.get(name, [""])] for name in names}}
+    timed = [[(entry.item_id, entry.timestamp) for entry in history] for history in histories]
+    context = {name: [value] * rows for name, value in asked.context.items()}
+    inputs = questions.query_inputs([asked.user_id] * rows, timed, asked.timestamp)
+    return inputs | questions.context_inputs(signatures, context, rows)
