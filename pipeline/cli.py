@@ -13,8 +13,9 @@ from rich.console import Console
 from models.errors import UserError
 from pipeline.errors import RunError
 from pipeline.options import PACKAGE, SPLITS
-from serving.cli import explore, predict, serve
+from serving.cli import predict, serve
 from serving.errors import ServingError
+from serving.explore.command import explore
 from serving.texts import one_line
 
 _NOT_BLESSED = 3

@@ -12,13 +12,15 @@ from typing import Any
 import click
 
 from serving.errors import ServingError
-from serving.explore.command import DEFAULT_MODEL_DIR, explore
 from serving.texts import one_line
 
 
 def _tf_flag(name: str, **kwargs: Any) -> Callable:
     """A yes-or-no option as TensorFlow's commands have them: `--name`, `--name=true` or `--name=false`."""
     return click.option(name, is_flag=False, flag_value=True, type=bool, show_default=True, metavar="BOOL", **kwargs)
+
+
+DEFAULT_MODEL_DIR = "runs/demo/serving_models/recommender"
 
 
 class _OfUser(click.Command):
@@ -137,9 +139,6 @@ def _history(items: str | None, times: str | None) -> list[Any] | None:
         expected = f"expected a time in Unix seconds for each of the {len(ids)} items of --history"
         raise click.BadParameter(f"{times!r}: {expected}", param_hint="--history-times")
     return [(item, int(one)) for item, one in zip(ids, seconds, strict=True)]
-
-
-cli.add_command(explore)
 
 
 def main() -> None:

@@ -10,7 +10,16 @@ from typing import Any
 from serving.errors import ServingError, Unavailable
 from serving.protocols import Grpc, Inputs, Rest, Steps
 from serving.questions import Entry, Questions, Recommendation, Time, Value
-from serving.senders import AsyncGrpcSender, AsyncRestSender, AsyncSender, GrpcSender, RestSender, Sender
+from serving.senders import (
+    AsyncGrpcSender,
+    AsyncRestSender,
+    AsyncSender,
+    GrpcSender,
+    RestSender,
+    Sender,
+    run,
+    run_async,
+)
 
 __all__ = ["AsyncRecommender", "Recommendation", "Recommender", "ServingError", "Unavailable"]
 
@@ -99,20 +108,15 @@ class Recommender:
         return self._run(self._questions.protocol.call(signature, inputs))
 
     def _run(self, steps: Steps) -> Any:
-        answer = None
-        while True:
+        return run(steps, self._send)
+
+    def _send(self, request: Any) -> Any:
+        for pause in self._pauses_seconds:
             try:
-                request = steps.send(answer)
-            except StopIteration as done:
-                return done.value
-            for pause in self._pauses_seconds:
-                try:
-                    answer = self._sender.send(request)
-                    break
-                except Unavailable:
-                    time.sleep(pause)
-            else:
-                answer = self._sender.send(request)
+                return self._sender.send(request)
+            except Unavailable:
+                time.sleep(pause)
+        return self._sender.send(request)
 
 
 class AsyncRecommender:
@@ -175,20 +179,15 @@ class AsyncRecommender:
         return await self._run(self._questions.protocol.call(signature, inputs))
 
     async def _run(self, steps: Steps) -> Any:
-        answer = None
-        while True:
+        return await run_async(steps, self._send)
+
+    async def _send(self, request: Any) -> Any:
+        for pause in self._pauses_seconds:
             try:
-                request = steps.send(answer)
-            except StopIteration as done:
-                return done.value
-            for pause in self._pauses_seconds:
-                try:
-                    answer = await self._sender.send(request)
-                    break
-                except Unavailable:
-                    await asyncio.sleep(pause)
-            else:
-                answer = await self._sender.send(request)
+                return await self._sender.send(request)
+            except Unavailable:
+                await asyncio.sleep(pause)
+        return await self._sender.send(request)
 
 
 def _place(address: str) -> str:

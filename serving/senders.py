@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 from serving.errors import ServingError, Unavailable
-from serving.protocols import GrpcRequest, RestRequest, grpc_error, rest_body, unreachable
+from serving.protocols import GrpcRequest, RestRequest, Steps, grpc_error, rest_body, unreachable
 
 _LOOPBACK = ("127.0.0.1", "localhost")  # Never asked through a proxy, whatever the environment says.
 _SERVICE = "/tensorflow.serving.PredictionService/"
+
+
+def run(steps: Steps, send: Callable[[Any], Any]) -> Any:
+    """What steps come to, each of whose messages is sent."""
+    answer = None
+    while True:
+        try:
+            request = steps.send(answer)
+        except StopIteration as done:
+            return done.value
+        answer = send(request)
+
+
+async def run_async(steps: Steps, send: Callable[[Any], Awaitable[Any]]) -> Any:
+    """As `run`, without waiting."""
+    answer = None
+    while True:
+        try:
+            request = steps.send(answer)
+        except StopIteration as done:
+            return done.value
+        answer = await send(request)
 
 
 class Sender(Protocol):

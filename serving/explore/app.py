@@ -18,6 +18,7 @@ from serving.explore.model_server import ModelServer, Served
 from serving.questions import FILTERED, context_types, filter_types
 
 _STATIC = pathlib.Path(str(resources.files("serving.explore") / "static"))
+_NAMES = ("127.0.0.1", "localhost")
 _HEADERS = {
     # Nothing from elsewhere, no inline script, no frame: a title that gets through as markup still could do nothing.
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; "
@@ -118,8 +119,13 @@ class _Page:
 
 @web.middleware
 async def _answered(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Foreseen errors become `{"error": …}`, and every answer has the page's headers."""
+    """Foreseen errors become `{"error": …}`, and every answer has the page's headers.
+
+    Another site's name may be made to mean this machine, and its scripts could then read what users did.
+    """
     try:
+        if request.url.host not in _NAMES:
+            raise ServingError(f"the page is at {_NAMES[0]} or {_NAMES[1]}, not {request.url.host}")
         response = await handler(request)
     except ServingError as error:
         response = _json({"error": str(error)}, 502)
@@ -140,12 +146,12 @@ async def serve(app: web.Application, port: int, ready: Callable[[str], None]) -
     await runner.setup()
     try:
         try:
-            await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
+            await web.TCPSite(runner, _NAMES[0], port, reuse_address=True).start()
         except OSError as error:
             raise ServingError(
-                f"cannot listen on 127.0.0.1:{port} ({error.strerror}): give another --page-port"
+                f"cannot listen on {_NAMES[0]}:{port} ({error.strerror}): give another --page-port"
             ) from error
-        ready(f"http://127.0.0.1:{runner.addresses[0][1]}/")
+        ready(f"http://{_NAMES[0]}:{runner.addresses[0][1]}/")
         await asyncio.Event().wait()
     finally:
         await runner.cleanup()

@@ -8,7 +8,8 @@ import sys
 
 import click
 
-DEFAULT_MODEL_DIR = "runs/demo/serving_models/recommender"
+from serving.cli import DEFAULT_MODEL_DIR
+
 _VERSIONS = 2  # That a server of the page's own has: the newest, to be compared with the one before.
 
 

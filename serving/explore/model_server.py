@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import quote
 
-from serving.protocols import Inputs, Rest, RestRequest, Signatures, Steps
-from serving.senders import AsyncRestSender
+from serving.protocols import Inputs, Rest, RestRequest, Signatures
+from serving.senders import AsyncRestSender, run_async
 
 _TIMEOUT_SECONDS = 30
 
@@ -48,19 +48,10 @@ class ModelServer:
         """The version that a number or a label means; "" is the newest."""
         where = f"/versions/{which}" if which.isdecimal() else f"/labels/{quote(which, safe='')}" if which else ""
         protocol = Rest(self._model_name, where)
-        return Served(protocol, await self._run(protocol.signatures()))
+        return Served(protocol, await run_async(protocol.signatures(), self._sender.send))
 
     async def call(self, served: Served, signature: str, inputs: Inputs) -> tuple[dict[str, list], Call]:
         """The outputs of a signature."""
         start = time.perf_counter()
-        outputs = await self._run(served.protocol.call(signature, inputs))
+        outputs = await run_async(served.protocol.call(signature, inputs), self._sender.send)
         return outputs, Call(signature, (time.perf_counter() - start) * 1000)
-
-    async def _run(self, steps: Steps) -> Any:
-        answer = None
-        while True:
-            try:
-                request = steps.send(answer)
-            except StopIteration as done:
-                return done.value
-            answer = await self._sender.send(request)

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import requests
 import tensorflow as tf
 from playwright.sync_api import expect
 
@@ -201,6 +202,13 @@ def test_a_version_that_is_not_there_is_an_error_on_the_page(browser, address):
     page = Page(browser, address)
     page.open().fill("Compare with", "nightly")
     expect(page.page.get_by_role("alert")).to_contain_text("nightly")
+
+
+def test_another_sites_name_for_this_machine_gets_nothing(address):
+    for path in ("", "api/model"):
+        answer = requests.get(f"{address}{path}", headers={"Host": "somewhere.example"})
+        assert answer.status_code == 502 and "not somewhere.example" in answer.json()["error"]
+    assert "default-src 'none'" in requests.get(address).headers["Content-Security-Policy"]
 
 
 def run(*arguments):

@@ -8,7 +8,7 @@ export const titleButton = (item, actions) => button(nameOf(item), () => actions
 
 export function about(item, items) {
   const words = Object.entries(item.features || {}).map(([name, values]) =>
-    element("span", { title: name }, values.join(", ")));
+    element("span", { title: name }, (values.every((value) => !Number.isNaN(Number(value))) ? `${name} ` : "") + values.join(", ")));
   if (item.place) {
     const title = `${plural(item.interactions, "interaction", "interactions")}, place ${count(item.place)} of ${count(items)} by number`;
     words.push(element("span", { title }, `popularity #${count(item.place)}`));
