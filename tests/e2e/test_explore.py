@@ -223,6 +223,10 @@ def test_a_link_shows_the_same_again_and_says_how_long_each_call_took(browser, p
     of_user(page, domain)
     page.page.locator("#recommended").get_by_role("button", name="Add").first.click()
     page.settled()
+    page.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.press("Copy link")
+    expect(page.page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.page.evaluate("navigator.clipboard.readText()") == page.page.url
     with Page(browser, "") as other:
         other.open(page.page.url)
         for of in ("history", "recommended", "candidates"):

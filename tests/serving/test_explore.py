@@ -1,16 +1,23 @@
 """The page on models whose answers are known: filters, context, versions and labels, markup, and what goes wrong."""
 
+import json
 import subprocess
 import sys
+from pathlib import Path
+from typing import NamedTuple
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import requests
 import tensorflow as tf
 from playwright.sync_api import expect
 
+from serving.explore import files
 from tests.exploring import Page, exploring
 from tests.serving.conftest import ROOT, serving
 
+_TIMES_SIGN = "\N{MULTIPLICATION SIGN}"
 _MARKUP = '<img src="x" onerror="document.title=1">Three'
 _TEXTS, _LISTS = tf.TensorSpec([None], tf.string), tf.TensorSpec([None, None], tf.string)
 _TIMES = tf.TensorSpec([None, None], tf.int64, name="history_timestamp")
@@ -111,19 +118,54 @@ model_config_list { config {
 """
 
 
+def write_files(directory):
+    """What travels with a version: a user who has had item 3 twice, and item 1."""
+    (directory / files.DIRECTORY).mkdir(parents=True)
+    tables = {
+        files.ITEMS_FILE: {
+            "item_id": ["1", "2", "3", "4"],
+            "title": ["One", "Two", _MARKUP, "Four"],
+            "interactions": [1, 0, 2, 0],
+            f"{files.FEATURE_PREFIX}category": [["a"], ["b"], ["b"], ["b"]],
+        },
+        files.USERS_FILE: {
+            "user_id": ["u1"],
+            "interactions": [3],
+            "history_row": [[2, 0, 2]],
+            "history_timestamp": [[300, 200, 100]],
+        },
+    }
+    for name, columns in tables.items():
+        pq.write_table(pa.table(columns), directory / files.DIRECTORY / name)
+    summary = {"interactions": 3, "users": 1, "items": 4, "last_timestamp": 300, "repeats": True}
+    summary["context"] = {"device": ["phone", "desk"], "warmth": []}
+    (directory / files.DIRECTORY / files.SUMMARY_FILE).write_text(json.dumps(summary))
+
+
+class Server(NamedTuple):
+    """Of two versions, whose directories are here: 2 ranks 1 to 4, and 1, the canary, the reverse."""
+
+    options: list
+    directory: Path
+
+
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    """Of the page on a server whose newest version, 2, ranks 1 to 4, and whose version 1, the canary, the reverse."""
+def server(tmp_path_factory):
     directory = tmp_path_factory.mktemp("boutique")
     for version, scores in (("2", [4, 3, 2, 1]), ("1", [1, 2, 3, 4])):
         model = Boutique(scores)
         tf.saved_model.save(model, str(directory / version), signatures=model.signatures())
     config = directory / "models.config"
     config.write_text(_CONFIG.replace("DIR", str(directory)))
-    with (
-        serving(directory, "--model_config_file", config) as server,
-        exploring("--host", "127.0.0.1", "--rest-port", server.rest_port, "--model-name", "boutique") as address,
-    ):
+    with serving(directory, "--model_config_file", config) as server:
+        options = ["--host", "127.0.0.1", "--rest-port", server.rest_port, "--model-name", "boutique"]
+        yield Server(options, directory)
+
+
+@pytest.fixture(scope="module")
+def address(server):
+    """Of a page that has the answers alone."""
+    with exploring(*server.options) as address:
         yield address
 
 
@@ -196,6 +238,26 @@ def test_titles_are_texts(page):
     expect(page.page.get_by_role("dialog")).to_be_visible()
     assert page.page.locator("img").count() == 0
     assert page.page.title() == "Explore boutique"
+
+
+def test_what_travels_with_a_version_is_shown_beside_the_answers_of_a_server_that_runs(browser, server):
+    write_files(server.directory / "2")
+    with exploring(*server.options, "--model-dir", server.directory) as address, Page(browser, address) as page:
+        page.open("?user=u1")
+        expect(page.page.locator("#about")).to_have_text("1 users · 4 items · 3 interactions until 1970-01-01")
+        assert page.texts("#history .title") == [_MARKUP, "One", _MARKUP]
+        assert page.texts("#recommended .badge") == [f"had 1{_TIMES_SIGN}", "new", f"had 2{_TIMES_SIGN}", "new"]
+        assert page.texts("#recommended [data-item='3'] .meta span") == ["b", "popularity #1", "candidate #3"]
+        expect(page.page.locator("#recommended [data-item='2'] .why")).to_have_text("Because of One +0.50")
+        values = "all => all.map(one => one.value)"
+        assert page.page.locator("#context-device-values option").evaluate_all(values) == ["phone", "desk"]
+        assert page.page.locator("#filter-category-values option").evaluate_all(values) == ["b", "a"]
+        page.find("Add an item", "ONERROR", _MARKUP)
+        assert page.items("history") == ["3", "3", "1", "3"]
+        page.press("Someone else")
+        assert page.items("history") == ["3", "1", "3"], "there is only one"
+        page.fill("Compare with", "1")
+        assert page.texts("#recommended-2 .title") == ["Four", _MARKUP, "Two", "One"], "which has no files"
 
 
 def test_a_version_that_is_not_there_is_an_error_on_the_page(browser, address):

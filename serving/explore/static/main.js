@@ -32,7 +32,7 @@ const actions = {
 function go(wanted) {
   state = wanted;
   write(state);
-  refresh();
+  return refresh();
 }
 
 async function modelOf(version) {
@@ -48,6 +48,7 @@ function showModel(model) {
   byId("about").textContent = about
     ? `${count(about.users)} users · ${count(about.items)} items · ${count(about.interactions)} interactions until ${new Date(about.last_timestamp * 1000).toISOString().slice(0, 10)}`
     : "Nothing travels with this version, or --model-dir was not given: users and items are shown by their ids.";
+  byId("someone").hidden = !about;
   const own = model.versions.includes(state.version) || !state.version ? [] : [state.version];
   byId("version").replaceChildren(
     element("option", { value: "" }, `newest (${model.versions[0]})`),
@@ -72,20 +73,25 @@ function remember(answer) {
   for (const one of [...(answer.retrieved || []), ...answer.recommended]) names.set(one.item_id, nameOf(one));
 }
 
-async function refresh() {
-  asking.abort();
-  asking = new AbortController();
-  const { signal } = asking;
+// While work is done the lists are busy, and what goes wrong is shown.
+async function doing(work, signal) {
   byId("lists").setAttribute("aria-busy", "true");
+  byId("error").hidden = true;
   try {
-    await ask(signal);
-    byId("error").hidden = true;
+    await work();
   } catch (error) {
     if (error.name === "AbortError") return;
     byId("error").textContent = error.message;
     byId("error").hidden = false;
   }
-  if (!signal.aborted) byId("lists").setAttribute("aria-busy", "false");
+  if (!signal?.aborted) byId("lists").setAttribute("aria-busy", "false");
+}
+
+function refresh() {
+  asking.abort();
+  asking = new AbortController();
+  const { signal } = asking;
+  return doing(() => ask(signal), signal);
 }
 
 async function ask(signal) {
@@ -119,10 +125,10 @@ async function ask(signal) {
 
 byId("visitor").addEventListener("click", changed({ user: "", add: [], drop: [] }));
 byId("reset").addEventListener("click", () => go({ ...state, add: [], drop: [], exclude: [] }));
-byId("someone").addEventListener("click", async () => {
+byId("someone").addEventListener("click", () => doing(async () => {
   const { users } = await get("users", new URLSearchParams({ find: "", version: state.version }));
-  if (users.length) actions.user(users[0].user_id);
-});
+  await actions.user(users[0].user_id);
+}));
 byId("version").addEventListener("change", (event) => go({ ...state, version: event.target.value }));
 byId("compare").addEventListener("change", (event) => go({ ...state, compare: event.target.value.trim() }));
 byId("copy").addEventListener("click", async () => {
