@@ -14,13 +14,12 @@ import click
 from serving.errors import ServingError
 from serving.texts import one_line
 
+DEFAULT_MODEL_DIR = "runs/demo/serving_models/recommender"
+
 
 def _tf_flag(name: str, **kwargs: Any) -> Callable:
     """A yes-or-no option as TensorFlow's commands have them: `--name`, `--name=true` or `--name=false`."""
     return click.option(name, is_flag=False, flag_value=True, type=bool, show_default=True, metavar="BOOL", **kwargs)
-
-
-DEFAULT_MODEL_DIR = "runs/demo/serving_models/recommender"
 
 
 class _OfUser(click.Command):

@@ -9,7 +9,6 @@ import fsspec
 import pytest
 from filelock import FileLock
 from moto.server import ThreadedMotoServer
-from playwright.sync_api import sync_playwright
 
 import pipeline  # noqa: F401  Chooses Keras 2 before TensorFlow is imported.
 
@@ -49,6 +48,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
     """Chromium, headless: the machine's own, or what scripts/browser.sh installs."""
+    from playwright.sync_api import sync_playwright
+
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
