@@ -58,7 +58,7 @@ class Page:
 
     def settled(self):
         """Waits until nothing is asked any more."""
-        self.page.wait_for_selector("#lists[aria-busy=false]")
+        self.page.wait_for_selector("#lists[aria-busy=false]", state="attached")
         return self
 
     def press(self, name, within="body"):

@@ -273,6 +273,16 @@ def test_another_sites_name_for_this_machine_gets_nothing(address):
     assert "default-src 'none'" in requests.get(address).headers["Content-Security-Policy"]
 
 
+def test_from_a_link_to_a_version_that_is_gone_another_is_chosen(browser, address):
+    page = Page(browser, address)
+    page.open("?version=99")
+    expect(page.page.get_by_role("alert")).to_contain_text("answered 404")
+    page.page.get_by_role("combobox", name="Version").select_option("newest (2)")
+    page.settled()
+    assert page.items("recommended") == ["1", "2", "3", "4"]
+    expect(page.page.get_by_role("alert")).to_be_hidden()
+
+
 def run(*arguments):
     command = [sys.executable, "-m", "serving", "explore", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT)

@@ -91,7 +91,10 @@ function refresh() {
   asking.abort();
   asking = new AbortController();
   const { signal } = asking;
-  return doing(() => ask(signal), signal);
+  return doing(() => ask(signal).catch(async (error) => {
+    if (error.name !== "AbortError" && !models.size) showModel(await modelOf("")); // For another version to be chosen.
+    throw error;
+  }), signal);
 }
 
 async function ask(signal) {
