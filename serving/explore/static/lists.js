@@ -2,7 +2,7 @@
 
 import { get } from "./api.js";
 import { byId, element, timings } from "./dom.js";
-import { candidates, movements, recommended } from "./rows.js";
+import { candidates, recommended } from "./rows.js";
 import { request } from "./state.js";
 
 export const asked = (state, version, signal) => get("lists", request(state, version), signal);
@@ -47,5 +47,3 @@ export function show(sides, actions) {
     element("div", { class: compared ? "side" : "sides" }, column(place ? "-2" : "", { ...side, actions, compared })));
   byId("lists").replaceChildren(element("div", { class: compared ? "sides" : "" }, columns));
 }
-
-export { movements };

@@ -5,6 +5,7 @@ import { byId, count, element, nameOf } from "./dom.js";
 import * as item from "./item.js";
 import * as lists from "./lists.js";
 import * as panels from "./panels.js";
+import { movements } from "./rows.js";
 import { read, write } from "./state.js";
 
 let state = read();
@@ -107,8 +108,8 @@ async function ask(signal) {
   if (signal.aborted) return;
   const [first, second] = sides;
   sides.forEach((side) => remember(side.answer));
-  first.moved = before && !second ? lists.movements(first.answer.recommended, before) : new Map();
-  if (second) second.moved = lists.movements(second.answer.recommended, first.answer.recommended);
+  first.moved = before && !second ? movements(first.answer.recommended, before) : new Map();
+  if (second) second.moved = movements(second.answer.recommended, first.answer.recommended);
   before = first.answer.recommended;
   showModel(first.model);
   draw(
