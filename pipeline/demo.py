@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from pipeline.errors import RunError
-from serving.client import Client
+from serving.client import Recommender
 from serving.process import running_server
 from serving.texts import one_line
 
@@ -23,12 +25,13 @@ def show_answers(model_dir: str, console: Console) -> None:
     """
     with (
         running_server({1: model_dir}) as (grpc_port, rest_port),
-        Client("127.0.0.1", rest_port, use_grpc=False) as rest,
-        Client("127.0.0.1", grpc_port, use_grpc=True) as grpc,
+        Recommender(f"http://127.0.0.1:{rest_port}") as rest,
+        Recommender(f"127.0.0.1:{grpc_port}") as grpc,
     ):
-        known = [client.recommend([_KNOWN_USER])[0] for client in (rest, grpc)]
-        history = [item.item_id for item in known[0][:3]]
-        unknown = [client.recommend([""], [history])[0] for client in (rest, grpc)]
+        known = [client.recommend(_KNOWN_USER) for client in (rest, grpc)]
+        history, now = [item.item_id for item in known[0][:3]], int(time.time())
+        had = [(item, now) for item in history]
+        unknown = [client.recommend("", had, timestamp=now) for client in (rest, grpc)]
     for title, lists in (
         (f"User {_KNOWN_USER}", known),
         (f"An unknown user who has just seen {', '.join(history)}", unknown),

@@ -1,4 +1,4 @@
-"""The commands `serve` and `predict`. What takes long to import is imported inside the command that needs it."""
+"""The commands of a served model. What takes long to import is imported inside the command that needs it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import click
 
 from serving.errors import ServingError
 from serving.texts import one_line
+
+DEFAULT_MODEL_DIR = "runs/demo/serving_models/recommender"
 
 
 def _tf_flag(name: str, **kwargs: Any) -> Callable:
@@ -38,7 +40,7 @@ class _OfUser(click.Command):
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
 def cli() -> None:
-    """Serve a pushed model, and ask it."""
+    """Serve a pushed model, ask it, and look at it."""
 
 
 @cli.command()
@@ -47,7 +49,7 @@ def cli() -> None:
     "--model_base_path",
     "model_base_path",
     metavar="DIR",
-    default="runs/demo/serving_models/recommender",
+    default=DEFAULT_MODEL_DIR,
     show_default=True,
     help="Directory of numbered versions; the newest is served, also when it comes later.",
 )
@@ -92,7 +94,8 @@ def serve(**options: Any) -> None:
 @cli.command(cls=_OfUser)
 @click.argument("user_id")
 @click.option("--k", type=click.IntRange(min=1), help="Number of recommendations.  [default: the model's, 10]")
-@click.option("--history", metavar="ID,ID,…", help="Items the user has just seen, most recent first.")
+@click.option("--history", metavar="ID,ID,…", help="Items the user has had, most recent first.")
+@click.option("--history-times", metavar="T,T,…", help="When, in Unix seconds.  [default: just now]")
 @click.option("--context", metavar="NAME=VALUE", multiple=True, help="What is known of the moment, as device=phone.")
 @click.option("--grpc", "use_grpc", is_flag=True, help="Ask over gRPC instead of REST.")
 @click.option("--host", default="127.0.0.1", show_default=True)
@@ -103,6 +106,7 @@ def predict(
     user_id: str,
     k: int | None,
     history: str | None,
+    history_times: str | None,
     context: tuple[str, ...],
     use_grpc: bool,
     host: str,
@@ -111,17 +115,29 @@ def predict(
     model_name: str,
 ) -> None:
     """Ask a running server what to recommend to USER_ID ("" is an unknown user)."""
-    from serving.client import Client
+    from serving.client import Recommender
 
-    histories = [history.split(",")] if history else None  # Blanks around an id are the model's to take away.
     pairs = [one.partition("=") for one in context]
     if wrong := [name for name, equals, _ in pairs if not equals]:
         raise click.BadParameter(f"{wrong[0]!r}: expected NAME=VALUE", param_hint="--context")
-    given = {name: [value] for name, _, value in pairs}
-    with Client(host, port if use_grpc else rest_port, use_grpc, model_name) as client:
-        recommendations = client.recommend([user_id], histories, k, given)[0]
+    given = {name: value for name, _, value in pairs}
+    address = f"{host}:{port}" if use_grpc else f"http://{host}:{rest_port}"
+    with Recommender(address, model_name) as client:
+        recommendations = client.recommend(user_id, _history(history, history_times), context=given, k=k)
     for place, item in enumerate(recommendations, 1):
         click.echo(f"{place:3d}  {item.score:8.3f}  {one_line(item.title)}  ({one_line(item.item_id)})")
+
+
+def _history(items: str | None, times: str | None) -> list[Any] | None:
+    """The entries; blanks around an id are the model's to take away."""
+    ids = items.split(",") if items else []
+    if times is None:
+        return ids or None
+    seconds = [one.strip() for one in times.split(",")]
+    if len(seconds) != len(ids) or not all(one.isdecimal() for one in seconds):
+        expected = f"expected a time in Unix seconds for each of the {len(ids)} items of --history"
+        raise click.BadParameter(f"{times!r}: {expected}", param_hint="--history-times")
+    return [(item, int(one)) for item, one in zip(ids, seconds, strict=True)]
 
 
 def main() -> None:

@@ -20,6 +20,11 @@ _HOST = "127.0.0.1"
 _POLL_SECONDS = 0.02
 _STOP_SECONDS = 60
 _LAST_LINES = 5
+_ALL_VERSIONS = """
+model_config_list {{
+  config {{ name: "{name}" base_path: "{base_path}" model_platform: "tensorflow" model_version_policy {{ all {{}} }} }}
+}}
+"""
 _NOT_LOADED = "did not become available"  # TensorFlow Serving's message when it cannot load its models at the start.
 
 
@@ -38,7 +43,8 @@ def running_server(
 
     Args:
       versions: the SavedModels' directories by version.
-      image: a TensorFlow Serving image with the ScaNN ops, run with `docker`; None runs `python -m serving serve`.
+      image: a TensorFlow Serving image with the ScaNN ops, run with `docker`, which serves the newest version; None
+        runs `python -m serving serve`, which serves all.
       model_name: the name in requests.
       ready_seconds: how long to wait for the model.
 
@@ -68,7 +74,10 @@ def running_server(
 
 
 def _local(base_path: str, ports: Ports, model_name: str) -> list[str]:
-    command = [sys.executable, "-m", "serving", "serve", "--model-dir", base_path, "--model-name", model_name]
+    config = os.path.join(base_path, "models.config")
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(_ALL_VERSIONS.format(name=model_name, base_path=base_path))
+    command = [sys.executable, "-m", "serving", "serve", "--model_config_file", config]
     return [*command, "--port", str(ports.grpc), "--rest-port", str(ports.rest)]
 
 

@@ -1,10 +1,13 @@
 """Fixtures that several tests share."""
 
 import logging
+import os
+import subprocess
 from pathlib import Path
 
 import fsspec
 import pytest
+from filelock import FileLock
 from moto.server import ThreadedMotoServer
 
 import pipeline  # noqa: F401  Chooses Keras 2 before TensorFlow is imported.
@@ -20,6 +23,7 @@ _SLOW = (
     "e2e/test_portable_runner.py",
     "e2e/test_examples.py",
     "e2e/test_features.py",
+    "e2e/test_explore.py",
     "e2e/test_small_data.py",
     "models/test_strategies.py",
     "e2e/test_benchmark_serving.py",
@@ -39,6 +43,26 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path in places:
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """Chromium, headless: the machine's own, or what scripts/browser.sh installs."""
+    from playwright.sync_api import sync_playwright
+
+    shared = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        shared = shared.parent
+    with FileLock(shared / "browser.lock"):
+        script = _TESTS.parent / "scripts" / "browser.sh"
+        found = subprocess.run([script], capture_output=True, text=True)
+    if found.returncode:
+        pytest.fail(found.stderr.strip().splitlines()[-1], pytrace=False)
+    # Ends with the module, as other tests have event loops of their own.
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found.stdout.strip())
+        yield chromium
+        chromium.close()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import numpy as np
 from components.infra_validator.asked import Asked
 from components.infra_validator.settings import InfraValidation
 from models.features import names as f
-from serving.client import Client
+from serving.client import Recommender
 
 _UNKNOWN_USER = "no such user"
 _TIMED_REQUESTS = 20
@@ -35,7 +35,7 @@ class Checks:
       items: ids of the catalogue.
     """
 
-    def __init__(self, client: Client, config: InfraValidation, asked: Asked, items: set[str]):
+    def __init__(self, client: Recommender, config: InfraValidation, asked: Asked, items: set[str]):
         self._client, self._config, self._items, self._repeats = client, config, items, asked.repeats
         inputs = {name: tensor.numpy().tolist() for name, tensor in asked.inputs.items()}
         self._known = {name: _decoded(values) for name, values in inputs.items()}

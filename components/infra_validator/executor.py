@@ -22,7 +22,7 @@ from components.infra_validator.warm_up import write_warm_up
 from models import inputs
 from models.features import names as f
 from models.features.feature_set import FeatureSet
-from serving.client import Client
+from serving.client import Recommender
 from serving.errors import NotStarted, ServingError
 from serving.process import running_server
 
@@ -76,8 +76,9 @@ def ask(model_dir: str, config: InfraValidation, asked: Asked, items: set[str]) 
     try:
         with running_server({1: model_dir}, config.image, ready_seconds=config.ready_seconds) as ports:
             reports = {}
-            for protocol, port in (("REST", ports.rest), ("gRPC", ports.grpc)):
-                with Client("127.0.0.1", port, protocol == "gRPC", timeout_seconds=config.ready_seconds) as client:
+            addresses = {"REST": f"http://127.0.0.1:{ports.rest}", "gRPC": f"127.0.0.1:{ports.grpc}"}
+            for protocol, address in addresses.items():
+                with Recommender(address, timeout_seconds=config.ready_seconds) as client:
                     reports[protocol] = Checks(client, config, asked, items).run()
     except NotStarted:
         raise

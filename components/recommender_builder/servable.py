@@ -14,6 +14,7 @@ from tfx.types import artifact, artifact_utils
 from components.artifacts import split_files
 from components.drift_validator import kept
 from components.files import BUILD_FILE, ITEMS_SPLIT, SPLITS, TRAIN_SPLIT
+from components.recommender_builder import explored
 from components.recommender_builder.index import build_index, describe
 from components.recommender_builder.recommender import CandidateVectors, Recommender
 from components.recommender_builder.settings import Index
@@ -46,7 +47,8 @@ def write_servable(
     config = Index.model_validate_json(exec_properties["index"])
     transform = tft.TFTransformOutput(artifact_utils.get_single_uri(inputs["transform_graph"]))
     features = FeatureSet.model_validate_json(exec_properties["features"])
-    catalogue = load_catalogue(split_files(inputs["items"], ITEMS_SPLIT), features, transform)
+    item_files = split_files(inputs["items"], ITEMS_SPLIT)
+    catalogue = load_catalogue(item_files, features, transform)
     train, held_out = (_known(inputs, split, features, transform, catalogue) for split in SPLITS)
     users = join([train, held_out], unknown_user(features, transform))
     retrieval, ranking = (tf.saved_model.load(trained[name]) for name in ("retrieval", "ranking"))
@@ -72,7 +74,9 @@ def write_servable(
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.gfile.GFile(path, "w") as file:
         file.write(json.dumps(build, indent=2))
-    kept.write(kept.of_artifacts(inputs), model_dir)
+    delivery = kept.of_artifacts(inputs)
+    kept.write(delivery, model_dir)
+    explored.write(model_dir, catalogue, users, features, item_files, delivery.interactions)
 
 
 def _known(

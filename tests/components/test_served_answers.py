@@ -11,7 +11,7 @@ import tensorflow as tf
 from components.infra_validator.asked import Asked
 from components.infra_validator.checks import Checks
 from components.infra_validator.settings import InfraValidation
-from serving.client import Client
+from serving.client import Recommender
 
 ITEMS = ["1", "2", "3", "4", "5", "6"]
 SEEN = {"ann": ["1", "2"], "bob": ["3"], "cat": ITEMS[:5], "dan": []}
@@ -70,7 +70,7 @@ def problems(server):
 
         server.answer = answer
         config = InfraValidation(batch=6, max_milliseconds=max_milliseconds)
-        with Client("127.0.0.1", server.server_address[1], use_grpc=False) as client:
+        with Recommender(f"http://127.0.0.1:{server.server_address[1]}") as client:
             return Checks(client, config, asked(repeats), set(ITEMS)).run().problems
 
     return check

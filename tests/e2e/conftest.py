@@ -1,4 +1,4 @@
-"""One real run of the pipeline, through its command, that the end-to-end tests look at."""
+"""Real runs of the pipeline, through its command, that the end-to-end tests look at."""
 
 import os
 import subprocess
@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+
+from tests.e2e.shop import write_config
 
 ROOT = Path(__file__).parent.parent.parent
 OVERRIDES = [
@@ -28,17 +30,38 @@ def recommender(*arguments, cwd=None, **kwargs):
 
 @pytest.fixture(scope="session")
 def small_run(tmp_path_factory):
-    """The output directory of a finished run, and what it printed.
+    """The output directory of a finished run, and what it printed. To be read only."""
 
-    To be read only: it is the same for all workers of pytest-xdist, of which the first that needs it makes it.
-    """
+    def run(directory):
+        done = recommender("run", "--output", directory / "run", *SMALL)
+        assert done.returncode == 0, done.stdout + done.stderr
+        (directory / "printed").write_text(done.stdout)
+
+    directory = _made_once(tmp_path_factory, "small_run", run)
+    return directory / "run", (directory / "printed").read_text()
+
+
+@pytest.fixture(scope="session")
+def shop_run(tmp_path_factory):
+    """A directory with a shop's data, and `run`, the output directory of a finished run on it. To be read only."""
+
+    def run(directory):
+        few = ["--set=retrieval.epochs=1", "--set=ranking.epochs=1"]
+        done = recommender("run", "--config", write_config(directory), "--output", directory / "run", *few)
+        assert done.returncode in (0, 3), done.stdout + done.stderr
+
+    return _made_once(tmp_path_factory, "shop_run", run)
+
+
+def _made_once(tmp_path_factory, name, make):
+    """The same directory for all workers of pytest-xdist, of which the first that needs it has it made."""
     shared = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-    output, printed = shared / "small_run", shared / "small_run.txt"
-    with FileLock(shared / "small_run.lock"):
-        if not printed.exists():
-            done = recommender("run", "--output", output, *SMALL)
-            assert done.returncode == 0, done.stdout + done.stderr
-            printed.write_text(done.stdout)
-    return output, printed.read_text()
+    directory = shared / name
+    with FileLock(shared / f"{name}.lock"):
+        if not (directory / "made").exists():
+            directory.mkdir(exist_ok=True)
+            make(directory)
+            (directory / "made").touch()
+    return directory

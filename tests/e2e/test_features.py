@@ -6,87 +6,29 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_transform as tft
-import yaml
 from tfx.utils import io_utils, path_utils
 
 from components.evaluator.predictions import load, signature_names
 from pipeline.outputs import latest_artifact_uri
 from pipeline.steps import Step
 from tests.e2e.conftest import recommender
+from tests.e2e.shop import ADDED, BRANDS
 
-BRANDS, CITIES, MATERIALS, DEVICES = (
-    ["Acme", "Bolt", "Cord"],
-    ["Bern", "Oslo"],
-    ["wood", "steel", "glass"],
-    ["phone", ""],
-)
-ADDED = {
-    "items": {
-        "brand": {"kind": "category"},
-        "price": {"kind": "number", "scale": "log"},
-        "image": {"kind": "vector"},
-        "materials": {"kind": "tags", "separator": ";", "column": "made of"},
-        "text": {"kind": "text", "column": "description", "min_count": 1},
-    },
-    "users": {"city": {"kind": "category"}, "since": {"kind": "number"}, "interests": {"kind": "tags"}},
-    "context": {"device": {"kind": "category"}, "temperature": {"kind": "number"}},
-}
 NAMES = [name for features in ADDED.values() for name in features]
 
 
-def write_shop(directory):
-    """Views and purchases; customers of a city prefer a brand, and phones another one."""
-    rng = np.random.default_rng(0)
-    products = ["sku,name,brand,price,image,made of,description"]
-    for sku in range(150):
-        materials = ";".join(rng.choice(MATERIALS, 2, replace=False))
-        image = " ".join(f"{value:.3f}" for value in rng.normal(size=4))
-        words = f"a {rng.choice(MATERIALS)} thing"
-        products.append(f"p{sku},Thing {sku},{BRANDS[sku % 3]},{1 + sku % 40},{image},{materials},{words}")
-    customers = [f"c{n},{CITIES[n % 2]},{1990 + n % 30},wood|{MATERIALS[n % 3]}" for n in range(100)]
-    events = ["customer,sku,time,kind,device,temperature"]
-    for customer in range(100):
-        liked = np.where(np.arange(150) % 3 == customer % 2, 4.0, 1.0)
-        for number, sku in enumerate(rng.choice(150, 20, replace=False, p=liked / liked.sum())):
-            kind, device = ("view", "buy", "ad")[number % 3], DEVICES[int(sku % 3 != 2)]
-            temperature = "" if number % 4 == 0 else number
-            events.append(
-                f"c{customer},p{sku},{1_600_000_000 + 1000 * number + customer},{kind},{device},{temperature}"
-            )
-    (directory / "products.csv").write_text("\n".join(products) + "\n")
-    (directory / "customers.csv").write_text("\n".join(["customer,city,since,interests", *customers]) + "\n")
-    (directory / "events.csv").write_text("\n".join(events) + "\n")
-
-
-@pytest.fixture(scope="module")
-def output(tmp_path_factory):
+@pytest.fixture
+def output(shop_run):
     """Of a run with the features."""
-    directory = tmp_path_factory.mktemp("shop")
-    write_shop(directory)
-    data = {
-        "interactions": {
-            "file": "events.csv",
-            "columns": {"user_id": "customer", "item_id": "sku", "timestamp": "time", "event": "kind"},
-            "events": {"view": 1, "buy": 3},
-            "positive": ["buy"],
-            "context": ADDED["context"],
-        },
-        "items": {"file": "products.csv", "columns": {"item_id": "sku", "title": "name"}, "features": ADDED["items"]},
-        "users": {"file": "customers.csv", "columns": {"user_id": "customer"}, "features": ADDED["users"]},
-    }
-    (directory / "shop.yaml").write_text(yaml.safe_dump({"data": data, "evaluation": {"min_slice_queries": 50}}))
-    few = ["--set=retrieval.epochs=1", "--set=ranking.epochs=1"]
-    done = recommender("run", "--config", directory / "shop.yaml", "--output", directory / "run", *few)
-    assert done.returncode in (0, 3), done.stdout + done.stderr
-    return directory / "run"
+    return shop_run / "run"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def transform(output):
     return tft.TFTransformOutput(latest_artifact_uri(str(output), Step.TRANSFORM, "transform_graph"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def report(output):
     return json.loads((output / "report.json").read_text())
 

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from components.evaluator.predictions import load
 from components.queries import ask
-from serving.client import Client
+from serving.client import Recommender
 from serving.errors import ServingError
 from serving.process import running_server
 from tests.e2e.conftest import ROOT, recommender
@@ -194,8 +194,8 @@ def test_the_default_signature_recommends_from_what_training_knew(call, ratings)
 def clients(served):
     with (
         running_server({1: str(served[1])}) as (grpc_port, rest_port),
-        Client("127.0.0.1", rest_port, use_grpc=False) as rest,
-        Client("127.0.0.1", grpc_port, use_grpc=True) as grpc,
+        Recommender(f"http://127.0.0.1:{rest_port}") as rest,
+        Recommender(f"127.0.0.1:{grpc_port}") as grpc,
     ):
         yield rest, grpc, grpc_port, rest_port
 
@@ -203,8 +203,9 @@ def clients(served):
 @pytest.mark.parametrize("users", [["1"], ["nobody"], [""], ["1", "nobody", "", "17"], [str(n) for n in range(600)]])
 @pytest.mark.parametrize("histories", [False, True])
 def test_rest_and_grpc_give_identical_answers(clients, users, histories):
-    given = [["5", "6", "7"][: n % 4] for n in range(len(users))] if histories else None
-    over_rest, over_grpc = (client.recommend(users, given) for client in clients[:2])
+    had = [(item, 1_500_000_000) for item in ("5", "6", "7")]
+    given = [had[: n % 4] for n in range(len(users))] if histories else None
+    over_rest, over_grpc = (client.recommend_many(users, given) for client in clients[:2])
     assert [[m.item_id for m in row] for row in over_rest] == [[m.item_id for m in row] for row in over_grpc]
     assert [[m.title for m in row] for row in over_rest] == [[m.title for m in row] for row in over_grpc]
     scores = [[[m.score for m in row] for row in rows] for rows in (over_rest, over_grpc)]
@@ -213,7 +214,7 @@ def test_rest_and_grpc_give_identical_answers(clients, users, histories):
 
 def test_the_server_gives_what_the_signature_gives(clients, call):
     found = call("serving_default", user_id=["1"])
-    assert [m.item_id.encode() for m in clients[0].recommend(["1"])[0]] == found["item_id"][0].tolist()
+    assert [m.item_id.encode() for m in clients[0].recommend("1")] == found["item_id"][0].tolist()
 
 
 def test_the_bare_list_form_works(clients):
@@ -273,13 +274,13 @@ def test_no_proxy_is_asked_about_this_machine(clients, use_grpc, monkeypatch):
     for name in ("no_proxy", "NO_PROXY", "no_grpc_proxy"):
         monkeypatch.delenv(name, raising=False)
     *_, grpc_port, rest_port = clients
-    with Client("127.0.0.1", grpc_port if use_grpc else rest_port, use_grpc) as client:
-        assert len(client.recommend(["1"])[0]) == 10
+    with Recommender(f"127.0.0.1:{grpc_port}" if use_grpc else f"http://127.0.0.1:{rest_port}") as client:
+        assert len(client.recommend("1")) == 10
 
 
 def test_without_a_server_the_client_says_so():
-    with Client("127.0.0.1", 9, use_grpc=True) as client, pytest.raises(ServingError, match="no server answers gRPC"):
-        client.recommend(["1"])
+    with Recommender("127.0.0.1:9") as client, pytest.raises(ServingError, match="no server answers gRPC"):
+        client.recommend("1")
     done = recommender("predict", "1", "--rest-port", 9)
     assert done.returncode == 1
     assert "no server answers REST on 127.0.0.1:9: start one with `recommender serve`" in done.stderr

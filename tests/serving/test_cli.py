@@ -47,9 +47,14 @@ def test_any_id_may_stand_behind_two_dashes(configured, user):
         (["-abc"], "A user id that begins with a dash goes after `--`, as in `predict -- -abc`"),
         (["-5", "--hystory", "5"], "Got unexpected extra arguments (--hystory 5)"),
         (["7", "-5"], "Got unexpected extra argument (-5)"),
+        (
+            ["7", "--history", "1,2", "--history-times", "5"],
+            "a time in Unix seconds for each of the 2 items of --history",
+        ),
+        (["7", "--history", "1", "--history-times", "noon"], "'noon': expected a time in Unix seconds"),
     ],
 )
-def test_an_option_that_does_not_exist_is_refused(arguments, message):
+def test_wrong_options_are_refused(arguments, message):
     found = CliRunner().invoke(cli, ["predict", *arguments])
     assert found.exit_code == 2 and message in found.output
 

@@ -1,5 +1,6 @@
-"""The client, asking real servers over both protocols."""
+"""The clients, asking real servers over both protocols."""
 
+import asyncio
 import contextlib
 import http.server
 import json
@@ -12,11 +13,43 @@ import tensorflow as tf
 from tensorflow.core.framework import types_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, prediction_service_pb2_grpc
 
-from serving.client import PAUSES_SECONDS, Client, Recommendation, Unavailable
+from serving.client import PAUSES_SECONDS, AsyncRecommender, Recommendation, Recommender, Unavailable
 from serving.errors import ServingError
 from tests.serving.conftest import LONG_SECONDS
 
-both_protocols = pytest.mark.parametrize("use_grpc", [False, True], ids=["REST", "gRPC"])
+
+class Waited:
+    """An AsyncRecommender, each of whose answers is waited for."""
+
+    def __init__(self, *arguments, **options):
+        self._loop = asyncio.new_event_loop()
+        self._client = AsyncRecommender(*arguments, **options)
+
+    def __getattr__(self, name):
+        method = getattr(self._client, name)
+        return lambda *arguments, **options: self._loop.run_until_complete(method(*arguments, **options))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+        self._loop.close()
+
+
+def connect(kind, port, *arguments, **options):
+    """A client of one of the two kinds, over one of the two protocols."""
+    made, use_grpc = kind
+    return made(f"127.0.0.1:{port}" if use_grpc else f"http://127.0.0.1:{port}", *arguments, **options)
+
+
+KINDS = {
+    "REST": (Recommender, False),
+    "gRPC": (Recommender, True),
+    "REST, asynchronous": (Waited, False),
+    "gRPC, asynchronous": (Waited, True),
+}
+every_kind = pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 
 
 NOT_READY = {False: http.HTTPStatus.SERVICE_UNAVAILABLE, True: grpc.StatusCode.UNAVAILABLE}
@@ -25,50 +58,52 @@ NO_PAUSES = [0.0] * len(PAUSES_SECONDS)
 
 
 @contextlib.contextmanager
-def asking(configured, use_grpc, model_name="recommender"):
+def asking(configured, kind, model_name="recommender"):
     server = configured.server
-    port = server.grpc_port if use_grpc else server.rest_port
-    with Client("127.0.0.1", port, use_grpc, model_name, LONG_SECONDS) as client:
+    port = server.grpc_port if kind[1] else server.rest_port
+    with connect(kind, port, model_name, LONG_SECONDS) as client:
         yield client
 
 
-@both_protocols
-def test_lists_are_those_of_each_user(configured, use_grpc):
-    with asking(configured, use_grpc) as client:
+@every_kind
+def test_lists_are_those_of_each_user(configured, kind):
+    with asking(configured, kind) as client:
         whole = [Recommendation("1", "One", 3), Recommendation("2", "Two", 2), Recommendation("3", "Three", 1)]
-        assert client.recommend(["42", ""]) == [whole, whole]
-        assert client.recommend(["42", ""], k=2) == [whole[:2], whole[:2]]
-        assert client.recommend(["42", ""], [["2"], []]) == [[whole[0], whole[2]], whole], "short lists are shorter"
-        assert client.recommend([""], [["2"] * 200]) == [[whole[0], whole[2]]], (
-            "longer than what requests are padded to"
-        )
-        assert client.recommend([]) == []
+        assert client.recommend("42") == whole
+        assert client.recommend("42", k=2) == whole[:2]
+        assert client.recommend("42", ["2"]) == [whole[0], whole[2]], "a short list is shorter"
+        assert client.recommend(history=["2"] * 200) == [whole[0], whole[2]], "longer than what requests are padded to"
+        assert client.recommend_many(["42", ""]) == [whole, whole]
+        assert client.recommend_many(["42", ""], [["2"], []], k=2) == [[whole[0], whole[2]], whole[:2]]
+        assert client.recommend_many([]) == []
         with pytest.raises(ServingError, match="gives 3 recommendations at most, not 4: ask for fewer"):
-            client.recommend(["42"], k=4)
+            client.recommend("42", k=4)
+        with pytest.raises(ServingError, match="has no context feature 'device'; it has none"):
+            client.recommend("42", context={"device": "phone"})
 
 
-@both_protocols
-def test_many_users_are_asked_about_in_several_requests(configured, use_grpc):
-    with asking(configured, use_grpc) as client:
+@every_kind
+def test_many_users_are_asked_about_in_several_requests(configured, kind):
+    with asking(configured, kind) as client:
         histories = [[str(number % 3 + 1)] for number in range(300)]
-        lists = client.recommend([""] * 300, histories)
+        lists = client.recommend_many([""] * 300, histories)
     assert [{*history} | {item.item_id for item in items} for history, items in zip(histories, lists, strict=True)] == [
         {"1", "2", "3"}
     ] * 300
 
 
-@both_protocols
-def test_dtypes_are_those_of_the_signature(configured, use_grpc):
-    with asking(configured, use_grpc, "toy") as client:
+@every_kind
+def test_dtypes_are_those_of_the_signature(configured, kind):
+    with asking(configured, kind, "toy") as client:
         assert client.call("scale", {"number": [[1, 2]], "offset": [1]}) == {
             "product": [[3.0, 5.0]],
-            "raw_bytes": [["1", "2"]] if use_grpc else [[{"b64": "MQ=="}, {"b64": "Mg=="}]],
+            "raw_bytes": [["1", "2"]] if kind[1] else [[{"b64": "MQ=="}, {"b64": "Mg=="}]],
         }
         answer = client.call("scale", {"number": [[], []], "offset": [0.5, 0.5]})
         assert answer["product"] == [[], []]
 
 
-@both_protocols
+@every_kind
 @pytest.mark.parametrize(
     ("signature", "inputs", "message"),
     [
@@ -77,17 +112,17 @@ def test_dtypes_are_those_of_the_signature(configured, use_grpc):
         ("fail", {"user_id": ["1"]}, "never mind"),
     ],
 )
-def test_what_the_server_refuses_is_an_error_in_its_words(configured, use_grpc, signature, inputs, message):
-    with asking(configured, use_grpc, "toy") as client, pytest.raises(ServingError, match=message) as error:
+def test_what_the_server_refuses_is_an_error_in_its_words(configured, kind, signature, inputs, message):
+    with asking(configured, kind, "toy") as client, pytest.raises(ServingError, match=message) as error:
         client.call(signature, inputs)
     assert not isinstance(error.value, Unavailable)
 
 
-@both_protocols
-def test_without_a_server_the_client_says_so(closed_port, use_grpc):
-    client = Client("127.0.0.1", closed_port, use_grpc, pauses_seconds=NO_PAUSES)
+@every_kind
+def test_without_a_server_the_client_says_so(closed_port, kind):
+    client = connect(kind, closed_port, pauses_seconds=NO_PAUSES)
     with client, pytest.raises(Unavailable, match=f"no server answers .* on 127.0.0.1:{closed_port}: start one with"):
-        client.recommend(["1"])
+        client.recommend("1")
 
 
 class RefusingRest:
@@ -161,35 +196,36 @@ class RefusingGrpc(prediction_service_pb2_grpc.PredictionServiceServicer):
 
 
 @contextlib.contextmanager
-def refusing(use_grpc, status, times):
+def refusing(kind, status, times):
     """A server that answers with a status so many times, and a client of it that does not pause."""
-    with (RefusingGrpc if use_grpc else RefusingRest)([status] * times) as server:
-        client = Client("127.0.0.1", server.port, use_grpc, timeout_seconds=LONG_SECONDS, pauses_seconds=NO_PAUSES)
-        with client:
-            yield server, client
+    with (
+        (RefusingGrpc if kind[1] else RefusingRest)([status] * times) as server,
+        connect(kind, server.port, timeout_seconds=LONG_SECONDS, pauses_seconds=NO_PAUSES) as client,
+    ):
+        yield server, client
 
 
-@both_protocols
-def test_an_unavailable_server_is_asked_three_times(use_grpc):
-    with refusing(use_grpc, NOT_READY[use_grpc], times=5) as (server, client):
+@every_kind
+def test_an_unavailable_server_is_asked_three_times(kind):
+    with refusing(kind, NOT_READY[kind[1]], times=5) as (server, client):
         with pytest.raises(Unavailable, match="not now"):
-            client.recommend(["1"])
+            client.recommend("1")
         assert server.asked == 3
-        assert client.recommend(["1"]) == [[Recommendation("1", "One", 0.0)]], "the third of the next three"
+        assert client.recommend("1") == [Recommendation("1", "One", 0.0)], "the third of the next three"
         assert server.asked == 6
 
 
-@both_protocols
-def test_other_errors_are_not_tried_again(use_grpc):
-    with refusing(use_grpc, BROKEN[use_grpc], times=1) as (server, client):
+@every_kind
+def test_other_errors_are_not_tried_again(kind):
+    with refusing(kind, BROKEN[kind[1]], times=1) as (server, client):
         with pytest.raises(ServingError, match="not now") as error:
-            client.recommend(["1"])
+            client.recommend("1")
         assert not isinstance(error.value, Unavailable)
         assert server.asked == 1
 
 
 def test_signatures_are_read_once():
-    with refusing(True, None, times=0) as (server, client):
+    with refusing(KINDS["gRPC"], None, times=0) as (server, client):
         for _ in range(3):
-            client.recommend(["1"])
+            client.recommend("1")
         assert (server.asked, server.asked_for_signatures) == (3, 1)
