@@ -186,7 +186,7 @@ def fit(
     Raises:
       UserError: the batches cannot be divided among the replicas, or the loss is no longer finite.
     """
-    if begun.warm:
+    if begun.warm and config.epochs:
         rows = _again(data, begun.new_rows, config)
         return _fit(model, data.queries, config, log_dir, 1, config.warm_learning_rate, rows)
     return _fit(model, data.queries, config, log_dir, config.epochs, config.learning_rate)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import zipfile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -86,11 +87,17 @@ def keep(model: tf.keras.Model, data: TrainingData, split: str, file_path: str) 
 
 
 def read(file_path: str) -> Kept | None:
-    """What was written there; None where nothing was."""
+    """What was written there; None where nothing was, or what another edition reads."""
     if not tf.io.gfile.exists(file_path):
         return None
     with tf.io.gfile.GFile(file_path, "rb") as file:
-        arrays = dict(np.load(io.BytesIO(file.read()), allow_pickle=False))
+        content = file.read()
+    try:
+        arrays = dict(np.load(io.BytesIO(content), allow_pickle=False))
+    except (ValueError, EOFError, zipfile.BadZipFile):
+        return None
+    if not {_SPLIT, _LAST} <= arrays.keys():
+        return None
 
     def below(prefix: str) -> dict[str, np.ndarray]:
         return {name.removeprefix(prefix): values for name, values in arrays.items() if name.startswith(prefix)}
@@ -114,7 +121,7 @@ def begin(model: tf.keras.Model, data: TrainingData, split: str, kept: Kept | No
     as in training from nothing; later times begin with the latest row.
     """
     if kept is None:
-        return Begun(False, "the live model keeps no weights")
+        return Begun(False, "the live model keeps no weights that can be read")
     if kept.split != split:
         return Begun(False, "the live model was trained with another split, so that it may know eval rows")
     variables = _weights(model)

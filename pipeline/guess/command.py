@@ -15,8 +15,9 @@ from components.tables.spans import PLACE
 from models.errors import UserError
 from pipeline.config import as_name, load_config
 from pipeline.data import checks
-from pipeline.guess.roles import Decision, Guess, guess
+from pipeline.guess.roles import guess
 from pipeline.guess.sources import deliveries, find
+from pipeline.guess.told import Decision, Guess
 
 _INLINE = ("timestamp", "where", "require", "events", "positive")
 

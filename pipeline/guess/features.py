@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,11 +42,11 @@ def _blanks(column: Column) -> float:
     return pc.mean(pc.count_substring(column.texts, " ")).as_py() or 0.0
 
 
-def features(columns: Sequence[Column]) -> Features:
-    """Decides for each column."""
+def features(columns: Sequence[Column], taken: Collection[str] = (), prefix: str = "") -> Features:
+    """Decides for each column; `prefix` goes before a name that is among those `taken`."""
     found = Features({}, [])
     for column in columns:
-        name = _name(column, found.features)
+        name = _name(column, {*taken, *found.features}, prefix)
         kind, why = _kind(column)
         if kind is not None:
             if name != column.source:
@@ -56,12 +56,12 @@ def features(columns: Sequence[Column]) -> Features:
     return found
 
 
-def _name(column: Column, taken: dict[str, Any]) -> str:
+def _name(column: Column, taken: Collection[str], prefix: str) -> str:
     """A feature's name: the column's, as far as it can be one."""
     name = re.sub(r"\W+", "_", str(column.source), flags=re.ASCII).strip("_")
     if not name or not name[0].isalpha():
         name = f"column_{name}".rstrip("_")
-    return f"{name}_of_table" if name in n.RESERVED or name in taken else name
+    return f"{prefix}_{name}" if name in n.RESERVED or name in taken else name
 
 
 def _kind(column: Column) -> tuple[dict[str, Any] | None, str]:

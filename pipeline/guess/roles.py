@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.tables.settings import Time
@@ -15,33 +14,13 @@ from models.errors import UserError
 from models.features import names as n
 from pipeline.guess import words
 from pipeline.guess.columns import Column, describe
-from pipeline.guess.features import features, title
+from pipeline.guess.entities import joined, layout
 from pipeline.guess.sources import Source
+from pipeline.guess.told import Decision, Guess, Told, example, shown
 
 _MOST_EVENTS, _MOST_RATINGS, _FEW_RATINGS = 12, 101, 21
 _REPEATED = 0.05  # Share of rows that repeat a user and an item, from which on items are taken to repeat.
 _WANTED = 0.6  # Share of the ratings that may be positive.
-_JOINED, _UNIQUE = 0.3, 0.95
-
-
-class Decision(NamedTuple):
-    """One line of the configuration: where it is, why, and whether that is sure."""
-
-    key: str
-    why: str
-    sure: bool = True
-
-
-class Guess(NamedTuple):
-    """A configuration as nested mappings, with the decisions that made it."""
-
-    tree: dict[str, Any]
-    decisions: list[Decision]
-
-
-class _Told(NamedTuple):
-    source: Source
-    columns: list[Column]
 
 
 def guess(sources: Sequence[Source]) -> Guess:
@@ -51,16 +30,15 @@ def guess(sources: Sequence[Source]) -> Guess:
       UserError: no table has users, items and times.
     """
     told = [
-        _Told(source, [found for name, array in source.columns.items() if (found := describe(name, array))])
+        Told(source, [found for name, array in source.columns.items() if (found := describe(name, array))])
         for source in sources
     ]
     rated = [(found, one) for one in told if (found := _interactions(one))]
     if not rated:
+        there = [f"{one.file} has {', '.join(str(column.source) for column in one.columns)}" for one in told]
         raise UserError(
             "no table seems to hold interactions, which need a column of users, one of items, and one of times: "
-            + "; ".join(
-                f"{one.source.layout['file']} has {', '.join(str(c.source) for c in one.columns)}" for one in told
-            )
+            + "; ".join(there)
         )
     (_, keys), of = max(rated, key=lambda pair: pair[0][0])
     guessed = Guess({}, [])
@@ -75,10 +53,11 @@ def guess(sources: Sequence[Source]) -> Guess:
         ("items", n.ITEM_ID, words.ITEM, words.USER),
         ("users", n.USER_ID, words.USER, words.ITEM),
     ):
-        left = [one for one in told if one.source.layout["file"] not in _files(data)]
-        if found := _joined(left, keys[field], own, others):
-            data[name] = _table_of(name, *found, keys[field], field, guessed.decisions)
-    _say_the_rest([one for one in told if one.source.layout["file"] not in _files(data)], guessed.decisions)
+        left = [one for one in told if one.file not in _files(data)]
+        if found := joined(left, keys[field], own, others):
+            taken = data.get("items", {}).get("features", {})
+            data[name] = layout(name, *found, keys[field], field, taken, guessed.decisions)
+    _say_the_rest([one for one in told if one.file not in _files(data)], guessed.decisions)
     return guessed
 
 
@@ -86,7 +65,7 @@ def _files(data: dict[str, Any]) -> set[Any]:
     return {table["file"] for table in data.values()}
 
 
-def _interactions(told: _Told) -> tuple[float, dict[str, Column]] | None:
+def _interactions(told: Told) -> tuple[float, dict[str, Column]] | None:
     """How much a table looks like interactions, and its user, item and time; None where it has not all three."""
     found_times = [column for column in told.columns if column.time]
     ids = [column for column in told.columns if _may_be_id(column)]
@@ -94,14 +73,11 @@ def _interactions(told: _Told) -> tuple[float, dict[str, Column]] | None:
         return None
     time = max(found_times, key=lambda column: (column.called(words.TIME), column.distinct))
     ids = [column for column in ids if column is not time]
-    users = sorted(ids, key=lambda column: -_named(column, words.USER, words.ITEM))
-    user = users[0] if users else None
-    rest = sorted(
-        (column for column in ids if column is not user), key=lambda column: -_named(column, words.ITEM, words.USER)
-    )
-    if user is None or not rest:
+    if len(ids) < 2:
         return None
-    item = rest[0]
+    user = max(ids, key=lambda column: _named(column, words.USER, words.ITEM))  # Of equal ones the first.
+    rest = [column for column in ids if column is not user]
+    item = max(rest, key=lambda column: _named(column, words.ITEM, words.USER))
     score = _named(user, words.USER, words.ITEM) + _named(item, words.ITEM, words.USER) + time.called(words.TIME)
     score += (user.repeats > 1.05) + (item.repeats > 1.05) + len(time.texts) / 1e7
     return score, {n.USER_ID: user, n.ITEM_ID: item, n.TIMESTAMP: time}
@@ -129,7 +105,7 @@ def _repeated(user: Column, item: Column) -> float:
     return float(pairs.duplicated().mean()) if len(pairs) else 0.0
 
 
-def _table_of_interactions(told: _Told, keys: dict[str, Column], decisions: list[Decision]) -> dict[str, Any]:
+def _table_of_interactions(told: Told, keys: dict[str, Column], decisions: list[Decision]) -> dict[str, Any]:
     at = "data.interactions"
     table: dict[str, Any] = dict(told.source.layout)
     decisions.append(Decision(f"{at}.file", "it has users, items and times, and they come more than once"))
@@ -138,9 +114,9 @@ def _table_of_interactions(told: _Told, keys: dict[str, Column], decisions: list
     for name, called in ((n.USER_ID, words.USER), (n.ITEM_ID, words.ITEM), (n.TIMESTAMP, words.TIME)):
         column = keys[name]
         if column.called(called):
-            decisions.append(Decision(f"{at}.columns.{name}", f"by its name; {_shown(column)}"))
+            decisions.append(Decision(f"{at}.columns.{name}", f"by its name; {shown(column)}"))
         else:
-            why = f"by its values alone: {_shown(column)}"
+            why = f"by its values alone: {shown(column)}"
             decisions.append(Decision(f"{at}.columns.{name}", why, name == n.TIMESTAMP))
     _say_time(table, keys[n.TIMESTAMP], at, decisions)
     rest = [column for column in told.columns if column not in keys.values()]
@@ -164,7 +140,7 @@ def _used(table: dict, columns: dict, column: Column, at: str, decisions: list[D
     if numbers is not None and few and (named or not column.words or isinstance(column.source, int)):
         columns[n.RATING] = column.source
         by = "by its name" if named else "numbers of few different values"
-        decisions.append(Decision(f"{at}.columns.{n.RATING}", f"{by}; {_shown(column)}", named))
+        decisions.append(Decision(f"{at}.columns.{n.RATING}", f"{by}; {shown(column)}", named))
         if positive := _positive(numbers):
             table["positive"] = positive
             share = np.nanmean(numbers >= positive)
@@ -174,7 +150,7 @@ def _used(table: dict, columns: dict, column: Column, at: str, decisions: list[D
         columns[n.EVENT] = column.source
         kinds = sorted(one for one in pc.unique(column.texts).to_pylist() if one)
         table["events"] = {kind: _weight(kind) for kind in kinds}
-        decisions.append(Decision(f"{at}.columns.{n.EVENT}", f"by its name; {_shown(column)}"))
+        decisions.append(Decision(f"{at}.columns.{n.EVENT}", f"by its name; {shown(column)}"))
         decisions.append(Decision(f"{at}.events", "weights in training, guessed by their names", False))
         wanted = [kind for kind, weight in table["events"].items() if weight > 1]
         if wanted and len(wanted) < len(kinds):
@@ -206,7 +182,7 @@ def _say_time(table: dict, column: Column, at: str, decisions: list[Decision]) -
     time = column.time or Time()
     if time.unit not in (None, "s", "iso"):
         table["timestamp"] = {"unit": time.unit}
-        decisions.append(Decision(f"{at}.timestamp", f"as its first rows are written, {_example(column)}"))
+        decisions.append(Decision(f"{at}.timestamp", f"as its first rows are written, {example(column)}"))
     if column.time_note:
         decisions.append(Decision(f"{at}.columns.{n.TIMESTAMP}", column.time_note, False))
     if time.unit not in ("s", "ms", "us", "ns"):
@@ -214,64 +190,6 @@ def _say_time(table: dict, column: Column, at: str, decisions: list[Decision]) -
         decisions.append(Decision(f"{at}.columns.{n.TIMESTAMP}", why, False))
 
 
-def _joined(told: Sequence[_Told], key: Column, own_words: frozenset[str], others: frozenset[str]):
-    """The table whose column has each of a key's values once, and that column; None where there is none.
-
-    Numbers that count up are in every table. So a column of them has to be called like the key, or to be the first.
-    """
-    wanted = pc.unique(_plain(key.texts))
-    best, found = 0.0, None
+def _say_the_rest(told: Sequence[Told], decisions: list[Decision]) -> None:
     for one in told:
-        for column in one.columns:
-            if column.is_list or column.distinct < _UNIQUE * column.filled * len(column.texts) or column.filled < 0.5:
-                continue
-            same = column.source == key.source or column.called(own_words)
-            if column.called(others) or not (same or column.numbers is None or column is one.columns[0]):
-                continue
-            own = pc.unique(_plain(column.texts))
-            share = pc.sum(pc.is_in(wanted, own)).as_py() / max(min(len(wanted), len(own)), 1)
-            if share < _JOINED:
-                continue
-            told_more = 0.1 * len(features([other for other in one.columns if other is not column]).features)
-            if share + same + told_more > best:
-                best, found = share + same + told_more, (one, column)
-    return found
-
-
-def _plain(texts: pa.Array) -> pa.Array:
-    return pc.replace_substring_regex(texts.filter(pc.not_equal(texts, "")), r"\.0+$", "")
-
-
-def _table_of(
-    name: str, told: _Told, own: Column, key: Column, field: str, decisions: list[Decision]
-) -> dict[str, Any]:
-    at = f"data.{name}"
-    table: dict[str, Any] = dict(told.source.layout)
-    decisions += [Decision(at, note, False) for note in told.source.notes]
-    why = f"its column {own.source!r} has the values of {key.source!r} of the interactions, each once"
-    decisions.append(Decision(f"{at}.file", why))
-    table["columns"] = {field: own.source}
-    rest = [column for column in told.columns if column is not own]
-    if name == "items" and (named := title(rest)):
-        table["columns"][n.TITLE] = named.source
-        sure = isinstance(named.source, str)
-        decisions.append(Decision(f"{at}.columns.{n.TITLE}", f"what people see: {_example(named)}", sure))
-        rest.remove(named)
-    taken = features(rest)
-    if taken.features:
-        table["features"] = taken.features
-    decisions += [Decision(f"{at}.features.{one}", why, sure) for one, why, sure in taken.why]
-    return table
-
-
-def _say_the_rest(told: Sequence[_Told], decisions: list[Decision]) -> None:
-    for one in told:
-        decisions.append(Decision("data", f"{one.source.layout['file']} is not used: nothing in it fits", False))
-
-
-def _shown(column: Column) -> str:
-    return f"{column.distinct:,} different values in the first {len(column.texts):,} rows, as {_example(column)}"
-
-
-def _example(column: Column) -> str:
-    return repr(next((text for text in column.texts.to_pylist() if text), ""))
+        decisions.append(Decision("data", f"{one.file} is not used: nothing in it fits", False))

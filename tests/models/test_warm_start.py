@@ -101,8 +101,12 @@ def test_what_does_not_fit_is_a_cold_start(split, config, because, shop, tmp_pat
         np.testing.assert_array_equal(weights, expected)
 
 
-def test_a_model_that_keeps_nothing_is_a_cold_start(shop, tmp_path):
-    assert warm_start.read(str(tmp_path / "none.npz")) is None
+@pytest.mark.parametrize("content", [None, b"", b"PK\x03\x04 cut off", b"text"])
+def test_a_model_that_keeps_nothing_is_a_cold_start(content, shop, tmp_path):
+    path = tmp_path / "kept.npz"
+    if content is not None:
+        path.write_bytes(content)
+    assert warm_start.read(str(path)) is None
     assert not warm_start.begin(RankingModel(Ranking(), shop), shop, "{}", None).warm
 
 
@@ -128,6 +132,12 @@ def test_new_rows_come_once_and_of_the_others_a_share(share, expected, next_shop
     new = np.arange(6)
     rows = training._again(next_shop, new, Training(warm_share=share))
     assert len(rows) == expected and len({*rows.tolist()}) == expected and {*new.tolist()} <= {*rows.tolist()}
+
+
+def test_without_an_epoch_a_warm_model_stays_as_it_is(shop, tmp_path):
+    model = RankingModel(Ranking(), shop)
+    begun = warm_start.begin(model, shop, "{}", kept_of(model, shop, tmp_path))
+    assert begun.warm and training.fit(model, shop, Ranking(epochs=0), str(tmp_path), begun)["losses"] == []
 
 
 def test_nothing_is_kept_where_no_training_is_to_go_on(tmp_path):

@@ -119,6 +119,20 @@ def test_numbers_that_count_up_join_nothing_that_is_called_otherwise(tmp_path):
     assert "users" not in tree["data"] and "links.csv is not used" in said
 
 
+def test_items_and_users_have_features_of_different_names(files, tmp_path):
+    cities = [("Rome", "Oslo", "Bonn")[row % 3] for row in range(30)]
+    users = {
+        "customer": [f"u{row}" for row in range(30)],
+        "category": cities,
+        "timestamp": [row % 4 for row in range(30)],
+    }
+    (files / "customers.csv").write_text(csv(users))
+    tree, _ = init(files, tmp_path / "my.yaml")
+    assert tree["data"]["users"]["columns"] == {"user_id": "customer"}
+    assert tree["data"]["users"]["features"]["user_category"] == {"kind": "category", "column": "category"}
+    assert "category" in tree["data"]["items"]["features"]
+
+
 def test_parts_are_one_table_and_directories_of_days_are_deliveries(files, tmp_path):
     for part in range(2):
         rows = {name: values[part::2] for name, values in EVENTS.items()}
