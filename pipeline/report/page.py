@@ -10,6 +10,7 @@ from typing import Any
 import jinja2
 
 from pipeline.report import charts
+from pipeline.report.remedies import remedies
 from pipeline.report.summary import TITLES
 
 HTML_FILE = "report.html"
@@ -38,7 +39,9 @@ def write_html(report: dict[str, Any], output: str, runs: Sequence[dict[str, Any
     shown = _charts(report) | {"runs": _runs(runs)}
     page = templates.get_template("report.html.j2")
     path = Path(output) / HTML_FILE
-    path.write_text(page.render(report=report, references=references, figures=figures, charts=shown), encoding="utf-8")
+    helps = remedies(report["not_blessed_because"])
+    text = page.render(report=report, references=references, figures=figures, charts=shown, helps=helps)
+    path.write_text(text, encoding="utf-8")
     return path
 
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from models.errors import UserError
+from pipeline.report.remedies import remedies
 from pipeline.texts import figure
 from serving.texts import one_line
 
@@ -105,3 +106,5 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
         console.print("[red]Not blessed, not pushed:[/red]")
         for reason in report["not_blessed_because"]:
             console.print(f"  - {escape(reason)}", soft_wrap=True)
+        for remedy in remedies(report["not_blessed_because"]):
+            console.print(f"What usually helps: {escape(remedy)}", soft_wrap=True, highlight=False)
