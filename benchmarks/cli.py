@@ -66,6 +66,24 @@ def serving(model_dir, seconds, soak, candidates, json_file) -> None:
     run(model_dir, seconds, soak, _numbers("--candidates", candidates), json_file, Console())
 
 
+@benchmark.command()
+@click.option(
+    "--model-dir",
+    metavar="DIR",
+    default="runs/demo/serving_models/recommender",
+    show_default=True,
+    help="Directory of numbered versions; the newest is attacked.",
+)
+@click.option("--seconds", default=10.0, show_default=True, help="For each measurement, about.")
+@click.option("--hostile", default=16, show_default=True, type=click.IntRange(min=1), help="Clients that attack.")
+@click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
+def starvation(model_dir, seconds, hostile, json_file) -> None:
+    """Measure how long valid requests take while hostile clients attack the server."""
+    from benchmarks.serving.starvation import run
+
+    run(model_dir, seconds, hostile, json_file, Console())
+
+
 def _numbers(option: str, text: str) -> list[int]:
     numbers = text.split(",")
     if not all(number.strip().isdecimal() and int(number) > 0 for number in numbers):

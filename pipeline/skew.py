@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import math
 from collections.abc import Iterator
@@ -30,8 +31,8 @@ def run(requests: str, model_dir: str, limits: Drift, console: Console) -> bool:
     """Says what differs, with the limits of `drift`; returns whether anything reaches `stop`.
 
     Args:
-      requests: a file of them: TensorFlow Serving's request log, TFRecords of PredictionLog, or JSON lines, of which
-        each is an instance or the body of a REST request.
+      requests: a file of them, or a pattern as `log-*.tfrecord`: TensorFlow Serving's request log, TFRecords
+        of PredictionLog, or JSON lines, of which each is an instance or the body of a REST request.
       model_dir: directory of the pushed versions.
       limits: from where on a distance is said.
       console: for what was found.
@@ -59,8 +60,13 @@ def run(requests: str, model_dir: str, limits: Drift, console: Console) -> bool:
     return any(level == STOP for _, level in found)
 
 
-def read_requests(path: str) -> Iterator[Request]:
-    """The requests of a file, a row each. Raises UserError that names the file and the line or record."""
+def read_requests(pattern: str) -> Iterator[Request]:
+    """The requests of a file or of several, a row each. Raises UserError that names the file and the line or record."""
+    for path in sorted(glob.glob(pattern)) or [pattern]:
+        yield from _read(path)
+
+
+def _read(path: str) -> Iterator[Request]:
     try:
         with open(path, "rb") as file:
             is_json = file.read(64).lstrip()[:1] in (b"{", b"[", b'"')

@@ -6,20 +6,13 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 from serving.errors import ServingError
+from serving.serve_flags import serve_options
 from serving.texts import one_line
-
-DEFAULT_MODEL_DIR = "runs/demo/serving_models/recommender"
-
-
-def _tf_flag(name: str, **kwargs: Any) -> Callable:
-    """A yes-or-no option as TensorFlow's commands have them: `--name`, `--name=true` or `--name=false`."""
-    return click.option(name, is_flag=False, flag_value=True, type=bool, show_default=True, metavar="BOOL", **kwargs)
 
 
 class _OfUser(click.Command):
@@ -44,46 +37,13 @@ def cli() -> None:
 
 
 @cli.command()
-@click.option(
-    "--model-dir",
-    "--model_base_path",
-    "model_base_path",
-    metavar="DIR",
-    default=DEFAULT_MODEL_DIR,
-    show_default=True,
-    help="Directory of numbered versions; the newest is served, also when it comes later.",
-)
-@click.option("--model-name", "--model_name", default="recommender", show_default=True, help="Name in requests.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8500, show_default=True, help="gRPC port; 0 takes a free one.")
-@click.option(
-    "--rest-port", "--rest_api_port", "rest_api_port", default=8501, show_default=True, help="REST port; 0: a free one."
-)
-@click.option("--grpc_socket_path", metavar="FILE", help="A Unix socket to answer gRPC on as well.")
-@click.option("--model_config_file", metavar="FILE", help="Models, policies and labels; instead of --model-dir.")
-@click.option(
-    "--model_config_file_poll_wait_seconds",
-    default=0.0,
-    show_default=True,
-    help="Read that file again after so long; 0: never.",
-)
-@click.option(
-    "--file_system_poll_wait_seconds",
-    type=click.FloatRange(min=0.01),
-    default=1.0,
-    show_default=True,
-    help="Look for new versions after so long.",
-)
-@_tf_flag("--enable_batching", default=True, help="Join the requests of concurrent clients.")
-@click.option("--batching_parameters_file", metavar="FILE", help="How: TensorFlow Serving's BatchingParameters.")
-@click.option("--monitoring_config_file", metavar="FILE", help="TensorFlow Serving's MonitoringConfig.")
-@click.option("--rest_api_timeout_in_ms", default=30_000, show_default=True, help="For a whole REST request.")
-@click.option("--grpc_channel_arguments", metavar="KEY=VALUE,…", default="", help="For the gRPC server.")
+@serve_options
 def serve(**options: Any) -> None:
     """Serve a model over TensorFlow Serving's REST and gRPC protocol, until interrupted.
 
-    Options with underscores are those of `tensorflow_model_server`, and mean the same. Metrics for Prometheus are at
-    /monitoring/prometheus/metrics; gRPC's standard health service says whether every model can answer.
+    Options with underscores are those of `tensorflow_model_server`, and mean the same; `--max_…` and
+    `--enable_config_reload` are not among them. The REST port says at / what is served, and at
+    /monitoring/prometheus/metrics what was asked; gRPC's standard health service says whether every model can answer.
     """
     from serving.server.main import serve_forever
     from serving.server.options import ServerOptions

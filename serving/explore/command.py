@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from serving.cli import DEFAULT_MODEL_DIR
+from serving.serve_flags import DEFAULT_MODEL_DIR
 
 _VERSIONS = 2  # That a server of the page's own has: the newest, to be compared with the one before.
 

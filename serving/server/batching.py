@@ -7,21 +7,20 @@ batch if they ask for the same version and signature with the same shape of a ro
 from __future__ import annotations
 
 import asyncio
-import bisect
 import functools
+import heapq
 import itertools
-from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import grpc
 import numpy as np
 
+from serving.codec.errors import RequestError, exhausted, invalid
 from serving.server.model import LoadedModel
-from serving.server.status import RequestError, invalid
-
-Tensors = Mapping[str, np.ndarray]
+from serving.server.rows import Tensors, cut, filled_up, joined, padded, row_count
 
 
 @dataclass(frozen=True)
@@ -35,6 +34,8 @@ class BatchingParameters:
       num_batch_threads: batches that run at the same time. With one, the next batch grows while it runs; TensorFlow
         has threads of its own for the work inside a batch.
       allowed_batch_sizes: ascending; a batch is filled up to the next of them. Empty: any size.
+      pad_variable_length_inputs: joins requests whose rows have different shapes: each input is padded at its ends with
+        its own first value.
     """
 
     max_batch_size: int = 128
@@ -42,14 +43,22 @@ class BatchingParameters:
     max_enqueued_batches: int = 100
     num_batch_threads: int = 1
     allowed_batch_sizes: tuple[int, ...] = ()
+    pad_variable_length_inputs: bool = False
 
 
-@dataclass(eq=False)
+@dataclass(order=True)
 class _Task:
-    tensors: Tensors
-    rows: int
-    answer: asyncio.Future
-    since: float
+    """Tasks are taken in order of `turn`: where the clock of rows stood when the request came, plus its rows so far.
+
+    So a request of one row waits for no more than the batch that runs, however many rows another client sends.
+    """
+
+    turn: int
+    number: int
+    tensors: Tensors = field(compare=False)
+    rows: int = field(compare=False)
+    answer: asyncio.Future = field(compare=False)
+    since: float = field(compare=False)
 
 
 @dataclass(frozen=True)
@@ -59,6 +68,7 @@ class _Key:
     model: LoadedModel
     signature: str
     row: tuple  # Name, type and shape of a row of each input, or a unique token for a request that runs alone.
+    by_row: bool
     joins: bool
 
 
@@ -76,48 +86,61 @@ class Batcher:
         self._capacity = parameters.max_batch_size * parameters.max_enqueued_batches
         self._pool = ThreadPoolExecutor(parameters.num_batch_threads, "batch")
         self._free = parameters.num_batch_threads
-        self._queues: OrderedDict[_Key, deque[_Task]] = OrderedDict()
+        self._queues: OrderedDict[_Key, list[_Task]] = OrderedDict()  # Heaps.
+        self._numbers = itertools.count()
+        self._clock = 0
         self._waiting = 0
         self._timer: asyncio.TimerHandle | None = None
 
     async def run(self, model: LoadedModel, name: str, tensors: Tensors) -> dict[str, np.ndarray]:
-        """A signature's outputs for inputs that passed the model's `check`.
+        """A signature's outputs for inputs of the right names.
 
-        A request that was cancelled is skipped when its turn comes.
+        Inputs that do not share a first dimension are the graph's to judge. A cancelled request is skipped.
 
         Raises:
-          RequestError: RESOURCE_EXHAUSTED when the queue is full; INVALID_ARGUMENT for more rows than it ever takes, or
-            inputs with different numbers of rows; or what the model finds wrong.
+          RequestError: RESOURCE_EXHAUSTED when the queue is full; INVALID_ARGUMENT for more rows than it ever takes; or
+            what the model finds wrong.
         """
+        sizes = {array.shape[0] if array.ndim else None for array in tensors.values()}
+        by_row = model.by_row[name] and len(sizes) == 1 and None not in sizes
         rows, pieces = 1, [tensors]
-        if model.by_row[name]:
-            rows = _rows(tensors)
-            pieces = _cut(tensors, rows, self._parameters.max_batch_size)
-        joins = self._join and model.by_row[name]
-        row = tuple((key, array.dtype.str, array.shape[1:]) for key, array in sorted(tensors.items()))
-        key = _Key(model, name, row if joins else (object(),), joins)
-        if rows > self._capacity:
-            raise invalid(f"A request of {rows} rows is larger than the {self._capacity} that can be enqueued")
+        if by_row:
+            rows = row_count(tensors)
+            self.check_rows(rows)
+            pieces = cut(tensors, rows, self._parameters.max_batch_size)
         if self._waiting + rows > self._capacity:
-            raise RequestError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                "The batch scheduling queue to which this task was submitted is full",
-            )
+            raise exhausted("The batch scheduling queue to which this task was submitted is full")
+        key = self._key(model, name, tensors, by_row)
         loop = asyncio.get_running_loop()
-        tasks = [
-            _Task(piece, _rows(piece) if len(pieces) > 1 else rows, loop.create_future(), loop.time())
-            for piece in pieces
-        ]
-        self._queues.setdefault(key, deque()).extend(tasks)
+        tasks = []
+        turn = self._clock
+        for piece in pieces:
+            size = row_count(piece) if by_row else 1
+            turn += size
+            tasks.append(_Task(turn, next(self._numbers), piece, size, loop.create_future(), loop.time()))
+            heapq.heappush(self._queues.setdefault(key, []), tasks[-1])
         self._waiting += rows
         self._dispatch()
         if len(tasks) == 1:
             return await tasks[0].answer
         try:
-            return _joined(await asyncio.gather(*(task.answer for task in tasks)))
+            return joined(await asyncio.gather(*(task.answer for task in tasks)))
         finally:
             for task in tasks:
                 task.answer.cancel()
+
+    def check_rows(self, rows: int) -> None:
+        """Raises RequestError for more rows than the queue ever takes."""
+        if rows > self._capacity:
+            raise invalid(f"A request of {rows} rows is larger than the {self._capacity} that can be enqueued")
+
+    def _key(self, model: LoadedModel, name: str, tensors: Tensors, by_row: bool) -> _Key:
+        joins = self._join and by_row
+        if not joins:
+            return _Key(model, name, (object(),), by_row, joins)
+        pads = self._parameters.pad_variable_length_inputs
+        row = [(key, array.dtype.str, array.ndim if pads else array.shape[1:]) for key, array in tensors.items()]
+        return _Key(model, name, tuple(sorted(row)), by_row, joins)
 
     def close(self) -> None:
         """Waits for the batches that run."""
@@ -140,7 +163,9 @@ class Batcher:
             self._timer.cancel()
         dues = []
         for key, queue in self._queues.items():
-            due = queue[0].since + (self._parameters.batch_timeout_micros / 1e6 if key.joins else 0)
+            if not self._parameters.batch_timeout_micros:
+                return key
+            due = min(task.since for task in queue) + (self._parameters.batch_timeout_micros / 1e6 if key.joins else 0)
             if loop.time() >= due or sum(task.rows for task in queue) >= self._parameters.max_batch_size:
                 return key
             dues.append(due)
@@ -151,8 +176,9 @@ class Batcher:
         """The tasks of the next batch, without those that were cancelled."""
         queue, batch, rows = self._queues[key], [], 0
         while queue and (not rows or rows + queue[0].rows <= self._parameters.max_batch_size):
-            task = queue.popleft()
+            task = heapq.heappop(queue)
             self._waiting -= task.rows
+            self._clock = max(self._clock, task.turn)
             if not task.answer.done():
                 batch.append(task)
                 rows += task.rows
@@ -165,14 +191,14 @@ class Batcher:
     def _run(self, key: _Key, parts: list[Tensors]) -> list[dict[str, np.ndarray] | Exception]:
         """In a thread of the pool: the outputs of each part, or what is wrong with it."""
         try:
-            if not key.model.by_row[key.signature]:
+            if not key.by_row:
                 return [key.model.run(key.signature, parts[0])]
-            sizes = [_rows(part) for part in parts]
+            sizes = [row_count(part) for part in parts]
             self._observe(sum(sizes))
-            batch = parts[0] if len(parts) == 1 else _joined(parts)
-            filled = _filled(batch, self._parameters.allowed_batch_sizes)
+            batch = parts[0] if len(parts) == 1 else joined(padded(parts))
+            filled = filled_up(batch, self._parameters.allowed_batch_sizes)
             outputs = key.model.run(key.signature, filled)
-            if {len(array) for array in outputs.values()} == {_rows(filled)}:
+            if {len(array) for array in outputs.values()} == {row_count(filled)}:
                 return [
                     {name: array[end - size : end] for name, array in outputs.items()}
                     for size, end in zip(sizes, itertools.accumulate(sizes), strict=True)
@@ -198,31 +224,3 @@ class Batcher:
             else:
                 task.answer.set_result(answer)
         self._dispatch()
-
-
-def _rows(tensors: Tensors) -> int:
-    sizes = {key: len(array) for key, array in tensors.items()}
-    if len({*sizes.values()}) != 1:
-        given = ", ".join(f"{size} of {key}" for key, size in sorted(sizes.items()))
-        raise invalid(f"Batching input tensors must have equal 0th-dimension size; given {given}")
-    return next(iter(sizes.values()))
-
-
-def _cut(tensors: Tensors, rows: int, size: int) -> list[Tensors]:
-    if rows <= size:
-        return [tensors]
-    return [{key: array[start : start + size] for key, array in tensors.items()} for start in range(0, rows, size)]
-
-
-def _joined(parts: list[Tensors]) -> dict[str, np.ndarray]:
-    return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
-
-
-def _filled(tensors: Tensors, allowed: tuple[int, ...]) -> Tensors:
-    """The batch, its last row repeated up to the next allowed size."""
-    rows = _rows(tensors)
-    place = bisect.bisect_left(allowed, rows)
-    if not rows or place == len(allowed):
-        return tensors
-    missing = allowed[place] - rows
-    return {key: np.concatenate([array, np.repeat(array[-1:], missing, axis=0)]) for key, array in tensors.items()}

@@ -6,16 +6,24 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
 
 import grpc
 import prometheus_client
 
-from serving.server.status import RequestError
+from serving.codec.errors import RequestError
 
 CONTENT_TYPE = prometheus_client.CONTENT_TYPE_LATEST
 _MICROSECONDS = [10 * 1.8**n for n in range(33)]  # TensorFlow Serving's own.
 _ROWS = [2**n for n in range(14)]
 _COUNT = ":tensorflow:serving:request_count"
+
+
+@dataclass
+class Seen:
+    """What is known of a request while it is counted."""
+
+    model_name: str
 
 
 class Metrics:
@@ -49,12 +57,13 @@ class Metrics:
         self.batch = rows.observe
 
     @contextlib.contextmanager
-    def request(self, model_name: str, api: str, entrypoint: str) -> Iterator[None]:
-        """Counts and times the body of the `with` as one request."""
+    def request(self, api: str, entrypoint: str, model_name: str = "") -> Iterator[Seen]:
+        """Counts and times the body of the `with` as one request, for the model that it says it is for."""
         started = time.perf_counter()
         status = grpc.StatusCode.CANCELLED
+        seen = Seen(model_name)
         try:
-            yield
+            yield seen
             status = grpc.StatusCode.OK
         except RequestError as error:
             status = error.code
@@ -63,7 +72,7 @@ class Metrics:
             status = grpc.StatusCode.INTERNAL
             raise
         finally:
-            name = model_name if model_name in self._names() else ""
+            name = seen.model_name if seen.model_name in self._names() else ""
             self._count(name, status.name).inc()
             self._latency(name, api, entrypoint).observe((time.perf_counter() - started) * 1e6)
 

@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import os
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
 import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import meta_graph_pb2
-from tensorflow_serving.apis import prediction_log_pb2
+from google.protobuf import json_format
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2
 
-from serving.server.status import RequestError, from_tensorflow, invalid
+from serving.codec.dtypes import BY_NUMPY, of_number
+from serving.codec.errors import RequestError, invalid
+from serving.codec.requests import DEFAULT_SIGNATURE
+from serving.codec.tensor_protos import to_arrays
+from serving.server.status import from_tensorflow
 
-DEFAULT_SIGNATURE = "serving_default"
 WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """How models are loaded.
+
+    Attributes:
+      tags: of the graph in a SavedModel.
+      session: TensorFlow's ConfigProto; None for TensorFlow's defaults.
+      warm_up: whether a model's own requests are answered before it serves.
+      warm_up_iterations: how often each of them.
+    """
+
+    tags: tuple[str, ...] = (tf.saved_model.SERVING,)
+    session: config_pb2.ConfigProto | None = None
+    warm_up: bool = True
+    warm_up_iterations: int = 1
 
 
 class LoadedModel:
@@ -27,9 +54,11 @@ class LoadedModel:
     Args:
       path: the version's directory.
       version: its number.
+      options: how it is loaded.
 
     Attributes:
       signature_defs: inputs and outputs by signature name.
+      inputs: of each signature that can be called, the types by name.
       by_row: whether all inputs and outputs have the batch along their first dimension, by name of the signatures that
         can be called.
 
@@ -39,38 +68,53 @@ class LoadedModel:
       Other errors of TensorFlow: it does not load.
     """
 
-    def __init__(self, path: str, version: int):
+    def __init__(self, path: str, version: int, options: ModelOptions | None = None):
         import scann  # noqa: F401  Registers the ops that an index may need.
 
+        options = options or ModelOptions()
         self.version = version
-        self._session = tf.compat.v1.Session(graph=tf.Graph())
+        self._session = tf.compat.v1.Session(graph=tf.Graph(), config=options.session)
         with self._session.graph.as_default():
-            loaded = tf.compat.v1.saved_model.load(self._session, [tf.saved_model.SERVING], path)
+            loaded = tf.compat.v1.saved_model.load(self._session, list(options.tags), path)
         self.signature_defs = dict(loaded.signature_def)
         served = {name: signature for name, signature in self.signature_defs.items() if not name.startswith("__")}
         if not served:
             raise ValueError("the SavedModel has no signature to serve")
         self.by_row = {name: _by_row(signature) for name, signature in served.items()}
-        self._fetches = {
-            name: {key: info.name for key, info in signature.outputs.items()} for name, signature in served.items()
+        self.inputs = {
+            name: {key: of_number(info.dtype) for key, info in signature.inputs.items()}
+            for name, signature in served.items()
         }
-        self._warm_up(os.path.join(path, WARM_UP_FILE))
+        self._locks = {name: threading.Lock() for name in served}
+        self._callables: dict[str, Callable] = {}
+        if options.warm_up:
+            self._warm_up(os.path.join(path, WARM_UP_FILE), options.warm_up_iterations)
 
-    def _warm_up(self, path: str) -> None:
+    def _warm_up(self, path: str, iterations: int) -> None:
         """Answers the requests that came with the model, so that the first real one does not wait."""
         if tf.io.gfile.exists(path):
+            records = list(tf.compat.v1.io.tf_record_iterator(path))
             with ThreadPoolExecutor() as pool:  # Each signature's graph is optimised at its first run.
-                list(pool.map(self._answer, tf.compat.v1.io.tf_record_iterator(path)))
+                list(pool.map(self._answer, records * iterations))
 
     def _answer(self, record: bytes) -> None:
         log = prediction_log_pb2.PredictionLog.FromString(record)
         if log.WhichOneof("log_type") != "predict_log":
             return  # The other methods are warmed up by their first request.
         request = log.predict_log.request
-        inputs = {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()}
+        inputs = to_arrays(request.inputs, sys.maxsize)
         name = request.model_spec.signature_name or DEFAULT_SIGNATURE
-        self.check(name, inputs)
+        self.check_names(name, inputs)
         self.run(name, inputs)
+
+    @functools.cached_property
+    def signatures_as_json(self) -> bytes:
+        """What clients ask for as the model's metadata, made once."""
+        signatures = get_model_metadata_pb2.SignatureDefMap(signature_def=self.signature_defs)
+        as_dict = json_format.MessageToDict(
+            signatures, including_default_value_fields=True, preserving_proto_field_name=True
+        )
+        return json.dumps(as_dict).encode()
 
     def signature(self, name: str) -> meta_graph_pb2.SignatureDef:
         """A signature's inputs and outputs. Raises RequestError, in TensorFlow Serving's words, if there is none."""
@@ -78,32 +122,52 @@ class LoadedModel:
             raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, f'Serving signature key "{name}" not found.')
         return self.signature_defs[name]
 
-    def check_names(self, name: str, tensors: Mapping[str, object]) -> None:
+    def check_names(self, name: str, keys: Collection[str]) -> None:
         """Raises RequestError if a signature does not take inputs of these names."""
         wanted = self.signature(name).inputs
-        if tensors.keys() != wanted.keys():
-            missing, extra = sorted(wanted.keys() - tensors.keys()), sorted(tensors.keys() - wanted.keys())
+        if len(keys) != len(wanted):
+            missing, extra = sorted(set(wanted) - set(keys)), sorted(set(keys) - set(wanted))
             raise invalid(
                 "input size does not match signature: "
-                f"{len(tensors)}!={len(wanted)} len({{{','.join(sorted(tensors))}}}) != "
+                f"{len(keys)}!={len(wanted)} len({{{','.join(sorted(keys))}}}) != "
                 f"len({{{','.join(sorted(wanted))}}}). "
                 f"Sent extra: {{{','.join(extra)}}}. Missing but required: {{{','.join(missing)}}}."
             )
-
-    def check(self, name: str, tensors: Mapping[str, np.ndarray]) -> None:
-        """Raises RequestError if a signature does not take these inputs: other names, types or ranks."""
-        self.check_names(name, tensors)
-        for key, array in tensors.items():
-            _check(key, array, self.signature_defs[name].inputs[key])
+        for key in keys:
+            if key not in wanted:
+                raise invalid(
+                    f"input tensor alias not found in signature: {key}. Inputs expected to be in the set "
+                    f"{{{','.join(sorted(wanted))}}}."
+                )
 
     def run(self, name: str, tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Calls a signature with inputs that passed `check`. Raises RequestError for what the model finds wrong."""
-        inputs = self.signature_defs[name].inputs
+        """Calls a signature with inputs of the right names. Raises RequestError for what the graph finds wrong."""
+        signature = self.signature_defs[name]
+        fed = {info.name: np.asarray(tensors[key]) for key, info in signature.inputs.items()}
+        for number, (array, wanted) in enumerate(zip(fed.values(), self.inputs[name].values(), strict=True)):
+            if (given := BY_NUMPY[array.dtype]) != wanted:
+                raise invalid(f"Expects arg[{number}] to be {wanted.name} but {given.name} is provided")
+        fetched = sorted({info.name for info in signature.outputs.values()} - set(fed))
         try:
-            outputs = self._session.run(self._fetches[name], {inputs[key].name: tensors[key] for key in inputs})
+            values = self._callable(name, list(fed), fetched)(*fed.values())
         except tf.errors.OpError as error:
             raise from_tensorflow(error) from error
-        return {key: np.array(value, object) if isinstance(value, bytes) else value for key, value in outputs.items()}
+        except (TypeError, ValueError) as error:
+            raise invalid(str(error)) from error
+        found = fed | dict(zip(fetched, values, strict=True))
+        return {key: _array(found[info.name]) for key, info in signature.outputs.items()}
+
+    def _callable(self, name: str, fed: list[str], fetched: list[str]) -> Callable:
+        """Runs a signature's graph on whatever it is given: unlike `Session.run`, it leaves shapes to the graph."""
+        with self._locks[name]:  # The graph is optimised for each signature at its first call.
+            if name not in self._callables:
+                options = config_pb2.CallableOptions(feed=fed, fetch=fetched)
+                self._callables[name] = self._session._make_callable_from_options(options)
+            return self._callables[name]
+
+
+def _array(value: Any) -> np.ndarray:
+    return np.array(value, object) if isinstance(value, bytes) else np.asarray(value)
 
 
 def _by_row(signature: meta_graph_pb2.SignatureDef) -> bool:
@@ -111,15 +175,3 @@ def _by_row(signature: meta_graph_pb2.SignatureDef) -> bool:
     return bool(signature.inputs) and all(
         info.tensor_shape.dim and info.tensor_shape.dim[0].size == -1 for info in infos
     )
-
-
-def _check(key: str, array: np.ndarray, info: meta_graph_pb2.TensorInfo) -> None:
-    wanted = tf.dtypes.as_dtype(info.dtype)
-    actual = tf.string if array.dtype.kind in "OSU" else tf.dtypes.as_dtype(array.dtype)
-    if actual != wanted:
-        raise invalid(f"Expects arg[{key}] to be {wanted.name} but {actual.name} is provided")
-    sizes = [dim.size for dim in info.tensor_shape.dim]
-    fits = len(sizes) == array.ndim and all(size in (-1, n) for size, n in zip(sizes, array.shape, strict=True))
-    if not info.tensor_shape.unknown_rank and not fits:
-        shape = ",".join("?" if size == -1 else str(size) for size in sizes)
-        raise invalid(f"Input {key} has shape {list(array.shape)}, but the signature takes [{shape}]")

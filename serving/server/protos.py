@@ -1,7 +1,7 @@
 """Messages of TensorFlow Serving's configuration files that `tensorflow-serving-api` leaves out.
 
-From tensorflow_serving/servables/tensorflow/session_bundle_config.proto and tensorflow_serving/config/
-monitoring_config.proto, with the same numbers, so that text files for TensorFlow Serving can be read.
+From tensorflow_serving/servables/tensorflow/session_bundle_config.proto, and monitoring_config.proto and
+ssl_config.proto in tensorflow_serving/config, with the same numbers, so that files for TensorFlow Serving can be read.
 """
 
 from __future__ import annotations
@@ -41,6 +41,12 @@ def _messages() -> dict[str, Any]:
             _field("max_execution_batch_size", 9, message=int64),
         ],
         "PrometheusConfig": [_field("enable", 1, _Field.TYPE_BOOL), _field("path", 2, _Field.TYPE_STRING)],
+        "SSLConfig": [
+            _field("server_key", 1, _Field.TYPE_STRING),
+            _field("server_cert", 2, _Field.TYPE_STRING),
+            _field("custom_ca", 3, _Field.TYPE_STRING),
+            _field("client_verify", 4, _Field.TYPE_BOOL),
+        ],
         "MonitoringConfig": [_field("prometheus_config", 1, message=".recommender.serving.PrometheusConfig")],
     }
     file = descriptor_pb2.FileDescriptorProto(
@@ -55,4 +61,5 @@ def _messages() -> dict[str, Any]:
 
 _classes = _messages()
 BatchingParameters = _classes["recommender.serving.BatchingParameters"]
+SSLConfig = _classes["recommender.serving.SSLConfig"]
 MonitoringConfig = _classes["recommender.serving.MonitoringConfig"]

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import grpc
 from tensorflow_serving.apis import model_pb2
-from tensorflow_serving.config import model_server_config_pb2
+from tensorflow_serving.config import logging_config_pb2, model_server_config_pb2
 
+from serving.codec.errors import RequestError, invalid
 from serving.errors import ServingError
 from serving.server.model import LoadedModel
-from serving.server.status import RequestError, invalid
-from serving.server.versions import ModelVersions, VersionStatus
+from serving.server.versions import Loading, ModelVersions, VersionStatus, unknown_label
 
 _UNAVAILABLE = "Request to assign label {} of model {} to a version which is not currently available for inference"
 
@@ -42,12 +42,23 @@ class Registry:
 
     Args:
       report: called after each look at the disk with whether every model can answer.
+      loading: how versions are loaded.
+      poll_seconds: time between looks for new versions; 0 looks once, and less never.
+      labels_before_versions: whether a new label may be for a version that is not loaded.
     """
 
-    def __init__(self, report: Callable[[bool], Awaitable[None]]):
+    def __init__(
+        self,
+        report: Callable[[bool], Awaitable[None]],
+        loading: Loading | None = None,
+        poll_seconds: float = 1.0,
+        labels_before_versions: bool = False,
+    ):
+        self._loading, self._poll_seconds = loading or Loading(), poll_seconds
+        self._labels_before_versions = labels_before_versions
         self._models: dict[str, ModelVersions] = {}
         self._report = report
-        self._updating = asyncio.Lock()  # One load at a time leaves processors for requests.
+        self._updating = asyncio.Lock()
         self._watchers: list[asyncio.Task] = []
         self._closing = False
 
@@ -70,7 +81,11 @@ class Registry:
         """The version that a request asks for. Raises RequestError if it is not loaded, or after `close`."""
         if self._closing:
             raise RequestError(grpc.StatusCode.UNAVAILABLE, "The server is shutting down")
+        if not target.name:
+            raise invalid("ModelSpec has no name specified.")
         if target.name not in self._models:
+            if target.label:
+                raise unknown_label(target.label)
             wanted = (
                 f"Latest({target.name})" if target.version is None else f"Specific({target.name}, {target.version})"
             )
@@ -82,7 +97,20 @@ class Registry:
         if target.name not in self._models:
             message = f"Could not find any versions of model {target.name}"
             raise RequestError(grpc.StatusCode.NOT_FOUND, message)
-        return self._models[target.name].statuses(target.version, target.label)
+        return self._models[target.name].statuses(target.version)  # Whatever the label: so does TensorFlow Serving.
+
+    def versions(self, name: str) -> list[VersionStatus]:
+        """Versions of a model that is configured, the newest first."""
+        return self._models[name].known()
+
+    def labels(self, name: str) -> dict[str, int]:
+        """The labels of a model that are in force."""
+        return self._models[name].labels
+
+    def logging_config(self, name: str) -> logging_config_pb2.LoggingConfig | None:
+        """Which of a model's requests are to be kept."""
+        model = self._models.get(name)
+        return model.config.logging_config if model and model.config.HasField("logging_config") else None
 
     async def configure(self, config: model_server_config_pb2.ModelServerConfig) -> None:
         """Serves these models from now on: loads new ones, then drops those that are left out.
@@ -96,16 +124,25 @@ class Registry:
         async with self._updating:
             wanted: dict[str, ModelVersions] = {}
             refused = []
+            models = []
             for given in config.model_config_list.config:
                 former = self._models.get(given.name)
-                model = former if former and former.config.base_path == given.base_path else ModelVersions(given)
-                model.config = given
-                await model.refresh()
+                stays = former is not None and former.config.base_path == given.base_path
+                models.append(former if former and stays else ModelVersions(given, self._loading))
+                models[-1].config = given
+            if self._poll_seconds >= 0:
+                await asyncio.gather(*(model.refresh() for model in models))
+            for model in models:
+                given, former = model.config, self._models.get(model.config.name)
                 if former is not None and former.ready and not model.ready:
                     refused.append(f"Model {given.name} has no version to serve below {given.base_path}")
                     wanted[given.name] = former
                     continue
-                unavailable = [label for label, version in given.version_labels.items() if not model.has(version)]
+                unavailable = [
+                    label
+                    for label, version in given.version_labels.items()
+                    if not self._may_label(model, label, version)
+                ]
                 refused += [_UNAVAILABLE.format(label, given.name) for label in unavailable]
                 if not unavailable:
                     model.labels = dict(given.version_labels)
@@ -118,10 +155,15 @@ class Registry:
         if refused:
             raise RequestError(grpc.StatusCode.FAILED_PRECONDITION, "; ".join(refused))
 
-    def watch(self, poll_seconds: float, read_config: _ReadConfig, read_seconds: float) -> None:
-        """Looks for new versions, and for a new configuration if `read_seconds` is not 0, until `close`."""
-        self._watchers.append(asyncio.create_task(_repeat(poll_seconds, self._refresh)))
-        if read_seconds:
+    def _may_label(self, model: ModelVersions, label: str, version: int) -> bool:
+        unused = model.labels.get(label, version) == version
+        return model.has(version) or (self._labels_before_versions and unused)
+
+    def watch(self, read_config: _ReadConfig, read_seconds: float) -> None:
+        """Looks for new versions, and for a new configuration if `read_seconds` is more than 0, until `close`."""
+        if self._poll_seconds > 0:
+            self._watchers.append(asyncio.create_task(_repeat(self._poll_seconds, self._refresh)))
+        if read_seconds > 0:
             self._watchers.append(asyncio.create_task(_repeat(read_seconds, lambda: self._read(read_config))))
 
     async def close(self) -> None:
@@ -134,8 +176,7 @@ class Registry:
 
     async def _refresh(self) -> None:
         async with self._updating:
-            for model in list(self._models.values()):
-                await model.refresh()
+            await asyncio.gather(*(model.refresh() for model in self._models.values()))
         await self._report(self.ready)
 
     async def _read(self, read_config: _ReadConfig) -> None:
@@ -159,13 +200,28 @@ async def _repeat(seconds: float, action: Callable) -> None:
 def _check(config: model_server_config_pb2.ModelServerConfig) -> None:
     """Raises RequestError for a configuration that cannot be served."""
     models: Iterable[model_server_config_pb2.ModelConfig] = config.model_config_list.config
+    if not config.HasField("model_config_list"):
+        raise invalid(
+            "ServerModelConfig type not supported by HandleReloadConfigRequest. Only ModelConfigList is currently "
+            "supported"
+        )
     if not models:
         raise invalid("Expected model_config_list to hold at least one model")
     names = [model.name for model in models]
     for model in models:
-        if not model.name or names.count(model.name) > 1:
-            raise invalid(f"Illegal setting: model names have to be unique and not empty, not {model.name!r}")
+        if not model.name:
+            raise invalid("Illegal setting: a model has no name")
+        if names.count(model.name) > 1:
+            raise invalid(f"Illegal to list model {model.name} multiple times in config list")
         if not model.base_path:
             raise invalid(f"Illegal setting: model {model.name} has no base_path")
         if model.model_platform not in ("", "tensorflow"):
-            raise invalid(f"Illegal setting: model {model.name} is of platform {model.model_platform}, not tensorflow")
+            raise invalid(f"Model {model.name} requests unsupported platform {model.model_platform}")
+        collector = model.logging_config.log_collector_config
+        if model.HasField("logging_config") and (
+            not collector.filename_prefix or collector.type not in ("", "tfrecord")
+        ):
+            raise invalid(
+                f"Model {model.name}: logging_config needs a log_collector_config with a filename_prefix, and its type "
+                'can only be "tfrecord"'
+            )

@@ -248,7 +248,7 @@ def test_a_history_of_two_widths_is_an_error_that_names_both_inputs(clients, odd
 
 
 def test_other_numbers_of_rows_are_an_error_that_names_the_inputs(clients):
-    named = "given 1 of history_item_id, 1 of history_timestamp, 1 of timestamp, 2 of user_id"
+    named = "user_id and history_item_id need the same number of rows"
     for client, status in zip(clients, ("400", "INVALID_ARGUMENT"), strict=False):
         with pytest.raises(ServingError, match=f"{status}: .*{named}"):
             client.call("recommend", SENT | {"user_id": ["1", "2"]})

@@ -1,6 +1,7 @@
 """Real server processes on small models whose answers are known."""
 
 import contextlib
+import ctypes
 import os
 import re
 import socket
@@ -19,7 +20,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 ROOT = Path(__file__).parents[2]
 LONG_SECONDS = 120  # What a test waits at most for something that takes no time: longer than any machine is busy.
 
-_PORTS = re.compile(r"gRPC on 127.0.0.1:(\d+), REST on 127.0.0.1:(\d+)")
+_GRPC, _REST = (re.compile(rf"{protocol} on 127.0.0.1:(\d+)") for protocol in ("gRPC", "REST"))
 _STRINGS = tf.TensorSpec([None], tf.string, name="user_id")
 
 
@@ -161,6 +162,30 @@ def export_of_examples(directory):
         builder.save()
 
 
+class OfExamples(tf.Module):
+    """What `export_of_examples` makes, as TensorFlow 2 exports it: every method is called `predict`."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+    def classify(self, inputs):
+        x = tf.io.parse_example(inputs, {"x": tf.io.FixedLenFeature([], tf.float32)})["x"]
+        return {"classes": tf.tile([["yes", "no"]], [tf.size(x), 1]), "scores": tf.stack([x, 1 - x], axis=1)}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+    def regress(self, inputs):
+        return {"outputs": 2 * tf.io.parse_example(inputs, {"x": tf.io.FixedLenFeature([], tf.float32)})["x"]}
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="inputs")])
+    def integers(self, inputs):
+        """Classes that are no texts, and too few."""
+        return {"classes": tf.zeros([1, 2], tf.int32), "scores": tf.zeros([1, 2])}
+
+
+def export_of_examples_by_tensorflow_2(directory):
+    module = OfExamples()
+    signatures = {"serving_default": module.classify, "value": module.regress, "integers": module.integers}
+    tf.saved_model.save(module, str(directory), signatures=signatures)
+
+
 def write_warm_up(directory, user):
     """Gives a model two warm-up requests: for `fail`, and for a method that is not warmed up."""
     other, log = prediction_log_pb2.PredictionLog(), prediction_log_pb2.PredictionLog()
@@ -188,17 +213,24 @@ class Server(NamedTuple):
         return grpc.insecure_channel(f"127.0.0.1:{self.grpc_port}")
 
 
+def without_roots_rights():
+    """Makes the program that a process starts obey the modes of files, though root starts it."""
+    libc = ctypes.CDLL(None)
+    for capability in (1, 2):  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH.
+        libc.prctl(24, capability, 0, 0, 0)  # PR_CAPBSET_DROP, which fails where there is nothing to drop.
+
+
 @contextlib.contextmanager
-def serving(base_path, *arguments, environment=None):
+def serving(base_path, *arguments, environment=None, prepare=None, ports="--free-ports", log=None):
     """Runs `python -m serving serve` on the model `toy`."""
     command = [sys.executable, "-m", "serving", "serve", "--model-dir", str(base_path), "--model-name", "toy"]
-    command += ["--port", "0", "--rest-port", "0", *map(str, arguments)]
-    environment = os.environ | (environment or {})
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment) as process:
+    command += [ports, *map(str, arguments)]
+    kwargs = {"env": os.environ | (environment or {}), "preexec_fn": prepare, "stderr": log}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, **kwargs) as process:
         try:
-            ports = next(filter(None, map(_PORTS.search, process.stdout)), None)
-            assert ports, "the server stopped"
-            yield Server(process, int(ports[1]), int(ports[2]))
+            said = next((line for line in process.stdout if line.startswith("Serving ")), "")
+            assert said, "the server stopped"
+            yield Server(process, *(int(found[1]) if (found := port.search(said)) else 0 for port in (_GRPC, _REST)))
         finally:
             process.terminate()
             try:

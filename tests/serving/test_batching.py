@@ -86,6 +86,36 @@ def test_rows_of_different_widths_do_not_meet(model):
     assert sizes == [2, 2]
 
 
+def test_rows_of_different_widths_are_padded_with_their_first_value(model):
+    def scale(numbers):
+        return {"number": np.array([numbers], np.int64), "offset": np.zeros(1, np.float32)}
+
+    requests = [("scale", scale(numbers)) for numbers in ([5], [1, 2, 3], [])]
+    parameters = {"batch_timeout_micros": NEVER, "max_batch_size": 3, "pad_variable_length_inputs": True}
+    answers, _ = ask(model, requests[:2] * 2, **parameters | {"max_batch_size": 2})
+    assert [answer["product"].tolist() for answer in answers] == [[[10.0] * 3], [[2.0, 4.0, 6.0]]] * 2
+    answers, sizes = ask(model, requests, **parameters)
+    assert sizes == [3, 1, 1, 1], "nothing can pad an empty row, so all run alone"
+    assert [answer["product"].tolist() for answer in answers] == [[[10.0]], [[2.0, 4.0, 6.0]], [[]]]
+
+
+def test_a_small_request_does_not_wait_for_all_of_a_large_one(model, tmp_path):
+    sizes, gate = [], Gate(tmp_path)
+
+    async def ask_both(batcher, busy):
+        large = await enqueued(batcher.run(model, "count", users(*map(str, range(12)))))
+        small = await enqueued(batcher.run(model, "count", users("a")))
+        gate.open()
+        await small
+        finished_first = not large.done()
+        await large
+        return finished_first
+
+    parameters = BatchingParameters(max_batch_size=2, num_batch_threads=1)
+    assert held(model, gate, parameters, sizes.append, ask_both)
+    assert sizes == [1, 1, *[2] * 6]
+
+
 def test_a_signature_without_a_batch_dimension_runs_alone(model):
     inputs = {"x": np.float32(1), "y": np.array([2, 3], np.float32)}
     answers, _ = ask(model, [("whole", inputs)] * 2)
@@ -108,11 +138,14 @@ def test_a_full_queue_refuses_and_goes_on(model):
     assert len(answers) - len(refused) == 3, "one that runs and two that wait"
 
 
-def test_what_never_fits_and_what_does_not_fit_together_is_invalid(model):
+def test_what_never_fits_is_invalid_and_what_does_not_fit_together_is_the_graphs_to_judge(model):
     mixed = {"number": np.ones([2, 1], np.int64), "offset": np.zeros(3, np.float32)}
     answers, _ = ask(model, [("count", users(*"abcde")), ("scale", mixed)], max_batch_size=2, max_enqueued_batches=2)
     assert [answer.code.name for answer in answers] == ["INVALID_ARGUMENT"] * 2
-    assert "5 rows" in str(answers[0]) and "equal 0th-dimension size" in str(answers[1])
+    assert "5 rows" in str(answers[0]) and "Incompatible shapes: [2,1] vs. [3,1]" in str(answers[1])
+    broadcast = {"number": np.ones([1, 1], np.int64), "offset": np.arange(3, dtype=np.float32)}
+    answers, _ = ask(model, [("scale", broadcast)])
+    assert answers[0]["product"].tolist() == [[2.0], [3.0], [4.0]]
 
 
 def held(model, gate, parameters, observe, ask):

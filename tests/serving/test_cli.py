@@ -78,3 +78,9 @@ def test_nothing_of_the_pipeline_is_imported_and_tensorflow_only_to_serve(module
     heavy = {"tensorflow", "tfx", "pipeline", "components", "models"}
     done = python("-c", f"import sys, {module}; print(sorted({heavy} & set(sys.modules)))")
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_worker_reads_messages_without_tensorflow():
+    code = "from serving.codec import worker; worker._messages_without_tensorflow(); import serving.codec.requests, sys"
+    done = python("-c", f"{code}; print(sorted({{'tensorflow.python', 'scann', 'tfx'}} & set(sys.modules)))")
+    assert done.stdout == "[]\n", done.stderr

@@ -69,10 +69,14 @@ def test_the_files_for_the_image_are_read_here_too():
 @pytest.mark.parametrize(
     ("values", "ask", "message"),
     [
-        ({"batching_parameters_file": "max_batch_sise { value: 2 }"}, "batching", "is not a text-format Batching"),
+        (
+            {"batching_parameters_file": "max_batch_sise { value: 2 }"},
+            "batching",
+            "Error parsing text-format tensorflow.serving.BatchingParameters",
+        ),
         ({"batching_parameters_file": "max_batch_size { value: 0 }"}, "batching", "max_batch_size 0 is too small"),
         ({"batching_parameters_file": "allowed_batch_sizes: 8"}, "batching", "end with max_batch_size, .*: 128"),
-        ({"model_config_file": "\0"}, "models", "is not a text-format ModelServerConfig"),
+        ({"model_config_file": "\0"}, "models", "Error parsing text-format tensorflow.serving.ModelServerConfig"),
         ({"model_base_path": "nowhere"}, "models", "nowhere: no such directory. Run the pipeline first"),
         ({"grpc_channel_arguments": "a=1,b"}, "channel_arguments", "'b': expected key=value"),
     ],

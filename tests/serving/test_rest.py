@@ -58,33 +58,59 @@ def test_metadata_holds_the_signatures(server):
     assert [dim["size"] for dim in entry["tensor_shape"]["dim"]] == ["-1", "-1"]
 
 
+def scale(number):
+    return {"signature_name": "scale", "inputs": {"number": number, "offset": [1]}}
+
+
 @pytest.mark.parametrize(
-    ("body", "status", "message"),
+    ("body", "message"),
     [
-        ({"signature_name": "no", "instances": ["1"]}, 400, 'Serving signature name: "no" not found in signature def'),
-        ({}, 400, "Missing 'inputs' or 'instances' key"),
-        ({"instances": [1]}, 400, "is not of expected type: string"),
-        ({"instances": []}, 400, "empty list"),
-        ({"signature_name": "scale", "instances": [{"number": [1]}]}, 400, "keys number, offset"),
+        ({"signature_name": "no", "instances": ["1"]}, 'Serving signature name: "no" not found in signature def'),
+        ({}, "Missing 'inputs' or 'instances' key"),
+        ([1], "JSON Value: [\n    1\n] Is not object"),
+        ({"instances": [1]}, "JSON Value: 1 Type: Number is not of expected type: string"),
+        ({"instances": []}, "No values in 'instances' array"),
+        ({"instances": 1}, "Excepting 'instances' to be an list/array"),
+        ({"instances": ["a"], "inputs": ["a"]}, "expecting only one of 'inputs' or 'instances' keys to exist"),
+        ({"instances": ["a", {"user_id": "b"}]}, "Expecting value/list but got object at item 1 of input list"),
+        ({"instances": [{"user_id": "a"}, "b"]}, "Expecting object but got list at item 1 of input list"),
+        ({"instances": [{"user": "a"}]}, "JSON object: does not have named input: user"),
         (
-            {"signature_name": "scale", "inputs": {"number": [[1]]}},
-            400,
-            "Missing named input: offset in 'inputs' object.",
+            {"instances": ["a", ["b"]]},
+            "Failed to process element: 1 of 'instances' list. Error: INVALID_ARGUMENT: Expecting",
         ),
-        ({"signature_name": "scale", "inputs": {"number": [[1.0]], "offset": [1]}}, 400, "not of expected type: int64"),
-        ({"signature_name": "scale", "inputs": {"number": [[1], [2, 3]], "offset": [1]}}, 400, "different lengths"),
-        ({"signature_name": "scale", "inputs": {"number": [1], "offset": [1]}}, 400, "the signature takes [?,?]"),
-        ({"signature_name": "scale", "inputs": {"number": [[2**70]], "offset": [1]}}, 400, "does not fit int64"),
-        ({"signature_name": "negate", "instances": [2**32 + 1]}, 400, "does not fit int32: out of range"),
-        ({"signature_name": "whole", "inputs": {"x": 1e300, "y": [1, 2]}}, 400, "does not fit float32: out of range"),
-        ({"signature_name": None, "instances": ["1"]}, 400, "not found in signature def"),
-        ({"signature_name": "fail", "instances": ["1"]}, 400, "never mind"),
-        ({"instances": ["\ud800"]}, 400, "no Unicode text: surrogates not allowed"),
+        ({"signature_name": "scale", "instances": [1]}, "instances is a plain list, but expecting list of objects"),
+        ({"signature_name": "scale", "inputs": [1]}, "inputs is a plain value/list, but expecting an object"),
+        ({"signature_name": "scale", "instances": [{"number": [1]}]}, "must only have keys: number,offset"),
+        ({"signature_name": "scale", "inputs": {"number": [[1]]}}, "Missing named input: offset in 'inputs' object."),
+        (scale([[1.0]]), "JSON Value: 1.0 Type: Number is not of expected type: int64"),
+        (scale([[1], [2, 3]]), "Encountered list at unexpected size: 2 at level: 1 expected size: 1"),
+        (scale([[1], 2]), "JSON Value: 2 found at incorrect level: 2 in the JSON DOM. Expected at level: 2"),
+        (scale([1, [2]]), "Encountered list at unexpected level: 1 expected < 1"),
+        (scale([[2**70]]), "Type: Number is not of expected type: int64"),
+        (scale([[None]]), "JSON Value: null Type: Null is not of expected type: int64"),
+        (
+            {"signature_name": "negate", "instances": [2**32 + 1]},
+            "JSON Value: 4294967297 Type: Number is not of expected",
+        ),
+        (
+            {"signature_name": "whole", "inputs": {"x": 1e300, "y": [1, 2]}},
+            "value: 1e+300 to float without loss of prec",
+        ),
+        ({"signature_name": "whole", "inputs": {"x": 2**24, "y": [1, 2]}}, "value: 16777216 to float without loss of"),
+        ({"signature_name": None, "instances": ["1"]}, "'signature_name' key must be a string value."),
+        ({"signature_name": "fail", "instances": ["1"]}, "never mind"),
+        ({"instances": ["\ud800"]}, "JSON Parse error: The surrogate pair in string is invalid."),
+        ({"instances": [{"b64": "é"}]}, "Unable to base64 decode"),
+        (
+            {"inputs": [[[]] for _ in range(2)] + [[]]},
+            "Encountered list at unexpected size: 0 at level: 1 expected size: 1",
+        ),
     ],
 )
-def test_wrong_requests_say_what_is_wrong(server, body, status, message):
+def test_wrong_requests_say_what_is_wrong_in_tensorflow_servings_words(server, body, message):
     answer = post(server.url(), body)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (status, "application/json")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (400, "application/json")
     assert message in answer.json()["error"]
     assert "Traceback" not in answer.text
 
@@ -112,7 +138,7 @@ def test_an_answer_that_is_larger_than_its_request(server):
 def test_what_is_no_json_is_a_parse_error(server):
     answer = requests.post(f"{server.url()}:predict", data="{instances")
     assert answer.status_code == 400
-    assert answer.json()["error"].startswith("JSON Parse error")
+    assert answer.json()["error"] == "JSON Parse error: Missing a name for object member. at offset: 1"
 
 
 def test_unknown_models_versions_and_routes(server):
@@ -122,8 +148,19 @@ def test_unknown_models_versions_and_routes(server):
     answer = post(f"{server.url()}/versions/99", {"instances": ["1"]})
     assert (answer.status_code, answer.json()["error"]) == (404, "Servable not found for request: Specific(toy, 99)")
     assert requests.get(server.url("foo")).json() == {"error": "Could not find any versions of model foo"}
-    answer = requests.get(f"http://127.0.0.1:{server.rest_port}/v1/models")
-    assert (answer.status_code, answer.json()) == (400, {"error": "Malformed request: GET /v1/models"})
+    root = f"http://127.0.0.1:{server.rest_port}"
+    for method, path, status, message in (
+        ("GET", "/v1/models", 400, "Missing model name in request."),
+        ("GET", "/v1/models/toy:predict", 400, "Malformed request: GET /v1/models/toy:predict"),
+        ("POST", "/v1/models/toy/metadata", 400, "Malformed request: POST /v1/models/toy/metadata"),
+        ("GET", f"/v1/models/toy/versions/{'9' * 5000}", 400, f"Failed to convert version: {'9' * 5000} to numeric."),
+        ("GET", "/v1/models/toy/versions/99", 404, "Could not find version 99 of model toy"),
+        ("GET", "/statuspage", 404, "Not found: GET /statuspage"),
+    ):
+        answer = requests.request(method, root + path)
+        assert (answer.status_code, answer.json()) == (status, {"error": message})
+    answer = requests.post(f"{root}/V1/Models/toy:PREDICT", json={"instances": ["1"]})
+    assert answer.json() == {"predictions": ["hello 1"]}
 
 
 def product(url):
@@ -172,7 +209,8 @@ def test_labels_are_part_of_the_path(configured):
     url, config = configured.server.url(), configured.models_config.read_text()
     paths = ("/labels/stable", "/versions/1", "/versions/2", "")
     assert [product(url + path) for path in paths] == [1, 1, 2, 2]
-    assert requests.get(f"{url}/labels/stable").json()["model_version_status"][0]["version"] == "1"
+    for label in ("stable", "no"):  # TensorFlow Serving lists all versions, whatever the label.
+        assert len(requests.get(f"{url}/labels/{label}").json()["model_version_status"]) == 2
     answer = post(f"{url}/labels/no", {"instances": ["1"]})
     assert (answer.status_code, answer.json()) == (400, {"error": "Unrecognized servable version label: no"})
     configured.models_config.write_text(config.replace("value: 1", "value: 2"))
@@ -198,7 +236,7 @@ def test_metrics_count_requests_under_the_names_of_tensorflow_serving(server):
     assert not [key for key in after if "made-up" in key], "clients cannot make up labels without end"
     assert grown(':tensorflow:serving:request_count{model_name="toy",status="OK"}') == 1
     assert grown(':tensorflow:serving:request_count{model_name="toy",status="INVALID_ARGUMENT"}') == 1
-    assert grown(':tensorflow:serving:request_count{model_name="",status="NOT_FOUND"}') == 1
+    assert grown(':tensorflow:serving:request_count{model_name="",status="NOT_FOUND"}') == 2
     latency = ':tensorflow:serving:request_latency_count{API="Predict",entrypoint="REST",model_name="toy"}'
     assert grown(latency) == 2
     assert grown(":tensorflow:serving:batching:processed_batch_size_sum") == 1

@@ -4,12 +4,13 @@ import asyncio
 import shutil
 
 import pytest
+import requests
 from tensorflow_serving.config import model_server_config_pb2
 
 from serving.server.registry import Registry, Target
 from serving.server.status import RequestError
-from serving.server.versions import ModelVersions
-from tests.serving.conftest import export
+from serving.server.versions import Loading, ModelVersions
+from tests.serving.conftest import export, serving, wait_for, without_roots_rights
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +97,58 @@ def test_what_does_not_load_is_reported_left_alone_and_tried_again_when_it_chang
     assert states(versions) == {4: "AVAILABLE", 3: "END"}
 
 
+def test_a_version_with_links_that_go_round_is_loaded_or_left_alone(base_path, exported):
+    versions = ModelVersions(config(base_path))
+    refresh(versions)
+    for link in ("loop", "other-loop"):
+        (base_path / "3" / "assets" / link).symlink_to(base_path / "3")
+    shutil.copytree(exported, base_path / "4")
+    (base_path / "4" / "variables.index").symlink_to("variables.index")
+    (base_path / "4" / "saved_model.pb").write_bytes(b"not a graph")
+    shutil.copytree(exported, base_path / "5")
+    refresh(versions)
+    assert versions.find(None).version == 5
+    shutil.rmtree(base_path / "5")
+    refresh(versions)
+    assert states(versions) == {5: "END", 4: "END", 3: "AVAILABLE"}
+
+
+def test_a_version_that_cannot_be_read_holds_up_no_other(base_path, exported):
+    shutil.copytree(exported, base_path / "8")
+    (base_path / "8" / "variables").chmod(0)
+    shutil.copytree(exported, base_path / "9")
+    (base_path / "9").chmod(0)
+    options = ["--file_system_poll_wait_seconds=0.05"]
+    try:
+        with serving(base_path, *options, prepare=without_roots_rights) as server:
+            found = {int(one["version"]): one["state"] for one in status(server)}
+            assert found == {9: "END", 8: "END", 3: "AVAILABLE"}
+            shutil.copytree(exported, base_path / "10")
+            wait_for(lambda: status(server)[0]["state"] == "AVAILABLE")
+            assert status(server)[0]["version"] == "10"
+            (base_path / "11").mkdir()
+            (base_path / "9").chmod(0o755)
+            shutil.rmtree(base_path / "10")
+            wait_for(lambda: {one["version"]: one["state"] for one in status(server)}["9"] == "AVAILABLE")
+    finally:
+        for path in (base_path / "8" / "variables", base_path / "9"):
+            path.chmod(0o755)
+
+
+def status(server):
+    return requests.get(server.url()).json()["model_version_status"]
+
+
+def test_a_version_that_fails_is_tried_again_as_often_as_told(base_path):
+    (base_path / "3" / "saved_model.pb").write_bytes(b"not a graph")
+    versions = ModelVersions(config(base_path, ("specific", {"versions": [3]})), Loading(retries=2, retry_seconds=0))
+    refresh(versions)
+    assert versions._failed[3].tries == 3
+    versions = ModelVersions(config(base_path, ("specific", {"versions": [3]})), Loading(retries=2, retry_seconds=1e9))
+    refresh(versions)
+    assert versions._failed[3].tries == 1, "later"
+
+
 def test_a_server_that_starts_on_a_broken_version_serves_the_one_before(base_path):
     (base_path / "3" / "saved_model.pb").write_bytes(b"not a graph")
     versions = ModelVersions(config(base_path))
@@ -137,7 +190,7 @@ def test_directories_that_are_named_like_numbers(base_path):
     assert states(versions) == {9: "AVAILABLE"}
 
 
-def registry_of(*configs):
+def registry_of(*configs, **options):
     """A registry after a first configuration, and a function to give it another."""
 
     async def report(ready):
@@ -148,7 +201,7 @@ def registry_of(*configs):
         given.model_config_list.config.extend(configs)
         asyncio.run(registry.configure(given))
 
-    registry = Registry(report)
+    registry = Registry(report, **options)
     configure(*configs)
     return registry, configure
 
@@ -177,8 +230,8 @@ def test_a_label_in_a_polled_configuration_waits_for_its_version(exported, base_
         pass
 
     async def version_of_the_label():
-        registry = Registry(report)
-        registry.watch(0.01, lambda: given, 0.01)
+        registry = Registry(report, poll_seconds=0.01)
+        registry.watch(lambda: given, 0.01)
         while not registry.ready:
             await asyncio.sleep(0.01)
         shutil.copytree(exported, base_path / "4")
@@ -189,6 +242,16 @@ def test_a_label_in_a_polled_configuration_waits_for_its_version(exported, base_
                 await asyncio.sleep(0.01)
 
     assert asyncio.run(asyncio.wait_for(version_of_the_label(), 60)) == 4
+
+
+def test_a_new_label_may_be_for_a_version_that_is_not_there_where_that_is_allowed(base_path):
+    registry, configure = registry_of(config(base_path, None, {"next": 4}), labels_before_versions=True)
+    with pytest.raises(RequestError, match=r"Servable not found for request: Specific\(toy, 4\)"):
+        registry.find(Target("toy", label="next"))
+    configure(config(base_path, None, {"stable": 3, "next": 4}))
+    with pytest.raises(RequestError, match="label stable"):
+        configure(config(base_path, None, {"stable": 9, "next": 4}))
+    assert registry.find(Target("toy", label="stable")).version == 3
 
 
 def test_models_that_a_new_configuration_leaves_out_are_dropped(base_path, tmp_path):
@@ -218,9 +281,9 @@ def test_a_new_base_path_without_versions_leaves_the_model_as_it_was(base_path, 
     ("configs", "message"),
     [
         ([], "at least one model"),
-        ([{"name": "a", "base_path": "x"}, {"name": "a", "base_path": "y"}], "unique"),
+        ([{"name": "a", "base_path": "x"}, {"name": "a", "base_path": "y"}], "Illegal to list model a multiple times"),
         ([{"name": "a"}], "model a has no base_path"),
-        ([{"name": "a", "base_path": "x", "model_platform": "onnx"}], "platform onnx"),
+        ([{"name": "a", "base_path": "x", "model_platform": "onnx"}], "unsupported platform onnx"),
     ],
 )
 def test_a_wrong_configuration_changes_nothing(base_path, configs, message):
