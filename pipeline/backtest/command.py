@@ -118,11 +118,11 @@ def _night(night: days.Night, start: str, log: Log, max_queries: int, output: st
 
 
 def show(nights: list[Night], console: Console) -> None:
-    """A table of the nights, the live model's age in nights, means, and why some models were not pushed."""
-    table = Table(box=None, pad_edge=False)
+    """A table of the nights, with the live model's age in nights, means, and why some models were not pushed."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for title in ("night", "start", "verdict"):
         table.add_column(title, no_wrap=True)
-    for title in ("age", "seconds", "training", "asked", "top-100", "popular", "nDCG@10", "popular"):
+    for title in ("age", "training", "asked", "top-100", "popular", "nDCG@10", "popular"):
         table.add_column(title, justify="right", no_wrap=True)
     ages: dict[str, int] = {}  # Nights since the live model was trained.
     for night in nights:
@@ -132,13 +132,13 @@ def show(nights: list[Night], console: Console) -> None:
         elif start in ages:
             ages[start] += 1
         figures = [figure(night.get(of, {}).get(name)) for name in _TITLES for of in (_MODEL, _POPULAR)]
-        seconds = ["" if night[of] is None else f"{night[of]:.0f}" for of in ("seconds", "training_seconds")]
+        seconds = "" if night["training_seconds"] is None else f"{night['training_seconds']:.0f}"
         shown = str(ages.get(start, "-"))
-        table.add_row(night["span"], start, night["verdict"], shown, *seconds, f"{night['asked']:,}", *figures)
+        table.add_row(night["span"], start, night["verdict"], shown, seconds, f"{night['asked']:,}", *figures)
     for start, means in summary(nights).items():
-        seconds = [f"{means[of]:.0f}" for of in ("seconds", "training_seconds")]
         figures = [figure(means[of][name]) for name in _TITLES for of in (_MODEL, _POPULAR)]
-        table.add_row("all", start, "", "", *seconds, f"{means['asked']:,}", *figures, style="bold")
+        seconds = f"{means['training_seconds']:.0f}"
+        table.add_row("all", start, "", "", seconds, f"{means['asked']:,}", *figures, style="bold")
     console.print(table)
     for night in nights:
         for reason in night["because"]:
