@@ -108,7 +108,7 @@ class Evaluation(Settings):
     min_slice_queries: int = Field(200, ge=1)  # Smaller slices are neither reported nor held to thresholds.
     parity_rows: int = Field(512, ge=1)  # Eval rows whose scores are compared between training and serving.
     # Of the ten items of a list, the share that `refit` has to leave in it on average.
-    refit_lists_kept: float = Field(0.5, ge=0, le=1)
+    refit_lists_kept: float = Field(0.6, ge=0, le=1)
 
     @field_validator("thresholds", mode="before")
     @classmethod
