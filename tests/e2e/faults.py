@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from components.evaluator import predictions
-from components.recommender_builder import executor as builder
 from components.recommender_builder import recommender
+from components.recommender_builder import servable as builder
 from models import training
 
 
