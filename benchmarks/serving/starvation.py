@@ -51,7 +51,7 @@ def run(model_dir: str, seconds: float, hostile: int, json_file: str | None, con
         raise ServingError(f"{model_dir}: no version of a model. Run the pipeline first, or give another --model-dir")
     figures: dict[str, Any] = {"hostile": hostile, "quiet": {}, "attacked": {}}
     with running_server({1: os.path.join(model_dir, versions[max(versions)])}) as ports:
-        (server,) = [child for child in psutil.Process().children() if "serve" in child.cmdline()]
+        (server,) = [child for child in psutil.Process().children() if str(ports.grpc) in child.cmdline()]
         _measure(ports, seconds, figures["quiet"], console, "quiet")
         before = _held_bytes(server)
         with _attackers(ports, hostile):

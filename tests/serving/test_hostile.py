@@ -41,7 +41,9 @@ def attacked(tmp_path_factory):
         yield server
         assert greeting(server) == {"predictions": ["hello 42"]}
         assert process.num_threads() < threads + 8, "pools may still fill up, but no request leaves a thread behind"
-        assert len(process.children()) == children
+        assert len(process.children()) <= children, (
+            "a worker that became large ends, and starts again when it is needed"
+        )
         wait_for(lambda: allocated_bytes(server.process) - before < 200 << 20)  # Any one attack would take more.
         assert sum(allocated_bytes(child) for child in process.children()) < 300 << 20
 
