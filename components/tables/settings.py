@@ -83,11 +83,11 @@ class Table(Settings):
         """How a file of the table is stored."""
         if self.format:
             return self.format
-        return "parquet" if _unpacked(path).endswith((".parquet", ".pq", ".parq")) else "csv"
+        return "parquet" if unpacked(path).endswith((".parquet", ".pq", ".parq")) else "csv"
 
     def delimiter_of(self, path: str) -> str:
         """Between the fields of a file of the table, where its own first line does not say another one."""
-        return self.delimiter or ("\t" if _unpacked(path).endswith((".tsv", ".tab")) else ",")
+        return self.delimiter or ("\t" if unpacked(path).endswith((".tsv", ".tab")) else ",")
 
     def source_columns(self) -> dict[str, str | int]:
         """Our names of all columns that are read, and where they stand."""
@@ -116,7 +116,8 @@ def codec_of(path: str) -> str | None:
     return _PACKED.get(os.path.splitext(path.lower())[1])
 
 
-def _unpacked(path: str) -> str:
+def unpacked(path: str) -> str:
+    """A path in small letters, without the ending that says how the file is packed."""
     name = path.lower()
     return os.path.splitext(name)[0] if codec_of(name) else name
 

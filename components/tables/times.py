@@ -127,6 +127,7 @@ def _share(texts: pa.Array, pattern: str) -> float:
 
 
 def is_plausible(number: float, unit: str) -> bool:
+    """Whether a number is of a time between 1980 and 2100."""
     return _PLAUSIBLE[0] <= number / UNITS[unit] <= _PLAUSIBLE[1]
 
 

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from components.tables.spans import PLACE
+from components.tables import spans
 from models.errors import UserError
 from pipeline.config import as_name, load_config
 from pipeline.data import checks
 from pipeline.guess.roles import guess
-from pipeline.guess.sources import deliveries, find
+from pipeline.guess.sources import find, holds_deliveries
 from pipeline.guess.told import Decision, Guess
 
 _INLINE = ("timestamp", "where", "require", "events", "positive")
@@ -32,13 +32,14 @@ def run(directory: str, output: str | None, console: Console) -> str:
     path = output or f"{as_name(os.path.basename(directory)) or 'recommender'}.yaml"
     if os.path.exists(path):
         raise UserError(f"{path} exists already: give another with --output")
-    spans = deliveries(directory) if os.path.isdir(directory) else []
-    sources, passed = find(os.path.join(directory, spans[-1]) if spans else directory)
+    of_spans = os.path.isdir(directory) and holds_deliveries(directory)
+    newest = spans.resolve(os.path.join(directory, spans.PLACE), spans.LATEST).newest if of_spans else directory
+    sources, passed = find(newest)
     guessed = guess(sources)
     beside = os.path.relpath(directory, os.path.dirname(os.path.abspath(path)))
     place = directory if beside.startswith("..") else beside
-    if spans:
-        place = os.path.join(place, PLACE)
+    if of_spans:
+        place = os.path.join(place, spans.PLACE)
         why = "each directory there is a delivery; of those that hold only what is new, set `window` to read several"
         guessed.decisions.insert(0, Decision("data.directory", why, False))
     data = {"directory": place} | guessed.tree["data"]

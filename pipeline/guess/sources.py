@@ -13,7 +13,7 @@ import pyarrow as pa
 from components.tables import blocks, values
 from components.tables.files import table_files
 from components.tables.look import look
-from components.tables.settings import Table, codec_of
+from components.tables.settings import Table, codec_of, unpacked
 from models.errors import UserError
 
 _ENDINGS = (".csv", ".tsv", ".tab", ".dat", ".data", ".txt", ".inter", ".item", ".user", ".parquet", ".pq", ".parq")
@@ -77,16 +77,15 @@ def find(directory: str) -> tuple[list[Source], list[str]]:
     return found, passed
 
 
-def deliveries(directory: str) -> list[str]:
-    """The directories, from the oldest, in one that holds nothing but deliveries, called after days or numbers."""
-    names = [name for name in sorted(os.listdir(directory)) if not name.startswith((".", "_"))]
-    of_days = [name for name in names if os.path.isdir(os.path.join(directory, name)) and _SPAN.fullmatch(name)]
-    return sorted(of_days) if len(of_days) == len(names) and all(_several(directory, name) for name in of_days) else []
+def holds_deliveries(directory: str) -> bool:
+    """Whether a directory holds nothing but deliveries: directories with tables, called after days or numbers."""
+    names = [name for name in os.listdir(directory) if not name.startswith((".", "_"))]
+    return bool(names) and all(_SPAN.fullmatch(name) and _several(os.path.join(directory, name)) for name in names)
 
 
-def _several(directory: str, name: str) -> bool:
-    """Whether a directory has tables by their names, and no parts of one."""
-    inside = os.listdir(os.path.join(directory, name))
+def _several(path: str) -> bool:
+    """Whether it is a directory that has tables by their names, and no parts of one."""
+    inside = os.listdir(path) if os.path.isdir(path) else []
     return any(map(_is_table, inside)) and not any(_NUMBER.search(one) for one in inside)
 
 
@@ -101,8 +100,7 @@ def _names_in(directory: str) -> list[str]:
 
 
 def _is_table(name: str) -> bool:
-    plain = os.path.splitext(name.lower())[0] if codec_of(name) else name.lower()
-    return plain.endswith(_ENDINGS)
+    return unpacked(name).endswith(_ENDINGS)
 
 
 def _source(directory: str, name: str, files: list[str]) -> Source:

@@ -146,6 +146,13 @@ def test_parts_are_one_table_and_directories_of_days_are_deliveries(files, tmp_p
     assert tree["data"]["directory"] == "days/{span}" and tree["data"]["interactions"]["file"] == "events.csv"
 
 
+def test_the_newest_delivery_by_its_number_is_looked_at(tmp_path):
+    for number, name in (("9", "old.csv"), ("10", "new.csv")):
+        (tmp_path / "runs" / number).mkdir(parents=True)
+        (tmp_path / "runs" / number / name).write_text(csv(EVENTS))
+    assert init(tmp_path / "runs", tmp_path / "my.yaml")[0]["data"]["interactions"]["file"] == "new.csv"
+
+
 def test_quotes_that_nobody_closes_are_taken_as_they_are(files, tmp_path):
     names = [f'"{name}' for name in PRODUCT["name"]]
     (files / "products.csv").unlink()
