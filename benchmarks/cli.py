@@ -7,6 +7,15 @@ from rich.console import Console
 
 from models.errors import UserError
 from pipeline.options import SPLITS
+from serving.serve_flags import DEFAULT_MODEL_DIR
+
+_MODEL_DIR = click.option(
+    "--model-dir",
+    metavar="DIR",
+    default=DEFAULT_MODEL_DIR,
+    show_default=True,
+    help="Directory of numbered versions; the newest is measured.",
+)
 
 
 @click.group()
@@ -42,13 +51,7 @@ def quality(config_name, data, split, models, seeds, max_queries, ablations, jso
 
 
 @benchmark.command()
-@click.option(
-    "--model-dir",
-    metavar="DIR",
-    default="runs/demo/serving_models/recommender",
-    show_default=True,
-    help="Directory of numbered versions; the newest is measured.",
-)
+@_MODEL_DIR
 @click.option("--seconds", default=5.0, show_default=True, help="For each measurement, about.")
 @click.option("--soak", default=100_000, show_default=True, help="Requests whose memory is watched; 0: none.")
 @click.option(
@@ -67,13 +70,7 @@ def serving(model_dir, seconds, soak, candidates, json_file) -> None:
 
 
 @benchmark.command()
-@click.option(
-    "--model-dir",
-    metavar="DIR",
-    default="runs/demo/serving_models/recommender",
-    show_default=True,
-    help="Directory of numbered versions; the newest is attacked.",
-)
+@_MODEL_DIR
 @click.option("--seconds", default=10.0, show_default=True, help="For each measurement, about.")
 @click.option("--hostile", default=16, show_default=True, type=click.IntRange(min=1), help="Clients that attack.")
 @click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")

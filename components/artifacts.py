@@ -10,7 +10,7 @@ from tfx.dsl.io import fileio
 from tfx.types import artifact, artifact_utils
 from tfx.utils import path_utils
 
-from components.files import SUMMARY_FILE
+from components.files import EVAL_SPLIT, ITEMS_SPLIT, SUMMARY_FILE, TRAIN_SPLIT
 from serving.version_names import parse_versions
 
 
@@ -40,6 +40,20 @@ def read_json(uri: str, file: str) -> dict[str, Any]:
 def split_files(artifacts: list[artifact.Artifact], split: str) -> list[str]:
     """Patterns of the files of a split."""
     return [os.path.join(artifact_utils.get_split_uri(artifacts, split), "*")]
+
+
+def trained_on(
+    transformed_examples: list[artifact.Artifact],
+    items: list[artifact.Artifact],
+    transform_graph: list[artifact.Artifact],
+) -> dict[str, Any]:
+    """Where a `models.training.Job` finds its data, as its fields."""
+    return {
+        "transform_graph": artifact_utils.get_single_uri(transform_graph),
+        "train_files": split_files(transformed_examples, TRAIN_SPLIT),
+        "eval_files": split_files(transformed_examples, EVAL_SPLIT),
+        "item_files": split_files(items, ITEMS_SPLIT),
+    }
 
 
 def trained_models(inputs: dict[str, list[artifact.Artifact]]) -> dict[str, str]:

@@ -216,17 +216,9 @@ def validate(model: RankingModel, data: training.TrainingData) -> dict[str, floa
     return {name: float(metric.result()) for name, metric in metrics.items()}
 
 
-def _made(job: training.Job) -> tuple[Ranking, training.TrainingData, RankingModel]:
-    config = Ranking.model_validate_json(job.settings)
-    with training.strategy(config).scope():
-        tf.keras.utils.set_random_seed(config.seed)
-        data = training.TrainingData(job)
-        return config, data, RankingModel(config, data)
-
-
 def run(job: training.Job) -> None:
     """Trains, validates and exports."""
-    config, data, model = _made(job)
+    config, data, model = training.made(job, Ranking, RankingModel)
     with model.distribute_strategy.scope():
         begun = training.begin(model, data, job, "ranking")
         run_dir, model_dir = map(training.kept_by_chief, (job.run_dir, job.model_dir))
@@ -244,6 +236,6 @@ def run(job: training.Job) -> None:
 
 def refit(job: training.Job) -> None:
     """Goes on from what `job.begin_with` keeps of the same data, for one pass over the eval rows, and exports."""
-    config, data, model = _made(job)
+    config, data, model = training.made(job, Ranking, RankingModel)
     training.refit(model, data, config, job, "ranking")
     tf.saved_model.save(RankingServable(model, data, config), job.model_dir)

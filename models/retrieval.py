@@ -254,17 +254,9 @@ def validate(servable: RetrievalServable, data: training.TrainingData) -> dict[s
     return {f"top_{k}_categorical_accuracy": float((measured <= k).mean()) for k in TOP_KS}
 
 
-def _made(job: training.Job) -> tuple[Retrieval, training.TrainingData, RetrievalModel]:
-    config = Retrieval.model_validate_json(job.settings)
-    with training.strategy(config).scope():
-        tf.keras.utils.set_random_seed(config.seed)
-        data = training.TrainingData(job)
-        return config, data, RetrievalModel(config, data)
-
-
 def run(job: training.Job) -> None:
     """Trains, validates and exports."""
-    config, data, model = _made(job)
+    config, data, model = training.made(job, Retrieval, RetrievalModel)
     with model.distribute_strategy.scope():
         begun = training.begin(model, data, job, "retrieval")
         run_dir, model_dir = map(training.kept_by_chief, (job.run_dir, job.model_dir))
@@ -285,6 +277,6 @@ def run(job: training.Job) -> None:
 
 def refit(job: training.Job) -> None:
     """Goes on from what `job.begin_with` keeps of the same data, for one pass over the eval rows, and exports."""
-    config, data, model = _made(job)
+    config, data, model = training.made(job, Retrieval, RetrievalModel)
     training.refit(model, data, config, job, "retrieval")
     tf.saved_model.save(RetrievalServable(model, data, config.temperature), job.model_dir)

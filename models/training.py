@@ -8,7 +8,8 @@ import logging
 import os
 import tempfile
 import time
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -38,6 +39,9 @@ _LEAST_BATCHES = 10  # Of an epoch: with fewer steps a model stays worse than po
 _LEAST_BATCH_SIZE = 32
 
 progress = logging.getLogger("recommender.progress")
+
+_Settings = TypeVar("_Settings", bound=Training)
+_Model = TypeVar("_Model", bound=tf.keras.Model)
 
 
 class Job(NamedTuple):
@@ -147,6 +151,17 @@ def is_chief(resolver: tf.distribute.cluster_resolver.ClusterResolver) -> bool:
     """Whether this process is the cluster's chief, or its first worker where there is none, or on its own."""
     jobs = resolver.cluster_spec().jobs
     return not jobs or (resolver.task_type, resolver.task_id) == ("chief" if "chief" in jobs else "worker", 0)
+
+
+def made(
+    job: Job, settings: type[_Settings], model: Callable[[_Settings, TrainingData], _Model]
+) -> tuple[_Settings, TrainingData, _Model]:
+    """A job's settings, its data, and a new model, in the scope of its strategy."""
+    config = settings.model_validate_json(job.settings)
+    with strategy(config).scope():
+        tf.keras.utils.set_random_seed(config.seed)
+        data = TrainingData(job)
+        return config, data, model(config, data)
 
 
 def begin(model: tf.keras.Model, data: TrainingData, job: Job, name: str) -> warm_start.Begun:

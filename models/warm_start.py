@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import zipfile
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -105,13 +106,14 @@ def read(file_path: str) -> Kept | None:
     return Kept(str(arrays[_SPLIT]), arrays[_LAST], below(_WEIGHTS), below(_ROWS))
 
 
-def take_along(source: str, target: str, name: str) -> None:
-    """Copies what a SavedModel keeps, if it keeps anything, to another."""
-    kept = path(source, name)
-    if tf.io.gfile.exists(kept):
-        to = path(target, name)
-        tf.io.gfile.makedirs(os.path.dirname(to))
-        tf.io.gfile.copy(kept, to)
+def take_along(trained: Mapping[str, str], target: str) -> None:
+    """Copies what the SavedModels of models, given by name, keep, if they keep anything, to another SavedModel."""
+    for name, source in trained.items():
+        kept = path(source, name)
+        if tf.io.gfile.exists(kept):
+            to = path(target, name)
+            tf.io.gfile.makedirs(os.path.dirname(to))
+            tf.io.gfile.copy(kept, to)
 
 
 def begin(model: tf.keras.Model, data: TrainingData, split: str, kept: Kept | None) -> Begun:
@@ -139,7 +141,7 @@ def begin(model: tf.keras.Model, data: TrainingData, split: str, kept: Kept | No
         True,
         known={of: int((places[of][:-1] >= 0).sum()) for of in vocabularies},
         new={of: int((places[of] < 0).sum()) for of in vocabularies},
-        new_rows=_new_rows(data, kept.last, _of_key(kept.rows[f.USER_ID], now[f.USER_ID])),
+        new_rows=_new_rows(data, kept.last, places[f.USER_ID]),
     )
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from models.errors import UserError
 from pipeline.errors import RunError
-from pipeline.options import PACKAGE, SPLITS
+from pipeline.options import PACKAGE, SPLITS, STARTS
 from serving.cli import predict, serve
 from serving.errors import ServingError
 from serving.explore.command import explore
@@ -185,7 +185,7 @@ def history(output, last, json_file) -> None:
 @click.option(
     "--start",
     "starts",
-    type=click.Choice(["cold", "warm"]),
+    type=click.Choice(STARTS),
     multiple=True,
     help="Whether training begins anew or with the live model's weights. Each has a live model of its own.  "
     "[default: both]",
@@ -205,7 +205,6 @@ def backtest(config_name, data, spans, starts, output, max_queries, json_file, o
 
     Data in spans is taken as it came; other data is cut into days (UTC). A backtest that was stopped goes on.
     """
-    from pipeline.backtest.command import STARTS
     from pipeline.backtest.command import run as run_nights
     from pipeline.jobs import resolve_config
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from serving.errors import ServingError, Unavailable
 from serving.protocols import Grpc, Inputs, Rest, Steps
@@ -27,7 +27,25 @@ PAUSES_SECONDS = (0.2, 0.4)  # Before the second and the third attempt.
 _HTTP = "http://"
 
 
-class Recommender:
+class _Client:
+    """What both clients are made of."""
+
+    _SENDERS: ClassVar[tuple[type, type]]  # Over gRPC and over REST.
+
+    def __init__(
+        self,
+        address: str,
+        model_name: str = "recommender",
+        timeout_seconds: float = 10.0,
+        pauses_seconds: Sequence[float] = PAUSES_SECONDS,
+    ):
+        rest = address.startswith(_HTTP)
+        self._sender = self._SENDERS[rest](_place(address), timeout_seconds)
+        self._questions = Questions((Rest if rest else Grpc)(model_name))
+        self._pauses_seconds = pauses_seconds
+
+
+class Recommender(_Client):
     """Asks a server for recommendations. Use it as a context manager, or `close` it.
 
     Every method raises Unavailable where there is no answer after a few attempts, and ServingError where the server
@@ -40,18 +58,8 @@ class Recommender:
       pauses_seconds: how long to wait before each further attempt where the server is unavailable.
     """
 
-    def __init__(
-        self,
-        address: str,
-        model_name: str = "recommender",
-        timeout_seconds: float = 10.0,
-        pauses_seconds: Sequence[float] = PAUSES_SECONDS,
-    ):
-        rest = address.startswith(_HTTP)
-        place = _place(address)
-        self._sender: Sender = (RestSender if rest else GrpcSender)(place, timeout_seconds)
-        self._questions = _questions(rest, model_name)
-        self._pauses_seconds = pauses_seconds
+    _SENDERS = (GrpcSender, RestSender)
+    _sender: Sender
 
     def __enter__(self) -> Recommender:
         return self
@@ -119,21 +127,11 @@ class Recommender:
         return self._sender.send(request)
 
 
-class AsyncRecommender:
+class AsyncRecommender(_Client):
     """As `Recommender`, for asyncio: `async with`, and `await` each method."""
 
-    def __init__(
-        self,
-        address: str,
-        model_name: str = "recommender",
-        timeout_seconds: float = 10.0,
-        pauses_seconds: Sequence[float] = PAUSES_SECONDS,
-    ):
-        rest = address.startswith(_HTTP)
-        place = _place(address)
-        self._sender: AsyncSender = (AsyncRestSender if rest else AsyncGrpcSender)(place, timeout_seconds)
-        self._questions = _questions(rest, model_name)
-        self._pauses_seconds = pauses_seconds
+    _SENDERS = (AsyncGrpcSender, AsyncRestSender)
+    _sender: AsyncSender
 
     async def __aenter__(self) -> AsyncRecommender:
         return self
@@ -196,10 +194,6 @@ def _place(address: str) -> str:
     if not host or not port.isdecimal() or "/" in host:
         raise ServingError(f"{address}: expected HOST:PORT for gRPC, or http://HOST:PORT for REST")
     return place
-
-
-def _questions(rest: bool, model_name: str) -> Questions:
-    return Questions((Rest if rest else Grpc)(model_name))
 
 
 def _of_one(

@@ -11,21 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import requests
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.serving.in_process import index_in_a_servable, signature_calls
 from benchmarks.serving.load import run_load
+from benchmarks.serving.served import PROTOCOLS, USERS, newest, process_of
 from benchmarks.targets import Target, print_targets
-from serving.errors import ServingError
 from serving.process import running_server
-from serving.server.versions import versions_below
 
-_USERS = [str(n) for n in range(1, 501)]
 _CLIENTS = (1, 8, 32)
-_PROTOCOLS = ("gRPC", "REST")
 _TARGETS = (  # Of the values of `_ratios`, in order.
     Target("gRPC at 32 clients ÷ in-process, requests a second", True, 2.0),
     Target("REST at 32 clients ÷ in-process, requests a second", True, 1.0),
@@ -51,14 +47,11 @@ def run(
     Raises:
       ServingError: no model there, the server does not start, or requests failed.
     """
-    versions = versions_below(model_dir)
-    if not versions:
-        raise ServingError(f"{model_dir}: no version of a model. Run the pipeline first, or give another --model-dir")
-    path = os.path.join(model_dir, versions[max(versions)])
+    path = newest(model_dir)
     console.print(f"Model {path}; {os.cpu_count()} processors, which the load generator shares")
     figures: dict[str, Any] = {"in_process": {}, "served": {}, "index": {}}
     for batch in (1, 64):
-        found = signature_calls(path, _USERS, batch, seconds)
+        found = signature_calls(path, USERS, batch, seconds)
         figures["in_process"][batch] = {
             "p50": float(np.median(found)),
             "p99": float(np.percentile(found, 99)),
@@ -80,20 +73,20 @@ def _serve(path: str, seconds: float, soak: int, figures: dict[str, Any], consol
     started = time.perf_counter()
     with running_server({1: path}) as ports:
         figures["ready_seconds"] = time.perf_counter() - started
-        (server,) = [child for child in psutil.Process().children() if "serve" in child.cmdline()]
-        addresses = dict(zip(_PROTOCOLS, ports, strict=True))
+        server = process_of(ports)
+        addresses = dict(zip(PROTOCOLS, ports, strict=True))
         per_second = figures["in_process"][1]["rows_per_second"]
         for protocol, port in addresses.items():
-            run_load(protocol, port, _USERS, max(_CLIENTS), 500)
+            run_load(protocol, port, USERS, max(_CLIENTS), 500)
             for clients in _CLIENTS:
                 console.print(f"{protocol}, {clients} clients …")
-                load = run_load(protocol, port, _USERS, clients, max(200, int(seconds * per_second)))
+                load = run_load(protocol, port, USERS, clients, max(200, int(seconds * per_second)))
                 figures["served"][f"{protocol} {clients}"] = load._asdict()
         if soak:
             console.print(f"{soak:,} more requests, for the memory …")
             before = server.memory_info().rss
             for protocol, port in addresses.items():
-                run_load(protocol, port, _USERS, max(_CLIENTS), max(1, soak // 2))
+                run_load(protocol, port, USERS, max(_CLIENTS), max(1, soak // 2))
             figures["memory"] = {"requests": soak, "before": before, "after": server.memory_info().rss}
         metrics = requests.get(f"http://127.0.0.1:{ports.rest}/monitoring/prometheus/metrics", timeout=10).text
         values = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if "processed_batch_size_" in line)
@@ -106,8 +99,8 @@ def _serve(path: str, seconds: float, soak: int, figures: dict[str, Any], consol
 def _ratios(figures: dict[str, Any]) -> list[tuple[Target, float]]:
     """What was measured of what has a target."""
     alone, served = figures["in_process"][1], figures["served"]
-    values = [served[f"{name} 32"]["requests_per_second"] / alone["rows_per_second"] for name in _PROTOCOLS]
-    values += [served[f"{name} 8"]["p99"] / alone["p50"] for name in _PROTOCOLS]
+    values = [served[f"{name} 32"]["requests_per_second"] / alone["rows_per_second"] for name in PROTOCOLS]
+    values += [served[f"{name} 8"]["p99"] / alone["p50"] for name in PROTOCOLS]
     values.append(figures["ready_seconds"])
     if "memory" in figures:
         values.append(figures["memory"]["after"] / figures["memory"]["before"])

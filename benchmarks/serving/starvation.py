@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +16,10 @@ from rich.table import Table
 
 from benchmarks.serving.attacks import attack
 from benchmarks.serving.load import run_load
+from benchmarks.serving.served import PROTOCOLS, USERS, newest, process_of
 from benchmarks.targets import Target, print_targets
-from serving.errors import ServingError
 from serving.process import Ports, running_server
-from serving.server.versions import versions_below
 
-_USERS = [str(n) for n in range(1, 501)]
-_PROTOCOLS = ("gRPC", "REST")
 _CLIENTS = 2  # Valid ones, so that the quiet server is not busy.
 _SETTLE_SECONDS = 2.0
 _RECOVER_SECONDS = 20.0
@@ -46,12 +42,10 @@ def run(model_dir: str, seconds: float, hostile: int, json_file: str | None, con
     Raises:
       ServingError: no model there, the server does not start or does not live through it, or valid requests failed.
     """
-    versions = versions_below(model_dir)
-    if not versions:
-        raise ServingError(f"{model_dir}: no version of a model. Run the pipeline first, or give another --model-dir")
+    path = newest(model_dir)
     figures: dict[str, Any] = {"hostile": hostile, "quiet": {}, "attacked": {}}
-    with running_server({1: os.path.join(model_dir, versions[max(versions)])}) as ports:
-        (server,) = [child for child in psutil.Process().children() if str(ports.grpc) in child.cmdline()]
+    with running_server({1: path}) as ports:
+        server = process_of(ports)
         _measure(ports, seconds, figures["quiet"], console, "quiet")
         before = _held_bytes(server)
         with _attackers(ports, hostile):
@@ -64,11 +58,11 @@ def run(model_dir: str, seconds: float, hostile: int, json_file: str | None, con
 
 
 def _measure(ports: Ports, seconds: float, found: dict[str, Any], console: Console, state: str) -> None:
-    for protocol, port in zip(_PROTOCOLS, ports, strict=True):
+    for protocol, port in zip(PROTOCOLS, ports, strict=True):
         console.print(f"{protocol}, {state} …")
-        few = run_load(protocol, port, _USERS, _CLIENTS, 200)
+        few = run_load(protocol, port, USERS, _CLIENTS, 200)
         found[protocol] = run_load(
-            protocol, port, _USERS, _CLIENTS, max(200, int(few.requests_per_second * seconds))
+            protocol, port, USERS, _CLIENTS, max(200, int(few.requests_per_second * seconds))
         )._asdict()
 
 
@@ -96,6 +90,6 @@ def _print(figures: dict[str, Any], console: Console) -> None:
             numbers = [f"{load[key]:.2f}" for key in ("p50", "p99")]
             table.add_row(f"{protocol}, {state}", *numbers, f"{load['requests_per_second']:.0f}")
     console.print(table)
-    ratios = [figures["attacked"][name]["p99"] / figures["quiet"][name]["p99"] for name in _PROTOCOLS]
+    ratios = [figures["attacked"][name]["p99"] / figures["quiet"][name]["p99"] for name in PROTOCOLS]
     ratios.append(figures["memory"]["after"] / figures["memory"]["before"])
     print_targets(list(zip(_TARGETS, ratios, strict=True)), console)

@@ -25,7 +25,7 @@ from components.evaluator.predictions import Predict, load, signature_names
 from components.evaluator.samples import sample_users
 from components.evaluator.settings import Evaluation
 from components.evaluator.verdict import INDEX_RECALL, PARITY, check_thresholds, refusals
-from components.files import BEFORE_REFIT, BUILD_FILE, EVALUATION_FILE, ITEMS_SPLIT, SPLITS
+from components.files import BEFORE_REFIT, BUILD_FILE, EVALUATION_FILE, ITEMS_SPLIT
 from models import inputs
 from models.catalogue import Catalogue, load_catalogue
 from models.errors import UserError
@@ -34,8 +34,6 @@ from models.features.feature_set import FeatureSet
 from models.files import VALIDATION_FILE
 from models.joining import Weights
 from models.settings import TOP_KS
-
-_BOTH = ("examples", "transformed_examples")
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -75,9 +73,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             feature = (threshold.slice or "").partition("=")[0]
             if feature in sliceable and feature not in sliced:
                 notes.append(f"the threshold {name} does not apply: {feature} has too many values to slice by")
-        splits = [
-            shards.Split(*(artifact_utils.get_split_uri(input_dict[key], split) for key in _BOTH)) for split in SPLITS
-        ]
+        splits = shards.splits_of(input_dict)
         loaded = shards.load(*splits, catalogue, features.histories.repeats, limits.max_queries, k)
         item_files = split_files(input_dict["items"], ITEMS_SPLIT)
         items = slices.of_items(item_files, features, sliced, catalogue, loaded.item_counts)

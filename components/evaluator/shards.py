@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from tfx.types import artifact, artifact_utils
 
 from components.evaluator import baselines
+from components.files import SPLITS
 from components.tables import shards
 from models.catalogue import Catalogue
 from models.features import names as f
@@ -22,6 +24,12 @@ class Split(NamedTuple):
 
     raw: str
     transformed: str
+
+
+def splits_of(inputs: Mapping[str, list[artifact.Artifact]]) -> list[Split]:
+    """Train and eval of InteractionGen's `examples` and Transform's `transformed_examples`."""
+    keys = ("examples", "transformed_examples")
+    return [Split(*(artifact_utils.get_split_uri(inputs[key], split) for key in keys)) for split in SPLITS]
 
 
 class Shard(NamedTuple):

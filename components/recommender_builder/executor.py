@@ -20,5 +20,4 @@ class Executor(base_executor.BaseExecutor):
         trained = trained_models(input_dict)
         model_dir = path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"]))
         write_servable(input_dict, exec_properties, trained, model_dir)
-        for name, directory in trained.items():
-            warm_start.take_along(directory, model_dir, name)
+        warm_start.take_along(trained, model_dir)

@@ -10,9 +10,8 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils, standard_artifacts
 from tfx.utils import path_utils
 
-from components.artifacts import live_model_dir, split_files
+from components.artifacts import live_model_dir, trained_on
 from components.base import Component
-from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from models.errors import UserError
 from models.training import Job
 
@@ -30,10 +29,7 @@ class Executor(base_executor.BaseExecutor):
         job = Job(
             settings=json.dumps(json.loads(exec_properties["settings"]) | {"epochs": epochs}),
             features=exec_properties["features"],
-            transform_graph=artifact_utils.get_single_uri(input_dict["transform_graph"]),
-            train_files=split_files(input_dict["examples"], TRAIN_SPLIT),
-            eval_files=split_files(input_dict["examples"], EVAL_SPLIT),
-            item_files=split_files(input_dict["items"], ITEMS_SPLIT),
+            **trained_on(input_dict["examples"], input_dict["items"], input_dict["transform_graph"]),
             run_dir=artifact_utils.get_single_uri(output_dict["model_run"]),
             model_dir=path_utils.serving_model_dir(artifact_utils.get_single_uri(output_dict["model"])),
             split=exec_properties["split"],

@@ -13,9 +13,9 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
-from components.artifacts import split_files, trained_models
+from components.artifacts import trained_models, trained_on
 from components.evaluator.settings import Evaluation
-from components.files import BEFORE_REFIT, EVAL_SPLIT, ITEMS_SPLIT, REFIT_FILE, TRAIN_SPLIT
+from components.files import BEFORE_REFIT, REFIT_FILE
 from components.recommender_builder.servable import write_servable
 from components.refitter.guard import compare
 from models import warm_start
@@ -46,16 +46,14 @@ class Executor(base_executor.BaseExecutor):
 
 def _refitted(input_dict: dict, exec_properties: dict[str, Any], scratch: str) -> dict[str, str]:
     """Where the models are that have learnt from the eval rows, by name."""
+    data = trained_on(input_dict["transformed_examples"], input_dict["items"], input_dict["transform_graph"])
     found = {}
     for name, trained in trained_models(input_dict).items():
         found[name] = os.path.join(scratch, name)
         job = Job(
             settings=exec_properties[name],
             features=exec_properties["features"],
-            transform_graph=artifact_utils.get_single_uri(input_dict["transform_graph"]),
-            train_files=split_files(input_dict["transformed_examples"], TRAIN_SPLIT),
-            eval_files=split_files(input_dict["transformed_examples"], EVAL_SPLIT),
-            item_files=split_files(input_dict["items"], ITEMS_SPLIT),
+            **data,
             run_dir=os.path.join(scratch, f"{name}-run"),
             model_dir=found[name],
             split=exec_properties["split"],
@@ -69,5 +67,4 @@ def _keep_before(input_dict: dict, before: str, model_dir: str) -> None:
     """Puts the model that has not seen the eval rows beside: later models are compared with it, and go on from it."""
     io_utils.copy_dir(before, os.path.join(model_dir, BEFORE_REFIT))
     io_utils.delete_dir(os.path.join(model_dir, BEFORE_REFIT, "assets.extra"))
-    for name, directory in trained_models(input_dict).items():
-        warm_start.take_along(directory, model_dir, name)
+    warm_start.take_along(trained_models(input_dict), model_dir)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,13 +10,13 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.types import artifact, artifact_utils
 
-from components.artifacts import split_files
+from components.artifacts import read_json, split_files
 from components.evaluator.parity import Parity
 from components.evaluator.predictions import load
 from components.evaluator.settings import Evaluation
-from components.evaluator.shards import Split
+from components.evaluator.shards import splits_of
 from components.evaluator.verdict import INDEX_RECALL, PARITY
-from components.files import BUILD_FILE, ITEMS_SPLIT, SPLITS
+from components.files import BUILD_FILE, ITEMS_SPLIT
 from components.queries import ask
 from models.catalogue import load_catalogue
 from models.features.feature_set import FeatureSet
@@ -51,14 +49,10 @@ def compare(
     features = FeatureSet.model_validate_json(features_json)
     transform = tft.TFTransformOutput(artifact_utils.get_single_uri(inputs["transform_graph"]))
     catalogue = load_catalogue(split_files(inputs["items"], ITEMS_SPLIT), features, transform)
-    splits = [
-        Split(*(artifact_utils.get_split_uri(inputs[key], split) for key in ("examples", "transformed_examples")))
-        for split in SPLITS
-    ]
-    with open(os.path.join(after, BUILD_FILE), encoding="utf-8") as file:
-        weights = Weights(**json.load(file)["weights"])
+    weights = Weights(**read_json(after, BUILD_FILE)["weights"])
     models = (tf.saved_model.load(trained[name]) for name in ("retrieval", "ranking"))
-    parity = Parity(load(after), *models, features, transform, catalogue, *splits, limits.parity_rows, weights)
+    splits, rows = splits_of(inputs), limits.parity_rows
+    parity = Parity(load(after), *models, features, transform, catalogue, *splits, rows, weights)
     lists = [ask(load(model), "recommend", parity.inputs)["item_id"] for model in (before, after)]
     figures = {
         INDEX_RECALL: parity.index_recall(),

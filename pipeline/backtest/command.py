@@ -16,17 +16,17 @@ from rich.table import Table
 from components.tables import spans
 from models.errors import UserError
 from pipeline.backtest import days
-from pipeline.backtest.asking import Log
+from pipeline.backtest.asking import Figures, Log
 from pipeline.config import Config
 from pipeline.data import checks
 from pipeline.local import runner
+from pipeline.options import STARTS
 from pipeline.report import charts
 from pipeline.texts import figure
 from serving.texts import one_line
 
 _RUNS, _SERVED, _SPANS, _NIGHTS, _KEY, _PAGE = "runs", "served", "spans", "nights.jsonl", "of.txt", "backtest.html"
 _MODEL, _POPULAR = "model", "recent_popularity"
-STARTS = ("cold", "warm")
 _TITLES = {"top_100": "top-100 of the next day's interactions", "ndcg_at_10": "nDCG@10 of the next day's interactions"}
 
 Night = dict[str, Any]
@@ -67,15 +67,17 @@ def run(
     log = Log(rows, checks.features(config))
     results = []
     for place, night in enumerate(nights):
+        popular = None  # The same for all starts.
         for start in starts:
             console.rule(f"night {place + 1} of {number}: {night.name}, {start} start")
             if (night.name, start) in done:
                 console.print("was run before")
                 results.append(done[night.name, start])
-                continue
-            results.append(_night(night, start, log, max_queries, output, console))
-            with open(os.path.join(output, _NIGHTS), "a", encoding="utf-8") as file:
-                file.write(json.dumps(results[-1]) + "\n")
+            else:
+                results.append(_night(night, start, log, popular, max_queries, output, console))
+                with open(os.path.join(output, _NIGHTS), "a", encoding="utf-8") as file:
+                    file.write(json.dumps(results[-1]) + "\n")
+            popular = results[-1].get(_POPULAR)
     show(results, console)
     page = _write_page(config.name, results, output)
     console.print(f"Wrote {page}", soft_wrap=True)
@@ -84,8 +86,19 @@ def run(
     return results
 
 
-def _night(night: days.Night, start: str, log: Log, max_queries: int, output: str, console: Console) -> Night:
-    """One run. What both starts have in common, as all before the training, is in one directory and so made once."""
+def _night(
+    night: days.Night,
+    start: str,
+    log: Log,
+    popular: Figures | None,
+    max_queries: int,
+    output: str,
+    console: Console,
+) -> Night:
+    """One run. What both starts have in common, as all before the training, is in one directory and so made once.
+
+    `popular`: the figures of recent popularity, where they are known.
+    """
     runs = os.path.join(output, _RUNS)
     config = night.config.model_copy(deep=True)
     config.warm_start = start == "warm"
@@ -110,7 +123,7 @@ def _night(night: days.Night, start: str, log: Log, max_queries: int, output: st
     asked = log.asked(night.begins, night.ends, max_queries)
     result |= {"asked": len(asked), "live": str(versions[-1]) if versions else None}
     if len(asked):
-        result[_POPULAR] = log.recent_popularity(asked, night.begins, max_queries)
+        result[_POPULAR] = popular or log.recent_popularity(asked, night.begins, max_queries)
         if versions:
             console.print(f"asking version {versions[-1]} about {len(asked):,} interactions of the next day")
             result[_MODEL] = log.of_model(load(served.place(versions[-1])), asked)
