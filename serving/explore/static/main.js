@@ -20,6 +20,7 @@ const changed = (change) => () => go({ ...state, ...change });
 const actions = {
   user: (user) => go({ ...state, user, add: [], drop: [] }),
   add: (id) => go({ ...state, add: [id, ...without(state.add, id)], item: "" }),
+  adding: (found) => doing(async () => actions.add(await found)),
   unadd: (id) => go({ ...state, add: without(state.add, id) }),
   drop: (id) => go({ ...state, drop: [...without(state.drop, id), id] }),
   exclude: (id) => go({ ...state, exclude: [...without(state.exclude, id), id] }),

@@ -28,7 +28,7 @@ export function searches(model, version, actions) {
   byId("find-item").replaceChildren(search({
     id: "item-search", label: "Add an item", placeholder: "title or id", find: findItems,
     show: (item) => itemEntry(item, model.summary?.items), pick: (item) => actions.add(item.item_id),
-    enter: async (text) => actions.add((await findItems(text))[0]?.item_id || text),
+    enter: (text) => actions.adding(findItems(text).then((found) => found[0]?.item_id || text)),
   }));
 }
 
