@@ -37,6 +37,24 @@ class Table(tf.keras.layers.Embedding):
             self.build(None)
 
 
+def weighted_sums(table: Table, indices: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
+    """Sums of a table's rows: [B, L] indices and [B, K, L] weights to [B, K, D]; there is no gradient of the weights.
+
+    It is the product of a sparse matrix of the weights with those rows that the batch has. So neither a sum nor its
+    gradient needs a [B, L, D] tensor, and an entry of weight 0 costs nothing, whatever its index.
+    """
+    batch, sums, length = tf.unstack(tf.shape(weights, tf.int64))
+    own, columns = tf.unique(tf.reshape(tf.maximum(indices, 0), [-1]), tf.int64)
+    weights = tf.stop_gradient(tf.reshape(weights, [-1, length]))
+    entries = tf.where(weights != 0)
+    row, place = tf.unstack(entries, axis=1)
+    columns = tf.gather(columns, row // sums * length + place)
+    matrix = tf.SparseTensor(
+        tf.stack([row, columns], axis=1), tf.gather_nd(weights, entries), [batch * sums, tf.size(own, tf.int64)]
+    )
+    return tf.reshape(tf.sparse.sparse_dense_matmul(matrix, table(own)), [batch, sums, table.output_dim])
+
+
 class ListEmbedding(tf.keras.layers.Layer):
     """Mean embedding of a padded list: [B, L] indices to [B, D]; zeros for an empty list."""
 
@@ -45,9 +63,9 @@ class ListEmbedding(tf.keras.layers.Layer):
         self._table = Table(buckets, dim, name)
 
     def call(self, indices: tf.Tensor) -> tf.Tensor:
-        present = tf.where(indices >= 0)
-        lists = tf.SparseTensor(present, tf.gather_nd(indices, present), tf.shape(indices, tf.int64))
-        return tf.nn.safe_embedding_lookup_sparse(self._table.embeddings, lists, combiner="mean")
+        present = tf.cast(indices >= 0, tf.float32)
+        weights = tf.math.divide_no_nan(present, tf.reduce_sum(present, axis=1, keepdims=True))
+        return weighted_sums(self._table, indices, weights[:, tf.newaxis])[:, 0]
 
 
 class NumberEmbedding(tf.keras.layers.Layer):
@@ -185,7 +203,7 @@ class HistoryEmbedding(tf.keras.layers.Layer):
         timed = present * tf.cast(gaps >= 0, tf.float32)
         seconds = tf.math.expm1(tf.maximum(gaps, 0.0))
         weights = tf.stack([timed * tf.exp(-seconds / tau) for tau in self._decay_seconds] + [present], axis=1)
-        total = tf.matmul(weights, self._items(tf.maximum(items, 0)))
+        total = weighted_sums(self._items, items, weights)
         scaled = total / tf.sqrt(1.0 + tf.reduce_sum(weights, axis=2, keepdims=True))
         return tf.reduce_sum(scaled * self._mix, axis=1)
 

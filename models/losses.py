@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from models import inputs
@@ -26,7 +28,7 @@ def sampled_softmax(
     Args:
       queries: [B, D].
       candidates: [C, D]; row b is query b's own, and all rows but that are its negatives.
-      added: [B, C] to the logits.
+      added: [A, C] to the logits of the first A queries; there is no gradient of it.
       ids: [C] item indices.
       probability: [C] of a candidate to be sampled, whose log is taken from the logits; None: no correction.
       config: temperature, hard negatives, and whether other rows of the query's own item are left out.
@@ -34,20 +36,35 @@ def sampled_softmax(
     Returns:
       [B] losses.
     """
-    logits = tf.matmul(queries, candidates, transpose_b=True) / config.temperature + added
-    if probability is not None:
-        logits -= tf.math.log(probability)
+    queries = queries / config.temperature
+    if probability is not None:  # As one more component, which saves passes over the logits.
+        queries = tf.concat([queries, tf.ones_like(queries[:, :1])], axis=1)
+        candidates = tf.concat([candidates, -tf.math.log(probability)[:, tf.newaxis]], axis=1)
     rows = tf.range(tf.shape(queries)[0])
+    added = filled_up(added, tf.size(rows))
     if config.remove_accidental_hits:
         hits = ids == tf.gather(ids, rows)[:, tf.newaxis]
-        logits = tf.where(tf.linalg.set_diag(hits, tf.zeros_like(rows, tf.bool)), NEVER, logits)
-    if config.hard_negatives is None:
-        return tf.nn.sparse_softmax_cross_entropy_with_logits(rows, logits)
-    own = tf.linalg.diag_part(logits)
-    others = tf.linalg.set_diag(logits, tf.fill(tf.shape(rows), NEVER))
-    hardest = tf.math.top_k(others, tf.minimum(config.hard_negatives, tf.shape(ids)[0] - 1)).values
-    logits = tf.concat([own[:, tf.newaxis], hardest], axis=1)
-    return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.zeros_like(rows), logits)
+        added = tf.where(tf.linalg.set_diag(hits, tf.zeros_like(rows, tf.bool)), NEVER, added)
+    logits = tf.matmul(queries, candidates, transpose_b=True) + tf.stop_gradient(added)
+    own = tf.reduce_sum(queries * candidates[: tf.size(rows)], axis=1) + tf.linalg.diag_part(added)
+    if config.hard_negatives is not None:
+        others = tf.linalg.set_diag(logits, tf.fill(tf.shape(rows), NEVER))
+        hardest = tf.math.top_k(others, tf.minimum(config.hard_negatives, tf.shape(ids)[0] - 1)).values
+        logits = tf.concat([own[:, tf.newaxis], hardest], axis=1)
+    return _log_sum_exp(logits) - own
+
+
+@tf.custom_gradient
+def _log_sum_exp(logits: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """[B] from [B, C]; of the largest entry softmax tells the sum, in half of tf.reduce_logsumexp's time."""
+    odds = tf.nn.softmax(logits)
+    value = tf.reduce_max(logits, axis=1) - tf.math.log(tf.reduce_max(odds, axis=1))
+    return value, lambda gradient: odds * gradient[:, tf.newaxis]
+
+
+def filled_up(values: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """[A, …] values with as many zeros below them that there are [B, …]."""
+    return tf.pad(values, [[0, rows - tf.shape(values)[0]], *[[0, 0]] * (values.shape.rank - 1)])
 
 
 def weighted_mean(row_losses: tf.Tensor, batch: inputs.Batch) -> tf.Tensor:

@@ -28,7 +28,7 @@ class Forecast(NamedTuple):
     """log P(item | moment) up to a constant of the moment.
 
     Attributes:
-      of_moments: [n, G] float32, each from the rows before the first of `merged` moments.
+      of_moments: [G, n] float32, each from the rows before the first of `merged` moments.
       now: [n] float32, from all rows.
       merged: how many neighbouring moments share a column.
       weights: [W] float32, of the logs of the decayed counts.
@@ -55,8 +55,8 @@ def forecast(rows: Interactions, items: int, moments: int) -> Forecast:
     merged = max(1, -(-moments * items // _CELLS))
     begins = np.append(np.searchsorted(rows.moment, np.arange(0, moments, merged)), len(rows.item))
     weights = _fitted(rows, begins, items)
-    logs = np.stack([weights @ table for table in _tables(rows, begins, items)], axis=1)
-    return Forecast(np.ascontiguousarray(logs[:, :-1]), logs[:, -1], merged, weights)
+    logs = np.stack([weights @ table for table in _tables(rows, begins, items)])
+    return Forecast(logs[:-1], logs[-1], merged, weights)
 
 
 def of_last(item: np.ndarray, time: np.ndarray, items: int, weights: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from models.features import names as f
 from models.settings import Ranking
 
 _EVAL_BATCH = 4096
+_ATTENDED = 50  # Entries of a history, the latest, that candidates are compared with.
 _OWN_NEGATIVES = 3  # Items of the user's own history that choice is learnt against, where items repeat.
 
 
@@ -77,7 +78,7 @@ class RankingModel(training.TrainedModel):
         history = self._history(*entries, training=training)[:, tf.newaxis]
         user, user_bias = tf.split(user, [self._config.embedding_dim, 1], axis=2)
         item, item_bias = tf.split(candidates, [self._config.embedding_dim, 1], axis=2)
-        attended = self._attention(*entries, item, training=training)
+        attended = self._attention(*(of[:, :_ATTENDED] for of in entries), item, training=training)
         agreement = user * item
         products = [agreement, history * item, attended * item, item]
         if self._context:

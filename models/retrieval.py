@@ -120,30 +120,30 @@ class RetrievalModel(training.TrainedModel):
         self._forecasts, self._merged = tf.constant(forecast.of_moments), forecast.merged
 
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
-        hidden = tf.zeros_like(batch[f.MOMENT], tf.bool)
         moments = batch[f.MOMENT]
+        hidden = 0  # Rows that hide their moment: the first ones, as a batch is in an order of chance.
         if training:
+            hidden = tf.cast(self._config.moment_dropout * tf.cast(tf.size(moments), tf.float32) + 0.5, tf.int32)
+            future = tf.fill([hidden], tf.cast(self.query_tower.future, moments.dtype))
+            batch = batch | {f.MOMENT: tf.concat([future, moments[hidden:]], axis=0)}
             batch = self.query_tower.with_unknown_queries(batch)
             if self.repeats:
                 batch = self.query_tower.with_shorter_histories(batch)
-            hidden = tf.random.uniform(tf.shape(moments)) < self._config.moment_dropout
-            batch = batch | {f.MOMENT: tf.where(hidden, tf.cast(self.query_tower.future, moments.dtype), moments)}
         asked = self.query_tower(batch, training=training)
-        own = inputs.gathered(self._items, batch[f.ITEM_ID])
-        ids, vectors = own[f.ITEM_ID], self.candidate_tower(own, training=training)
-        ids, vectors = losses.of_all_replicas(ids), losses.of_all_replicas(vectors)
-        in_batch = tf.shape(ids)[0]
-        if self._config.uniform_negatives:
-            extra = self._uniform_negatives()
-            ids = tf.concat([ids, extra[f.ITEM_ID]], axis=0)
-            vectors = tf.concat([vectors, self.candidate_tower(extra, training=training)], axis=0)
-        probability = self._sampling_probability(ids, in_batch) if self._config.sampling_bias_correction else None
-        forecast = tf.where(hidden[:, tf.newaxis], self._forecast(moments, ids), 0.0)
+        rows = [tf.size(moments), self._config.uniform_negatives]
+        places = tf.random.uniform([rows[1]], 0, self._catalogue_size, tf.int32)
+        items = inputs.gathered(self._items, tf.concat([tf.cast(batch[f.ITEM_ID], tf.int32), places], axis=0))
+        own_ids, other_ids = tf.split(items[f.ITEM_ID], rows)
+        own, others = tf.split(self.candidate_tower(items, training=training), rows)
+        ids = tf.concat([losses.of_all_replicas(own_ids), other_ids], axis=0)
+        vectors = tf.concat([losses.of_all_replicas(own), others], axis=0)
+        probability = self._sampling_probability(ids) if self._config.sampling_bias_correction else None
+        forecast = self._forecast(moments[:hidden], ids)
         found = losses.sampled_softmax(asked, vectors, forecast, ids, probability, self._config)
         if self.repeats:
-            logits = tf.reduce_sum(asked * vectors[: tf.shape(asked)[0]], axis=1) / self._config.temperature
-            logits += tf.linalg.diag_part(forecast)
-            found = self._with_repeats(self.repeats, batch, asked, own[f.ITEM_ID], logits, found, probability)
+            logits = tf.reduce_sum(asked * own, axis=1) / self._config.temperature
+            logits += losses.filled_up(tf.linalg.diag_part(forecast), tf.size(moments))
+            found = self._with_repeats(self.repeats, batch, asked, own_ids, logits, found, probability)
         return losses.weighted_mean(found, batch)
 
     def _with_repeats(
@@ -169,16 +169,14 @@ class RetrievalModel(training.TrainedModel):
 
     def _forecast(self, moments: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
         """[B, C] logs of what was popular before [B] moments, of [C] items."""
-        columns = tf.minimum(moments // self._merged, self._forecasts.shape[1] - 1)
-        return tf.transpose(tf.gather(tf.gather(self._forecasts, ids), columns, axis=1))
+        merged, items = self._forecasts.shape
+        of_moments = tf.minimum(moments // self._merged, merged - 1) * items
+        return tf.gather(tf.reshape(self._forecasts, [-1]), of_moments[:, tf.newaxis] + ids)
 
-    def _uniform_negatives(self) -> inputs.Batch:
-        rows = tf.random.uniform([self._config.uniform_negatives], 0, self._catalogue_size, tf.int32)
-        return inputs.gathered(self._items, rows)
-
-    def _sampling_probability(self, ids: tf.Tensor, batch_size: tf.Tensor) -> tf.Tensor:
-        in_batch = tf.cast(batch_size, tf.float32)
+    def _sampling_probability(self, ids: tf.Tensor) -> tf.Tensor:
+        """[C] probabilities of the candidates to be sampled, by the batches of all replicas or as one of the others."""
         uniform = float(self._config.uniform_negatives)
+        in_batch = tf.cast(tf.size(ids), tf.float32) - uniform
         return (in_batch * tf.gather(self._frequency, ids) + uniform / self._catalogue_size) / (in_batch + uniform)
 
 

@@ -1,4 +1,4 @@
-"""Layers and losses against a few lines of numpy."""
+"""Models and servable against a few lines of numpy."""
 
 import copy
 import functools
@@ -11,90 +11,15 @@ import tensorflow as tf
 from components.recommender_builder.recommender import CandidateVectors, Recommender
 from components.recommender_builder.settings import Index
 from components.recommender_builder.users import Users
-from models import layers, losses, ranking, retrieval
+from models import ranking, retrieval
 from models.features import names
 from models.features.feature_set import Histories
-from models.features.kinds import Number
 from models.joining import Weights
 from models.queries import in_order, model_batch
 from models.ranking import RankingModel, RankingServable
 from models.retrieval import RetrievalModel, RetrievalServable
 from models.settings import Ranking, Retrieval
 from tests.models.conftest import FEATURES
-
-
-def test_the_mean_of_a_list_leaves_the_padding_out():
-    layer = layers.ListEmbedding(4, 3, "t")
-    result = layer(tf.constant([[1, 2, -1], [-1, -1, -1], [3, -1, -1]])).numpy()
-    rows = layer.weights[0].numpy()
-    np.testing.assert_allclose(result, [(rows[1] + rows[2]) / 2, [0, 0, 0], rows[3]], rtol=1e-6)
-
-
-def test_a_vector_is_projected_and_a_missing_one_says_nothing():
-    layer = layers.VectorEmbedding(3, 2, "t")
-    vectors = np.array([[1.0, 2.0, 3.0], [0, 0, 0]], np.float32)
-    np.testing.assert_allclose(layer(tf.constant(vectors)), vectors @ layer.weights[0].numpy(), rtol=1e-6)
-
-
-def test_a_feature_is_embedded_as_its_kind_says(data):
-    sample = {**data.catalogue.features, **data.train.users}
-    made = layers.of_features(FEATURES.items | FEATURES.users | FEATURES.context, data.transform, sample, 4)
-    embedded = {name: layer(tf.constant(sample[name])).shape for name, layer in made.items() if name in sample}
-    assert embedded == dict.fromkeys(FEATURES.items, (5, 4)) | dict.fromkeys(FEATURES.users, (3, 4))
-    assert made["image"].weights[0].shape == (2, 4)
-    assert made["device"].embeddings.shape == (2 + 1, 4)
-    assert isinstance(made["volume"], layers.NumberEmbedding) and isinstance(FEATURES.items["price"], Number)
-
-
-def test_moment_embedding_merges_neighbouring_buckets():
-    layer = layers.MomentEmbedding(7, 2, [1, 3])
-    got, later = np.split(layer(tf.constant([0, 2, 3, 6, 7])).numpy(), [4])
-    fine, coarse = (table.embeddings.numpy() for table in layer._tables)
-    assert (len(fine), len(coarse)) == (7, 3)
-    np.testing.assert_allclose(got, fine[[0, 2, 3, 6]] + coarse[[0, 0, 1, 2]], rtol=1e-6)
-    np.testing.assert_array_equal(later, [[0, 0]])
-
-
-def test_history_embedding_is_the_mix_of_decayed_sums():
-    layer = layers.HistoryEmbedding(5, 2, [60.0, 3600.0], dropout=0.5)
-    items, seconds = np.array([[1, 4, 2], [3, -1, -1]]), np.array([[0.0, 100.0, 7200.0], [50.0, 0.0, 0.0]])
-    gaps = np.log1p(seconds).astype(np.float32)
-    gaps[0, 2] = -1  # Unknown.
-    got = layer(tf.constant(items), tf.constant(gaps)).numpy()
-    table, mix = layer._items.embeddings.numpy(), layer._mix.numpy()
-    for row in range(2):
-        known = items[row] >= 0
-        timed = known & (gaps[row] >= 0)
-        weights = [np.exp(-seconds[row] / tau) * timed for tau in (60.0, 3600.0)] + [known.astype(float)]
-        sums = [w @ table[np.maximum(items[row], 0)] / np.sqrt(1 + w.sum()) for w in weights]
-        np.testing.assert_allclose(got[row], (np.array(sums) * mix).sum(0), rtol=1e-4)
-
-
-def test_history_embedding_does_not_see_the_width_of_the_padding():
-    layer = layers.HistoryEmbedding(5, 2, [60.0], dropout=0.5)
-    short = layer(tf.constant([[1, 2]]), tf.constant([[0.5, 3.0]]))
-    long = layer(tf.constant([[1, 2, -1, -1]]), tf.constant([[0.5, 3.0, -1.0, -1.0]]))
-    np.testing.assert_allclose(short, long, rtol=1e-6)
-
-
-def test_target_attention_weighs_by_similarity_and_recency():
-    layer = layers.TargetAttention(5, 2, [60.0], dropout=0.5)
-    items, seconds = np.array([[1, 4, 2], [-1, -1, -1]]), np.array([[0.0, 100.0, 30.0], [0.0, 0.0, 0.0]])
-    gaps = np.log1p(seconds).astype(np.float32)
-    gaps[0, 2] = -1  # Unknown.
-    candidates = np.random.default_rng(0).normal(size=(2, 3, 2)).astype(np.float32)
-    got = layer(tf.constant(items), tf.constant(gaps), tf.constant(candidates)).numpy()
-    entries = layer._items.embeddings.numpy()[items[0]]
-    logits = candidates[0] @ entries.T + np.array([1.0, np.exp(-100 / 60), 0.0])
-    weights = np.exp(logits) / (1 + np.exp(logits).sum(1, keepdims=True))
-    np.testing.assert_allclose(got[0], weights @ entries, rtol=1e-4)
-    assert not got[1].any(), "an empty history says nothing"
-
-
-def test_hide_hides_all_or_nothing_at_the_extremes():
-    indices = tf.constant([0, 1, 2], tf.int64)
-    assert layers.hide(indices, 9, 0.0).numpy().tolist() == [0, 1, 2]
-    assert layers.hide(indices, 9, 1.0).numpy().tolist() == [9, 9, 9]
 
 
 def retrieval_model(data, **values):
@@ -111,7 +36,7 @@ def test_the_future_is_learnt_from_rows_that_hide_their_moment(data, rows):
     ids, moments = rows["item_id"].numpy(), rows["moment"].numpy()
     after = rows | {"moment": tf.constant([2] * len(ids), tf.int64)}
     logits = model.query_tower(after).numpy() @ model.candidate_tower(items_of(data, rows)).numpy().T
-    logits += data.forecast.of_moments[ids][:, np.minimum(moments, 1)].T - np.log(np.bincount(ids)[ids] / len(ids))
+    logits += data.forecast.of_moments[np.minimum(moments, 1)][:, ids] - np.log(np.bincount(ids)[ids] / len(ids))
     logits[(ids[:, None] == ids) & ~np.eye(len(ids), dtype=bool)] = -np.inf
     assert got == pytest.approx(np.mean(np.log(np.exp(logits).sum(1)) - np.diag(logits)), rel=1e-4)
 
@@ -155,26 +80,11 @@ def test_retrieval_loss_is_the_corrected_softmax(data, rows, correction, acciden
     assert got == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("hard", [None, 2, 99])
-def test_negatives_beyond_the_batch_are_left_out_by_their_ids(hard):
-    rng = np.random.default_rng(0)
-    queries, candidates = (rng.normal(size=(rows, 4)).astype(np.float32) for rows in (3, 7))
-    ids, probability = np.array([5, 6, 5, 7, 6, 8, 9]), rng.uniform(0.1, 1, 7).astype(np.float32)
-    config = Retrieval(temperature=0.5, hard_negatives=hard)
-    added = rng.normal(size=(3, 7)).astype(np.float32)
-    got = losses.sampled_softmax(queries, candidates, added, tf.constant(ids), tf.constant(probability), config).numpy()
-    logits = queries @ candidates.T / 0.5 + added - np.log(probability)
-    for row in range(3):
-        hardest = np.sort(logits[row, ids != ids[row]])[::-1][:hard]
-        expected = np.log(np.exp([logits[row, row], *hardest]).sum()) - logits[row, row]
-        assert got[row] == pytest.approx(expected, rel=1e-4)
-
-
 def test_uniform_negatives_enter_the_sampling_probability_as_a_mixture(data, rows):
     model = retrieval_model(data, uniform_negatives=6)
-    probability = model._sampling_probability(tf.constant([0, 3]), tf.constant(4)).numpy()
+    probability = model._sampling_probability(tf.constant([0, 3, 0, 0, *[3] * 6])).numpy()
     share = np.array([3, 0]) / 6
-    np.testing.assert_allclose(probability, (4 * share + 6 / 4) / 10, rtol=1e-6)
+    np.testing.assert_allclose(probability[:2], (4 * share + 6 / 4) / 10, rtol=1e-6)
     assert np.isfinite(float(model.compute_loss(rows, training=True)))
 
 

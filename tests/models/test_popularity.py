@@ -45,8 +45,8 @@ def fashion():
 
 def test_what_is_popular_for_a_day_is_forecast_by_the_last_hours(fashion):
     found = forecast(fashion, 10, 1000)
-    assert found.of_moments.shape == (10, 1000) and found.merged == 1
-    late_in_day_50, after_the_end = found.of_moments[:, 509], found.now
+    assert found.of_moments.shape == (1000, 10) and found.merged == 1
+    late_in_day_50, after_the_end = found.of_moments[509], found.now
     assert (late_in_day_50.argmax(), after_the_end.argmax()) == (0, 9)
     assert late_in_day_50[0] > np.sort(late_in_day_50)[-2] + 1
 
@@ -78,7 +78,7 @@ def test_what_comes_later_changes_no_earlier_count(fashion):
 def test_moments_share_columns_where_there_are_many_items(fashion, monkeypatch):
     monkeypatch.setattr(popularity, "_CELLS", 10 * 100)
     found = forecast(fashion, 10, 1000)
-    assert (found.merged, found.of_moments.shape) == (10, (10, 100))
+    assert (found.merged, found.of_moments.shape) == (10, (100, 10))
 
 
 def test_without_rows_nothing_is_popular():
