@@ -119,7 +119,7 @@ def pipeline_(interactions, items, output, json_file, overrides) -> None:
 @click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as for `run`.")
 def training(config_name, data, epochs, steps, output, json_file, overrides) -> None:
-    """Compare the retrieval Trainer's examples a second with those of the TFRS tutorial's loop, metrics included."""
+    """Measure both Trainers' examples a second, and the TFRS tutorial's retrieval loop beside, metrics included."""
     from benchmarks.scale.training import run
     from pipeline.jobs import resolve_config
 
@@ -139,3 +139,19 @@ def index(candidates, dimensions, recall, json_file) -> None:
     from benchmarks.scale.index import run
 
     run(candidates, dimensions, recall, json_file, Console())
+
+
+@benchmark.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@click.argument("checkout")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("--rounds", default=1, show_default=True, type=click.IntRange(min=1), help="In turns, there and here.")
+def against(checkout, command, rounds) -> None:
+    """Run a benchmark in another CHECKOUT and here, and print the figures of both side by side.
+
+    As in `recommender benchmark against ../before training --data ml-latest-small`, where `git worktree add ../before
+    COMMIT` has made the checkout. --rounds comes first. A machine's speed changes from hour to hour, so only figures
+    of one go are compared.
+    """
+    from benchmarks.against import run
+
+    run(checkout, command, rounds, Console())

@@ -185,8 +185,8 @@ def fit(
 ) -> dict[str, Any]:
     """Trains with a learning rate that falls along a cosine to zero.
 
-    From nothing, all rows come in each of the configured epochs. Where training goes on, there is one epoch of the new
-    rows and a share of the others.
+    From nothing, all rows come in each of the configured epochs, and there are fewer of these where the data is large.
+    Where training goes on, there is one epoch of the new rows and a share of the others.
 
     Args:
       model: what is trained.
@@ -204,7 +204,7 @@ def fit(
     if begun.warm and config.epochs:
         rows = _again(data, begun.new_rows, config)
         return _fit(model, data.queries, config, log_dir, 1, config.warm_learning_rate, rows)
-    return _fit(model, data.queries, config, log_dir, config.epochs, config.learning_rate)
+    return _fit(model, data.queries, config, log_dir, fitting_epochs(config, len(data.train)), config.learning_rate)
 
 
 def refit(model: tf.keras.Model, data: TrainingData, config: Training, job: Job, name: str) -> None:
@@ -286,6 +286,11 @@ def write_validation(values: dict[str, Any], model_run_dir: str) -> None:
     """Keeps what a trainer measured beside its logs."""
     with tf.io.gfile.GFile(os.path.join(model_run_dir, VALIDATION_FILE), "w") as file:
         file.write(json.dumps(values, indent=2))
+
+
+def fitting_epochs(config: Training, rows: int) -> int:
+    """The configured epochs, as many of them as `most_rows` allows, but one of those at the least."""
+    return min(config.epochs, max(1, config.most_rows // max(rows, 1)))
 
 
 def fitting_batch_size(config: Training, rows: int) -> int:

@@ -1,4 +1,4 @@
-"""`recommender benchmark training`: examples a second of our loop and of the TFRS tutorial's, metrics included."""
+"""`recommender benchmark training`: examples a second of our loops and of the TFRS tutorial's, metrics included."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import tensorflow as tf
 from rich.console import Console
@@ -19,10 +19,9 @@ from rich.table import Table
 from benchmarks.quality.factors import TutorialModel
 from benchmarks.targets import Target, print_targets
 from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
-from models import inputs, training
+from models import inputs, ranking, retrieval, training
 from models.features import names as f
-from models.retrieval import RetrievalModel, RetrievalServable, validate
-from models.settings import Retrieval
+from models.settings import Ranking, Retrieval, Training
 from pipeline.config import Config
 from pipeline.data import checks
 from pipeline.local import runner
@@ -30,7 +29,10 @@ from pipeline.outputs import latest_artifact_uri
 from pipeline.steps import Step
 
 _TUTORIAL_BATCH = 8192
-_RATIO = Target("ours ÷ TFRS tutorial, examples a second", True, 20.0)
+_RETRIEVAL, _RANKING, _TUTORIAL = "ours", "ours, ranking", "TFRS tutorial"
+_RATIO = Target("ours ÷ TFRS tutorial, examples a second", True, 25.0)
+
+_T = TypeVar("_T")
 
 
 def run(config: Config, epochs: int, steps: int, output: str, json_file: str | None, console: Console) -> None:
@@ -51,56 +53,98 @@ def run(config: Config, epochs: int, steps: int, output: str, json_file: str | N
     def files(step: Step, key: str, split: str) -> list[str]:
         return [os.path.join(latest_artifact_uri(output, step, key), f"Split-{split}", "*")]
 
-    job = training.Job(
-        settings=config.retrieval.model_copy(update={"epochs": epochs}).model_dump_json(),
-        features=checks.features(untrained).model_dump_json(),
-        transform_graph=latest_artifact_uri(output, Step.TRANSFORM, "transform_graph"),
-        train_files=files(Step.TRANSFORM, "transformed_examples", TRAIN_SPLIT),
-        eval_files=files(Step.TRANSFORM, "transformed_examples", EVAL_SPLIT),
-        item_files=files(Step.ITEM_GEN, "examples", ITEMS_SPLIT),
-        run_dir="",
-        model_dir="",
-    )
-    console.print("Our loop …")
-    ours = _alone(_ours, job)
-    console.print("The tutorial's loop …")
-    found = {"ours": ours, "TFRS tutorial": _alone(_tutorial, steps, job)}
+    def job(section: Training) -> training.Job:
+        return training.Job(
+            settings=section.model_copy(update={"epochs": epochs}).model_dump_json(),
+            features=checks.features(untrained).model_dump_json(),
+            transform_graph=latest_artifact_uri(output, Step.TRANSFORM, "transform_graph"),
+            train_files=files(Step.TRANSFORM, "transformed_examples", TRAIN_SPLIT),
+            eval_files=files(Step.TRANSFORM, "transformed_examples", EVAL_SPLIT),
+            item_files=files(Step.ITEM_GEN, "examples", ITEMS_SPLIT),
+            run_dir="",
+            model_dir="",
+        )
+
+    found = {}
+    for name, measure, arguments in (
+        (_RETRIEVAL, _retrieval, [job(config.retrieval)]),
+        (_TUTORIAL, _tutorial, [job(config.retrieval), steps]),
+        (_RANKING, _ranking, [job(config.ranking)]),
+    ):
+        console.print(f"{name} …")
+        found[name] = _alone(measure, *arguments)
     table = Table("loop", "examples", "seconds", "examples a second", title="Training", title_justify="left")
     for name, (examples, seconds) in found.items():
         table.add_row(name, f"{examples:,}", f"{seconds:.1f}", f"{examples / seconds:,.0f}")
     console.print(table)
     per_second = {name: examples / seconds for name, (examples, seconds) in found.items()}
-    ratio = per_second["ours"] / per_second["TFRS tutorial"]
+    ratio = per_second[_RETRIEVAL] / per_second[_TUTORIAL]
+    logits = _logits_flops(config.retrieval) * per_second[_RETRIEVAL] / 1e9
+    product = _alone(_product_flops_a_second) / 1e9
+    console.print(
+        f"Logits and their gradients: {_logits_flops(config.retrieval) / 1e6:.2f} million floating point operations "
+        f"an example, {logits:.0f} thousand million a second; products of large matrices reach {product:.0f}"
+    )
     print_targets([(_RATIO, ratio)], console)
     if json_file:
-        content = {"items": items, "examples_per_second": per_second, "ratios": {_RATIO.name: ratio}}
+        content = {
+            "items": items,
+            "examples_per_second": per_second,
+            "ratios": {_RATIO.name: ratio},
+            "gflops": {"logits": logits, "large product": product},
+        }
         Path(json_file).write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
-def _alone(measure: Callable[..., tuple[int, float]], *arguments: Any) -> tuple[int, float]:
+def _alone(measure: Callable[..., _T], *arguments: Any) -> _T:
     """What is measured in a process of its own: threads that a loop leaves behind would slow the other one down."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(measure, *arguments).result()
 
 
-def _ours(job: training.Job) -> tuple[int, float]:
+def _retrieval(job: training.Job) -> tuple[int, float]:
     """Examples and seconds of all epochs but the first, with the metrics on the eval split once for each."""
-    config = Retrieval.model_validate_json(job.settings)
-    tf.keras.utils.set_random_seed(config.seed)
-    data = training.TrainingData(job)
-    model = RetrievalModel(config, data)
+    config, data, model = training.made(job, Retrieval, retrieval.RetrievalModel)
+    servable = retrieval.RetrievalServable(model, data, config.temperature)
+    return _trained(model, data, config, lambda: retrieval.validate(servable, data))
+
+
+def _ranking(job: training.Job) -> tuple[int, float]:
+    """As `_retrieval`."""
+    config, data, model = training.made(job, Ranking, ranking.RankingModel)
+    return _trained(model, data, config, lambda: ranking.validate(model, data))
+
+
+def _trained(
+    model: tf.keras.Model, data: training.TrainingData, config: Training, validate: Callable[[], Any]
+) -> tuple[int, float]:
     with tempfile.TemporaryDirectory() as logs:
         seconds = training.fit(model, data, config, logs)["epoch_seconds"][1:]
-    servable = RetrievalServable(model, data, config.temperature)
     for _ in range(2):  # The second time is the one that counts, as with the epochs and the tutorial's steps.
         started = time.monotonic()
-        validate(servable, data)
+        validate()
         metrics = time.monotonic() - started
     rows, batch = len(data.train), training.fitting_batch_size(config, len(data.train))
     return len(seconds) * (rows // batch * batch), sum(seconds) + len(seconds) * metrics
 
 
-def _tutorial(steps: int, job: training.Job) -> tuple[int, float]:
+def _logits_flops(config: Retrieval) -> int:
+    """Of an example's logits, and of the gradients of both factors: three products."""
+    return 3 * 2 * (config.batch_size + config.uniform_negatives) * (config.embedding_dim + 2)
+
+
+def _product_flops_a_second() -> float:
+    """What a product of large matrices reaches here."""
+    matrix = tf.random.normal([2048, 2048])
+    seconds = []
+    for _ in range(10):
+        started = time.monotonic()
+        tf.matmul(matrix, matrix).numpy()
+        seconds.append(time.monotonic() - started)
+    return 2 * 2048**3 / min(seconds)
+
+
+def _tutorial(job: training.Job, steps: int) -> tuple[int, float]:
     """Examples and seconds of the loop of "basic retrieval": ids only, and FactorizedTopK in every step."""
     data = training.TrainingData(job)
     pairs = {"user": data.train.users[f.USER_ID][data.train.user_of_rows()], "item": data.train.rows[f.ITEM_ID]}

@@ -51,4 +51,5 @@ def test_training_compares_both_loops_on_the_same_examples(output, tmp_path):
     assert found["items"] == 300
     ours, tutorial = found["examples_per_second"]["ours"], found["examples_per_second"]["TFRS tutorial"]
     (ratio,) = found["ratios"].values()
-    assert abs(ratio - ours / tutorial) < 1e-6 and tutorial > 0
+    assert abs(ratio - ours / tutorial) < 1e-6 and tutorial > 0 and found["examples_per_second"]["ours, ranking"] > 0
+    assert 0 < found["gflops"]["logits"] < 2 * found["gflops"]["large product"]

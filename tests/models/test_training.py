@@ -41,6 +41,14 @@ def test_a_small_data_set_has_smaller_batches(size, rows, expected):
     assert training.fitting_batch_size(Training(batch_size=size), rows) == expected
 
 
+@pytest.mark.parametrize(
+    "rows, epochs, expected",
+    [(0, 6, 6), (80_000, 6, 6), (1_250_000, 6, 6), (2_500_000, 6, 3), (5_000_000, 6, 1), (10**9, 6, 1), (10**9, 0, 0)],
+)
+def test_a_large_data_set_has_fewer_epochs(rows, epochs, expected):
+    assert training.fitting_epochs(Training(epochs=epochs, most_rows=7_500_000), rows) == expected
+
+
 @pytest.mark.parametrize("of", ["data", "shop"])
 @pytest.mark.parametrize("kind", ["retrieval", "ranking"])
 def test_training_learns_the_rows(of, tmp_path, kind, request):
