@@ -19,7 +19,7 @@ from components.base import BeamComponent
 from components.evaluator.component import RecommenderEvaluator
 from components.evaluator.predictions import load
 from components.files import EVALUATION_FILE, INFRA_VALIDATION_FILE
-from components.infra_validator.asked import Asked
+from components.infra_validator.asked import Asked, Recommendable
 from components.infra_validator.component import ServedModelValidator
 from components.infra_validator.executor import ask
 from components.live_model.component import LiveModel
@@ -269,9 +269,9 @@ def test_the_infra_validator_alone_notices_what_was_had(pushed):
     }
     had = frozenset(str(number) for number in range(1, 300))
     settings = CONFIG.infra_validator.model_copy(update={"batch": 2})
-    found = ask(str(version), settings, Asked(query, tf.constant(["1"]), [had], False), had | {"300"})
+    found = ask(str(version), settings, Asked(query, tf.constant(["1"]), [had], False), Recommendable(had | {"300"}))
     (reason, *_) = [reason for reason in found["refused_because"] if "serving_default for known users" in reason]
-    assert reason.endswith(" was seen, and is recommended")
+    assert reason.endswith(" was seen or is not wanted, and is recommended")
 
 
 def test_what_a_servable_assumes_changes_what_is_known_and_nothing_else(made, pushed):
