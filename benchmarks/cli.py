@@ -155,3 +155,21 @@ def against(checkout, command, rounds) -> None:
     from benchmarks.against import run
 
     run(checkout, command, rounds, Console())
+
+
+@benchmark.command()
+@_MODEL_DIR
+@click.option("--candidates", default=1_000_000, show_default=True, type=click.IntRange(min=1000), help="Vectors.")
+@click.option("--dimensions", default=64, show_default=True, type=click.IntRange(min=2), help="Of each; even.")
+@click.option(
+    "--recall", default=0.98, show_default=True, type=click.FloatRange(0, 1), help="At 100, without a filter."
+)
+@click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
+def filters(model_dir, candidates, dimensions, recall, json_file) -> None:
+    """Measure the search under filters that keep 50 %, 5 % and 0.5 % of the items, against exact search under them.
+
+    The full size takes about three minutes.
+    """
+    from benchmarks.scale.filters import run
+
+    run(candidates, dimensions, recall, model_dir, json_file, Console())

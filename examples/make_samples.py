@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 EXAMPLES = Path(__file__).parent
+CHARGES = [("POST", "POSTAGE"), ("M", "Manual"), ("C2", "CARRIAGE"), ("DOT", "DOTCOM"), ("BANK CHARGES", "Bank")]
 START = np.datetime64("2017-01-01T09:00:00")
 
 
@@ -65,7 +66,7 @@ def groceries(directory):
 
 
 def gifts(directory):
-    """Invoices, some without a customer, and some that take goods back."""
+    """Invoices, some without a customer, some that take goods back, and some with what is no gift."""
     rng = np.random.default_rng(1)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -80,6 +81,9 @@ def gifts(directory):
             quantity = -1 if back else rng.integers(1, 12)
             name = f"SET OF {item + 2}, BLUE" if item % 9 == 0 else f"CANDLE NO {item}"
             writer.writerow([invoice, f"{85_000 + item}A", name, quantity, moment, 2.5, customer, "France"])
+        if customer and not back and number % 2 == 0:
+            code, name = CHARGES[number // 2 % len(CHARGES)]
+            writer.writerow([536_000 + number, code, name, 1, moment, 15.0, customer, "France"])
     directory.mkdir(exist_ok=True)
     with gzip.GzipFile(directory / "online_retail.csv.gz", "wb", mtime=0) as file:
         file.write(text.getvalue().encode())

@@ -43,6 +43,10 @@ class Catalogue:
         """The rows of items by their ids; n for those that are not here."""
         return np.array([self._row_of.get(item, len(self)) for item in ids.tolist()], np.int64)
 
+    def are_in(self, ids: Collection[str]) -> np.ndarray:
+        """[n] which items have one of these ids."""
+        return np.isin(self.ids, [item.encode() for item in ids]) if ids else np.zeros(len(self), bool)
+
 
 def load_catalogue(files: Collection[str], features: FeatureSet, transform: tft.TFTransformOutput) -> Catalogue:
     """Reads ItemGen's examples and applies Transform's graph to them."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from components import storage
 from components.drift_validator.settings import Drift
@@ -79,6 +79,11 @@ class Config(Settings):
     drift: Drift = Drift()
     infra_validator: InfraValidation = InfraValidation()
     kubeflow: Kubeflow = Kubeflow()
+
+    @model_validator(mode="after")
+    def _rules_of_known_features(self) -> Config:
+        self.index.check(self.features(with_users=True))
+        return self
 
     def features(self, *, with_users: bool) -> FeatureSet:
         """What the data has, with the features of users only where their table is there."""
@@ -158,6 +163,8 @@ def _line(error: Any) -> str:
     if error["type"].startswith("union_tag"):
         path.append("kind")
         message = f"give one of {error['ctx']['expected_tags']}" if "expected_tags" in error["ctx"] else "give a kind"
+    if not path:  # What only the sections together can tell.
+        return message
     return ".".join(path) + (message if message.startswith(".") else f": {message}")
 
 

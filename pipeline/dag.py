@@ -83,14 +83,16 @@ def create_pipeline(
     """
     check_thresholds(config.evaluation, features)
     feature_set = features.model_dump_json()
-    tables = config.data.layout().model_dump_json()
+    # A filter is of no concern to what reads and learns, so that setting one repeats neither.
+    learnt = features.model_dump_json(exclude={"items": {"__all__": {"filter"}}})
+    tables = config.data.layout().model_dump_json(exclude={"items": {"features": {"__all__": {"filter"}}}})
 
     def source(component: type) -> str:
         return f"{data_fingerprint}-{code_fingerprint(component.__module__)}".removeprefix("-")
 
     interactions = InteractionGen(
         data=tables,
-        features=feature_set,
+        features=learnt,
         directory=parameters.data,
         span=parameters.span,
         window=parameters.window,
@@ -103,7 +105,7 @@ def create_pipeline(
         interactions=interactions.outputs["examples"],
         summary=interactions.outputs["summary"],
         data=tables,
-        features=feature_set,
+        features=learnt,
         directory=parameters.data,
         fingerprint=source(ItemGen),
     ).with_id(Step.ITEM_GEN)
@@ -148,7 +150,7 @@ def create_pipeline(
         items=items.outputs["examples"],
         schema=of_interactions[1].outputs["schema"],
         item_schema=of_items[1].outputs["schema"],
-        features=feature_set,
+        features=learnt,
         settings=config.transform.model_dump_json(),
         fingerprint=code_fingerprint(Transform.__module__),
     ).with_id(Step.TRANSFORM)
@@ -160,7 +162,7 @@ def create_pipeline(
     def trainer(step: Step, module: str, settings: str, epochs: IntParameter) -> RecommenderTrainer:
         component = RecommenderTrainer(
             module=module,
-            features=feature_set,
+            features=learnt,
             settings=settings,
             epochs=epochs,
             examples=transform.outputs["transformed_examples"],
@@ -205,7 +207,7 @@ def create_pipeline(
         retrieval_model=retrieval.outputs["model"],
         ranking_model=ranking.outputs["model"],
         retrieval_run=retrieval.outputs["model_run"],
-        features=feature_set,
+        features=learnt,
         limits=config.evaluation.model_dump_json(),
         threshold_changes=parameters.thresholds,
         fingerprint=code_fingerprint(RecommenderEvaluator.__module__),

@@ -7,6 +7,8 @@ Runs with TensorFlow, ScaNN and NumPy alone, so that it works with the versions 
 """
 
 import importlib.metadata
+import json
+import os
 import sys
 
 import numpy as np
@@ -17,7 +19,10 @@ _TOLERANCE = 1e-4
 
 
 def answers(version_dir):
-    """Outputs of every signature by `signature/output`, for known, unknown and anonymous users."""
+    """Outputs of every signature by `signature/output`, for known, unknown and anonymous users.
+
+    Filters want the most frequent value, nothing, that value or one that there is not, and that one alone.
+    """
     call = tf.saved_model.load(version_dir).signatures
     users = tf.constant(["1", "42", "nobody", ""])
     found = call["serving_default"](user_id=users)
@@ -28,9 +33,19 @@ def answers(version_dir):
         "history_item_id": tf.where(known == "", "no such item", known),
         "history_timestamp": tf.constant([[0, 0, 0], [999_999_990, 999_999_000, 0], [0, 0, 0], [0, 0, 0]], tf.int64),
     }
+    specs = call["recommend"].structured_input_signature[1]
+    for name in specs.keys() - query.keys():  # The context, which is not known.
+        query[name] = tf.constant([""] * 4) if specs[name].dtype == tf.string else tf.fill([4], float("nan"))
+    filters = {"exclude_item_id": known[:, :2]}
+    with open(os.path.join(version_dir, "assets.extra", "build.json"), encoding="utf-8") as file:
+        most_frequent = json.load(file)["filters"]
+    for name, values in most_frequent.items():
+        first = values[0] if values else ""
+        filters[name] = tf.constant([[first, ""], ["", ""], [first, "no such value"], ["no such value", ""]])
     outputs = {
         "serving_default": found,
         "recommend": call["recommend"](**query),
+        "recommend_filtered": call["recommend_filtered"](**query, **filters),
         "retrieve": call["retrieve"](**query),
         "rank": call["rank"](**query, item_id=tf.constant([["1", "2", "no such item"]] * 4)),
         "similar": call["similar"](item_id=tf.constant(["1", "no such item"])),

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import apache_beam as beam
+import numpy as np
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 import tensorflow_transform as tft
@@ -21,7 +22,7 @@ from components.evaluator import outputs as o
 from components.evaluator import shards, slices
 from components.evaluator.figures import LIVE, Kind, Measured, build_eval_config, gated_length
 from components.evaluator.parity import Parity
-from components.evaluator.predictions import Predict, load, signature_names
+from components.evaluator.predictions import Predict, asked_names, load
 from components.evaluator.samples import sample_users
 from components.evaluator.settings import Evaluation
 from components.evaluator.verdict import INDEX_RECALL, PARITY, check_thresholds, refusals
@@ -51,7 +52,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         kind = Kind.of(features)
         model_dirs = {"": path_utils.serving_model_path(model.uri)}
         live = live_model_dir(artifact_utils.get_single_uri(input_dict["live_model"]))
-        if live and signature_names(live) != signature_names(model_dirs[""]):
+        if live and asked_names(live) != asked_names(model_dirs[""]):
             notes.append(f"the live version {os.path.basename(live)} has other inputs or outputs: it was not compared")
             live = None
         if live:
@@ -60,6 +61,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             model_dirs[o.LIVE] = before_refit if fileio.exists(before_refit) else live
         build = json.loads(io_utils.read_string_file(os.path.join(model_dirs[""], BUILD_FILE)))
         index, weights = build["index"], Weights(**build["weights"])
+        hidden = catalogue.are_in(build["never"])
+        if hidden.any():
+            notes.append(f"{hidden.sum():,} items are never recommended, and eval rows about them are not asked")
         trained_items = inputs.oov_index(transform, f.ITEM_ID)
         k = gated_length(trained_items, index["candidates"])
         if k < max(TOP_KS):
@@ -74,11 +78,13 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             if feature in sliceable and feature not in sliced:
                 notes.append(f"the threshold {name} does not apply: {feature} has too many values to slice by")
         splits = shards.splits_of(input_dict)
-        loaded = shards.load(*splits, catalogue, features.histories.repeats, limits.max_queries, k)
+        loaded = shards.load(*splits, catalogue, hidden, features.histories.repeats, limits.max_queries, k)
         item_files = split_files(input_dict["items"], ITEMS_SPLIT)
         items = slices.of_items(item_files, features, sliced, catalogue, loaded.item_counts)
-        eval_config = build_eval_config(len(catalogue), with_live=bool(live), kind=kind)
-        parity = self._parity(input_dict, splits, model_dirs[""], features, transform, catalogue, limits, weights)
+        eval_config = build_eval_config(int((~hidden).sum()), with_live=bool(live), kind=kind)
+        parity = self._parity(
+            input_dict, splits, model_dirs[""], features, transform, catalogue, hidden, limits, weights
+        )
         # The Beam job leaves a processor idle while it is built and while its workers load the servable.
         with ThreadPoolExecutor() as beside:
             checks = {
@@ -121,13 +127,14 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         features: FeatureSet,
         transform: tft.TFTransformOutput,
         catalogue: Catalogue,
+        hidden: np.ndarray,
         limits: Evaluation,
         weights: Weights,
     ) -> Parity:
         retrieval, ranking = map(tf.saved_model.load, trained_models(input_dict).values())
         servable = load(model_dir)
         rows = limits.parity_rows
-        return Parity(servable, retrieval, ranking, features, transform, catalogue, *splits, rows, weights)
+        return Parity(servable, retrieval, ranking, features, transform, catalogue, hidden, *splits, rows, weights)
 
 
 def _limits(section: str, changes: str, features: FeatureSet) -> Evaluation:

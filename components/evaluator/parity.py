@@ -29,7 +29,8 @@ class Parity:
       retrieval, ranking: what the Trainers exported.
       features: of the data set.
       transform: what Transform made.
-      catalogue: the candidates.
+      catalogue: the n candidates.
+      hidden: [n] which of them are never recommended.
       train, held_out: where the splits are.
       rows: how many eval rows to look at.
       weights: what the ranker's parts count in the servable, as `joining.Weights`.
@@ -48,12 +49,13 @@ class Parity:
         features: FeatureSet,
         transform: tft.TFTransformOutput,
         catalogue: Catalogue,
+        hidden: np.ndarray,
         train: Split,
         held_out: Split,
         rows: int,
         weights: Weights,
     ):
-        self._weights = weights
+        self._weights, self._hidden = weights, hidden
         self.model, self._retrieval, self._ranking = model, retrieval, ranking
         self._features, self._names, self._catalogue = features, features.query_names(), catalogue
         names = first_files(held_out.raw, rows)
@@ -125,6 +127,7 @@ class Parity:
             vector = vectors[row : row + 1]
             logits = tf.matmul(vector, items, transpose_b=True)
             scores = np.append(self._scored(vector, one, indices, logits).numpy()[0], -np.inf)
+            scores[:-1][self._hidden] = -np.inf
             if not self._features.histories.repeats:
                 scores[had[row]] = -np.inf
             best = np.argsort(-scores, kind="stable")[: min(k, np.isfinite(scores).sum())]

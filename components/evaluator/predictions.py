@@ -25,6 +25,7 @@ from models.features.feature_set import FeatureSet
 from models.queries import Queries
 from models.timelines import Timelines
 
+_ASKED = ("retrieve", "recommend", "rank")
 _BATCH = 512
 _CELLS = 2**21  # Limit of a batch's rows times the longest list of its users' train rows: 16 MB a tensor.
 _LOCK = threading.Lock()  # A runner may ask the models of a process from several threads.
@@ -201,13 +202,13 @@ def _seen_by(train: Timelines, users: Collection[bytes]) -> dict[bytes, frozense
     }
 
 
-def signature_names(model_dir: str) -> dict[str, tuple[set[str], set[str]]]:
-    """Names of the inputs and outputs of each signature of a SavedModel, which is not loaded."""
+def asked_names(model_dir: str) -> dict[str, tuple[set[str], set[str]]]:
+    """Names of the inputs and outputs of the signatures that are asked, of a SavedModel, which is not loaded."""
     model = saved_model_pb2.SavedModel()
     with tf.io.gfile.GFile(os.path.join(model_dir, tf.saved_model.SAVED_MODEL_FILENAME_PB), "rb") as file:
         model.ParseFromString(file.read())
     signatures = model.meta_graphs[0].signature_def.items()
-    return {name: (set(signature.inputs), set(signature.outputs)) for name, signature in signatures}
+    return {name: (set(signature.inputs), set(signature.outputs)) for name, signature in signatures if name in _ASKED}
 
 
 def load(model_dir: str):

@@ -49,19 +49,34 @@ class Loaded(NamedTuple):
     days: int  # That recent popularity counts.
 
 
-def load(train: Split, held_out: Split, catalogue: Catalogue, repeats: bool, max_queries: int, k: int) -> Loaded:
+def load(
+    train: Split,
+    held_out: Split,
+    catalogue: Catalogue,
+    hidden: np.ndarray,
+    repeats: bool,
+    max_queries: int,
+    k: int,
+) -> Loaded:
     """Reads both splits as indices, chooses users by a hash so that about `max_queries` rows remain, and ranks those.
 
-    `k` is the length of the lists by which recent popularity is chosen.
+    Args:
+      train, held_out: the splits.
+      catalogue: the n items.
+      hidden: [n] which of them are never recommended: rows about them are not asked, and no baseline recommends them.
+      repeats: as `baselines.rank`.
+      max_queries: rows that are asked about.
+      k: length of the lists by which recent popularity is chosen.
     """
     users: dict[bytes, int] = {}
     known = _joined([_read(train, name, users, None) for name in shards.paths(train.raw)])
     held_out_paths = shards.paths(held_out.raw)
     every = [_read(held_out, name, users, catalogue) for name in held_out_paths]
     kept = chosen([*users], np.concatenate([one.user for one in every]), max_queries)
-    rows = [np.flatnonzero(kept[one.user]) for one in every]
+    rows = [np.flatnonzero(kept[one.user] & ~hidden[one.item]) for one in every]
     asked = _joined([baselines.Interactions(*(of[some] for of in one)) for one, some in zip(every, rows, strict=True)])
-    ranks, days = baselines.rank(known, asked, len(catalogue), repeats, k)
+    shown = baselines.Interactions(*(of[~hidden[known.item]] for of in known))
+    ranks, days = baselines.rank(shown, asked, len(catalogue), repeats, k)
     train_paths = shards.paths(train.raw)
     found, start = [], 0
     for (name, path), some in zip(held_out_paths.items(), rows, strict=True):

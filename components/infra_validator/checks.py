@@ -9,13 +9,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from components.infra_validator.asked import Asked
+from components.infra_validator.asked import Asked, Recommendable
 from components.infra_validator.settings import InfraValidation
 from models.features import names as f
 from serving.client import Recommender
 
 _UNKNOWN_USER = "no such user"
 _TIMED_REQUESTS = 20
+_FILTERED = "recommend_filtered"
 
 
 class CheckReport(NamedTuple):
@@ -32,11 +33,12 @@ class Checks:
       client: of the server.
       config: the configuration's section.
       asked: whom to ask about.
-      items: ids of the catalogue.
+      recommendable: what may be recommended.
     """
 
-    def __init__(self, client: Recommender, config: InfraValidation, asked: Asked, items: set[str]):
-        self._client, self._config, self._items, self._repeats = client, config, items, asked.repeats
+    def __init__(self, client: Recommender, config: InfraValidation, asked: Asked, recommendable: Recommendable):
+        self._client, self._config, self._repeats = client, config, asked.repeats
+        self._recommendable = recommendable
         inputs = {name: tensor.numpy().tolist() for name, tensor in asked.inputs.items()}
         self._known = {name: _decoded(values) for name, values in inputs.items()}
         self._had = asked.had
@@ -61,24 +63,62 @@ class Checks:
             self._check(f"recommend for {who}", "recommend", query, excluded)
             self._check(f"retrieve for {who}", "retrieve", query, excluded)
             self._check(f"serving_default for {who}", "serving_default", {f.USER_ID: users}, had)
+        self._check_filters()
         return CheckReport(self._problems, self._latency())
 
-    def _check(self, title: str, signature: str, query: dict[str, list], excluded: list[frozenset[str]]) -> None:
+    def _check_filters(self) -> None:
+        """Asks for what is not in the first lists, and for what has a value of each feature that filters."""
+        if self._problems:  # What is asked here follows from the first lists.
+            return
+        known, rows = self._known, len(self._known[f.USER_ID])
+        histories = [frozenset(history) for history in known[f.HISTORY_ITEM_ID]]
+        had = [frozenset() if self._repeats else a | b for a, b in zip(histories, self._had, strict=True)]
+        first = self._client.call("recommend", known)["item_id"]
+        asked = self._recommendable.inputs(rows, first, {})
+        without = [seen | {*of} for seen, of in zip(had, first, strict=True)]
+        self._check("recommend_filtered without the first list", _FILTERED, known | asked, without, always=True)
+        for feature, value, items in self._recommendable.filters:
+            asked = self._recommendable.inputs(rows, [], {feature: value})
+            title = f"recommend_filtered for {feature} {value!r}"
+            self._check(title, _FILTERED, known | asked, had, always=True, among=items)
+
+    def _check(
+        self,
+        title: str,
+        signature: str,
+        query: dict[str, list],
+        excluded: list[frozenset[str]],
+        *,
+        always: bool = False,
+        among: frozenset[str] | None = None,
+    ) -> None:
+        """Looks at a list for each query.
+
+        Args:
+          title: for messages.
+          signature, query: what is asked.
+          excluded: by query, what may not be recommended; where items repeat, only if `always`.
+          always: see `excluded`.
+          among: what may be recommended; by default everything that ever may.
+        """
         answer = self._client.call(signature, query)
         rows = len(query[f.USER_ID])
         if {len(values) for values in answer.values()} != {rows}:
             self._problems.append(f"{title}: the answers do not have one row for each of {rows} queries")
             return
         for ids, scores, seen in zip(answer["item_id"], answer["score"], excluded, strict=True):
-            problem = self._problem(ids, scores, frozenset() if self._repeats else seen)
+            left_out = frozenset() if self._repeats and not always else seen
+            problem = self._problem(ids, scores, left_out, self._recommendable.items if among is None else among)
             if problem:
                 self._problems.append(f"{title}: {problem}")
                 return
 
-    def _problem(self, ids: list[str], scores: list[float], excluded: frozenset[str]) -> str | None:
+    def _problem(
+        self, ids: list[str], scores: list[float], excluded: frozenset[str], among: frozenset[str]
+    ) -> str | None:
         """What is wrong with one list."""
         items = [item for item in ids if item]
-        if not items and not self._items <= excluded:
+        if not items and not among <= excluded:
             return "an empty list"
         if ids != items + [""] * (len(ids) - len(items)) or len(set(items)) < len(items):
             return "a list with a gap, or with an item twice"
@@ -86,10 +126,10 @@ class Checks:
             return "a score is missing or not finite"
         if any(a < b for a, b in itertools.pairwise(scores)):
             return "scores that are not in falling order"
-        if unknown := set(items) - self._items:
-            return f"item {min(unknown)!r} is not in the catalogue"
+        if others := set(items) - among:
+            return f"item {min(others)!r} is none of those that may be recommended"
         if seen := set(items) & excluded:
-            return f"item {min(seen)!r} was seen, and is recommended"
+            return f"item {min(seen)!r} was seen or is not wanted, and is recommended"
         return None
 
     def _latency(self) -> float:

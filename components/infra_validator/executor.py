@@ -7,20 +7,17 @@ import os
 import tempfile
 from typing import Any
 
-import tensorflow as tf
 from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.artifacts import split_files
-from components.files import INFRA_VALIDATION_FILE, ITEMS_SPLIT, SPLITS
-from components.infra_validator.asked import Asked
+from components.files import BUILD_FILE, INFRA_VALIDATION_FILE, ITEMS_SPLIT, SPLITS
+from components.infra_validator.asked import Asked, Recommendable
 from components.infra_validator.checks import Checks
 from components.infra_validator.settings import InfraValidation
 from components.infra_validator.warm_up import write_warm_up
-from models import inputs
-from models.features import names as f
 from models.features.feature_set import FeatureSet
 from serving.client import Recommender
 from serving.errors import NotStarted, ServingError
@@ -45,13 +42,14 @@ class Executor(base_executor.BaseExecutor):
                 features,
                 config.users,
             )
-            items = _items(split_files(input_dict["items"], ITEMS_SPLIT))
             source = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
+            build = json.loads(io_utils.read_string_file(os.path.join(source, BUILD_FILE)))
+            recommendable = Recommendable.read(split_files(input_dict["items"], ITEMS_SPLIT), features, build)
             with tempfile.TemporaryDirectory() as scratch:  # The artifacts may be in an object store.
                 model_dir = os.path.join(scratch, "model")
                 io_utils.copy_dir(source, model_dir)
-                write_warm_up(model_dir, asked)
-                report |= ask(model_dir, config, asked, items)
+                write_warm_up(model_dir, asked, recommendable)
+                report |= ask(model_dir, config, asked, recommendable)
                 if not report["refused_because"]:
                     io_utils.copy_dir(model_dir, path_utils.stamped_model_path(blessing.uri))
         blessed = not report["refused_because"] and "skipped" not in report
@@ -67,7 +65,7 @@ def _bless(blessing, blessed: bool) -> None:
     blessing.set_int_custom_property("has_model", int(blessed))
 
 
-def ask(model_dir: str, config: InfraValidation, asked: Asked, items: set[str]) -> dict[str, Any]:
+def ask(model_dir: str, config: InfraValidation, asked: Asked, recommendable: Recommendable) -> dict[str, Any]:
     """What a server on the model answers: `refused_because`, and `milliseconds` by protocol.
 
     Raises:
@@ -79,7 +77,7 @@ def ask(model_dir: str, config: InfraValidation, asked: Asked, items: set[str]) 
             addresses = {"REST": f"http://127.0.0.1:{ports.rest}", "gRPC": f"127.0.0.1:{ports.grpc}"}
             for protocol, address in addresses.items():
                 with Recommender(address, timeout_seconds=config.ready_seconds) as client:
-                    reports[protocol] = Checks(client, config, asked, items).run()
+                    reports[protocol] = Checks(client, config, asked, recommendable).run()
     except NotStarted:
         raise
     except ServingError as error:
@@ -90,8 +88,3 @@ def ask(model_dir: str, config: InfraValidation, asked: Asked, items: set[str]) 
         ],
         "milliseconds": {protocol: report.milliseconds for protocol, report in reports.items()},
     }
-
-
-def _items(files: list[str]) -> set[str]:
-    spec = {f.ITEM_ID: tf.io.FixedLenFeature([], tf.string)}
-    return {item.decode() for item in inputs.read_columns(files, spec)[f.ITEM_ID]}

@@ -6,16 +6,19 @@ import tensorflow as tf
 from tensorflow_serving.apis import prediction_log_pb2
 from tfx.utils import io_utils, path_utils
 
-from components.infra_validator.asked import Asked
+from components.infra_validator.asked import Asked, Recommendable
 from models.features import names as f
 
 
-def write_warm_up(model_dir: str, asked: Asked) -> None:
+def write_warm_up(model_dir: str, asked: Asked, recommendable: Recommendable) -> None:
     """Writes a request for each signature into the model's `assets.extra/`."""
     query, items = {name: values[:1] for name, values in asked.inputs.items()}, asked.items[:1]
+    wanted = {one.feature: one.value for one in recommendable.filters}
+    filters = {name: tf.constant(values) for name, values in recommendable.inputs(1, [], wanted).items()}
     requests = {
         "serving_default": {f.USER_ID: query[f.USER_ID]},
         "recommend": query,
+        "recommend_filtered": query | filters,
         "retrieve": query,
         "rank": query | {f.ITEM_ID: items[:, tf.newaxis]},
         "similar": {f.ITEM_ID: items},

@@ -26,7 +26,7 @@ class ClientInputs:
     """
 
     def __init__(self, users: Iterable[bytes], items: Iterable[bytes]):
-        kinds = ((users, [f.USER_ID]), (items, [f.ITEM_ID, f.HISTORY_ITEM_ID]))
+        kinds = ((users, [f.USER_ID]), (items, [f.ITEM_ID, f.HISTORY_ITEM_ID, f.EXCLUDE_ITEM_ID]))
         self._numbers = {name for ids, names in kinds if not _have_fractions(ids) for name in names}
 
     def before(self, call: Signature) -> Signature:

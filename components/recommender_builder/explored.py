@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tensorflow as tf
 
+from components.recommender_builder import item_values
 from components.recommender_builder.users import Users
 from components.statistics import Statistics, by_name, is_text
 from models.catalogue import Catalogue
 from models.features import names as f
 from models.features.feature_set import FeatureSet
-from models.inputs import record_batches
 from serving.explore import files
 
 _SHOWN_KINDS = ("category", "tags", "number")
@@ -83,14 +83,8 @@ def _histories(users: Users, length: int) -> dict[str, Any]:
 def _shown_features(features: FeatureSet, item_files: Collection[str], catalogue: Catalogue) -> dict[str, pa.Array]:
     """Each category, tag and number of the items as lists of texts, in the catalogue's order."""
     shown = {name: feature for name, feature in features.items.items() if feature.kind in _SHOWN_KINDS}
-    spec = {name: tf.io.RaggedFeature(feature.dtype(), row_splits_dtype=tf.int32) for name, feature in shown.items()}
-    spec[f.ITEM_ID] = tf.io.FixedLenFeature([], tf.string)
-    parts = [tf.io.parse_example(records, spec) for records in record_batches(item_files)]
-    order = np.argsort(catalogue.rows(np.concatenate([part[f.ITEM_ID].numpy() for part in parts])))
-    return {
-        files.FEATURE_PREFIX + name: pa.concat_arrays([_text_lists(part[name]) for part in parts]).take(pa.array(order))
-        for name in shown
-    }
+    values = item_values.read(item_files, shown, catalogue)
+    return {files.FEATURE_PREFIX + name: _text_lists(lists) for name, lists in values.items()}
 
 
 def _text_lists(values: tf.RaggedTensor) -> pa.Array:

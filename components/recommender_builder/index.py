@@ -132,6 +132,30 @@ class ScannIndex(tf.Module):
         return fastest(groups, lambda settings: searcher(self._search, neighbours, settings), queries, truth, recall)[0]
 
 
+class PartIndex(tf.Module):
+    """Finds rows of a catalogue with an index over some of them, as `of_catalogue`."""
+
+    def __init__(self, index: ExactIndex | ScannIndex, rows: np.ndarray, size: int):
+        super().__init__()
+        self._index = index
+        self._rows = tf.Variable([*rows, size], trainable=False, dtype=tf.int32)
+
+    def search(self, queries: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+        """As of an index."""
+        return tf.gather(self._rows, self._index.search(queries, k))
+
+
+def of_catalogue(index: ExactIndex | ScannIndex, rows: np.ndarray, size: int) -> ExactIndex | ScannIndex | PartIndex:
+    """An index over the vectors of some rows of a catalogue as one that finds these rows.
+
+    Args:
+      index: over [m, D] vectors.
+      rows: [m] where in the catalogue they are.
+      size: of the catalogue.
+    """
+    return index if len(rows) == size else PartIndex(index, rows, size)
+
+
 def build_index(config: Index, vectors: np.ndarray, queries: np.ndarray) -> ExactIndex | ScannIndex:
     """The configured index over [n, D] float32 vectors, tuned on [Q, D] queries."""
     if config.kind == "exact":

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Mapping
+
 import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from components.recommender_builder.client_inputs import ClientInputs
+from components.recommender_builder.filters import Search, Wanted
+from components.recommender_builder.lists import NO_SCORE
+from components.recommender_builder.rules import Rules
 from components.recommender_builder.settings import Index
+from components.recommender_builder.tensors import Lookup, column, distinct, is_in, only_column, ranges, table
 from components.recommender_builder.users import Users
+from components.recommender_builder.vectors import CandidateVectors
 from models import inputs
 from models.catalogue import Catalogue
 from models.features import names as f
 from models.features.feature_set import FeatureSet
 from models.joining import PARTS, Weights, retrieval_scores
-from models.popularity import of_last
-
-_NO_SCORE = tf.float32.min  # Of the empty entries that fill a short list: finite, and below every other.
 
 _ITEMS = tf.TensorSpec([None], tf.string, name="item_id")
 _ITEM_LISTS = tf.TensorSpec([None, None], tf.string, name="item_id")
@@ -52,9 +55,10 @@ class Recommender(tf.Module):
       retrieval: loaded `RetrievalServable`.
       ranking: loaded `RankingServable`.
       vectors: the candidates' embeddings.
-      index: search over the candidates' retrieval embeddings.
+      index: search over the retrieval embeddings of those that may be recommended.
       similar_index: search over the same, without bias and scaled to length one.
       weights: what the ranker's parts count.
+      rules: what holds of what is recommended.
     """
 
     def __init__(
@@ -70,12 +74,15 @@ class Recommender(tf.Module):
         index: tf.Module,
         similar_index: tf.Module,
         weights: Weights,
+        rules: Rules,
     ):
         super().__init__()
-        self._size = len(catalogue)
+        self._size, self._most = len(catalogue), len(rules.rows)  # All items, and those that may be recommended.
         self._candidates_wanted, self._recommended = (
-            min(most, self._size) for most in (config.candidates, config.recommendations)
+            min(most, self._most) for most in (config.candidates, config.recommendations)
         )
+        self._hidden = table(rules.hidden) if rules.hidden.any() else None
+        self._filters, self._list_rules = rules.filters, rules.lists
         self._histories = features.histories
         self._context = dict(features.context)
         self._query_names = features.query_names()
@@ -87,19 +94,19 @@ class Recommender(tf.Module):
         self._index, self._similar_index = index, similar_index
         self._vectors = vectors
         self._weights = weights
-        self._ids = _table([*catalogue.ids, b""])
-        self._titles = _table([*catalogue.titles, b""])
-        self._rows = _Lookup(catalogue.ids)
-        self._item_indices = _table(catalogue.features[f.ITEM_ID])
-        self._user_rows = _Lookup(users.ids)
+        self._ids = table([*catalogue.ids, b""])
+        self._titles = table([*catalogue.titles, b""])
+        self._rows = Lookup(catalogue.ids)
+        self._item_indices = table(catalogue.features[f.ITEM_ID])
+        self._user_rows = Lookup(users.ids)
         self._client_inputs = ClientInputs(users.ids.tolist(), catalogue.ids.tolist())
-        self._user_features = {name: _table(values) for name, values in users.features.items()}
-        self._starts = _table(users.starts)
+        self._user_features = {name: table(values) for name, values in users.features.items()}
+        self._starts = table(users.starts)
         self._had_rows, self._had_times = (
-            _table(values, of_any_length=True) for values in (users.items, users.timestamps)
+            table(values, of_any_length=True) for values in (users.items, users.timestamps)
         )
         self._end_of_data = int(users.timestamps.max())
-        self._knows_all = _table(1.0)  # 0: what is popular now is told by the train rows alone.
+        self._knows_all = table(1.0)  # 0: what is popular now is told by the train rows alone.
         rows = [tf.TensorSpec([None], dtype) for dtype in (tf.string, tf.string, tf.int64)]
         self.assume = tf.function(self._assume, input_signature=rows, autograph=False)
 
@@ -109,6 +116,7 @@ class Recommender(tf.Module):
         functions = {
             "serving_default": (self.recommend_known, {f.USER_ID: query[f.USER_ID]}),
             "recommend": (self.recommend, query),
+            "recommend_filtered": (self.recommend_filtered, query | self._filter_specs()),
             "retrieve": (self.retrieve, query),
             "rank": (self.rank, query | {f.ITEM_ID: _ITEM_LISTS}),
             "similar": (self.similar, {f.ITEM_ID: _ITEMS}),
@@ -117,6 +125,10 @@ class Recommender(tf.Module):
             name: tf.function(self._client_inputs.before(call), autograph=False).get_concrete_function(**specs)
             for name, (call, specs) in functions.items()
         }
+
+    def _filter_specs(self) -> dict[str, tf.TensorSpec]:
+        names = [f.EXCLUDE_ITEM_ID, *(self._filters.features if self._filters else ())]
+        return {name: tf.TensorSpec([None, None], tf.string, name=name) for name in names}
 
     def _assume(self, user_id: tf.Tensor, item_id: tf.Tensor, timestamp: tf.Tensor) -> None:
         """Makes these [R] interactions, a user's the most recent first, all that is known of what users have had.
@@ -144,20 +156,34 @@ class Recommender(tf.Module):
 
     def recommend(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """Retrieves, drops what the user has had unless items repeat, ranks: [B, K] item_id, title, score."""
+        return self._recommend(query, None, {})
+
+    def recommend_filtered(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
+        """As `recommend`, of what has wanted values and is not among the [B, E] `exclude_item_id`."""
+        exclude = query.pop(f.EXCLUDE_ITEM_ID)
+        wanted = {name: query.pop(name) for name in (self._filters.features if self._filters else ())}
+        return self._recommend(query, exclude, wanted)
+
+    def _recommend(
+        self, query: Query, exclude: tf.Tensor | None, wanted: Mapping[str, tf.Tensor]
+    ) -> dict[str, tf.Tensor]:
         features = self._features(query)
         vectors = self._vectors_of(features)
-        candidates, scores = self._candidates(features, vectors, query)
+        of_filters = self._filters.read(wanted) if wanted else None
+        candidates, scores = self._candidates(features, vectors, query, exclude, of_filters)
         ranked = scores + self._weights.added(
             self._ranking.score(features, tf.gather(self._vectors.ranking, candidates))
         )
-        ranked = tf.where(candidates == self._size, _NO_SCORE, ranked)
-        best = tf.math.top_k(ranked, self._recommended)
-        items = tf.gather(candidates, best.indices, batch_dims=1)
-        return {
-            "item_id": tf.gather(self._ids, items),
-            "title": tf.gather(self._titles, items),
-            "score": best.values,
-        }
+        if self._list_rules:
+            ranked = self._list_rules.boosted(candidates, ranked)
+        ranked = tf.where(candidates == self._size, NO_SCORE, ranked)
+        if self._list_rules:
+            given = {name: of_filters.given[:, place] for place, name in enumerate(wanted)}
+            items, scores = self._list_rules.best(candidates, ranked, self._recommended, given)
+        else:
+            best = tf.math.top_k(ranked, self._recommended)
+            items, scores = tf.gather(candidates, best.indices, batch_dims=1), best.values
+        return {"item_id": tf.gather(self._ids, items), "title": tf.gather(self._titles, items), "score": scores}
 
     def retrieve(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """The first stage of `recommend`: [B, N] item_id, score, best first."""
@@ -178,14 +204,14 @@ class Recommender(tf.Module):
         """Items with the nearest embeddings, by cosine: [B, K] item_id, title, score."""
         items = self._rows(item_id)
         query = tf.gather(self._vectors.directions, items)
-        found = self._similar_index.search(query, min(self._recommended + 1, self._size))
+        found = self._similar_index.search(query, min(self._recommended + 1, self._most))
         keep = (found != items[:, tf.newaxis]) & (items < self._size)[:, tf.newaxis]
         found = self._kept(found, keep, self._recommended)
         scores = tf.einsum("bd,bkd->bk", query, tf.gather(self._vectors.directions, found))
         return {
             "item_id": tf.gather(self._ids, found),
             "title": tf.gather(self._titles, found),
-            "score": tf.where(found == self._size, _NO_SCORE, scores),
+            "score": tf.where(found == self._size, NO_SCORE, scores),
         }
 
     def _known_history(self, user_id: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -207,15 +233,15 @@ class Recommender(tf.Module):
         now = tf.where(fresh, clock, tf.minimum(clock, self._end_of_data + 1))
         moment = tf.where(query[f.TIMESTAMP] > 0, query[f.TIMESTAMP], now)
         raw = {f.TIMESTAMP: moment} | {name: query[name] for name in self._context}
-        transformed = self._transform({name: _column(values) for name, values in raw.items()})
+        transformed = self._transform({name: column(values) for name, values in raw.items()})
         indices = tf.gather(self._item_indices, self._history_rows(query))
         users = self._user_rows(query[f.USER_ID])
         features = inputs.gathered(self._user_features, users)
         features |= {
-            f.MOMENT: _only_column(transformed[f.MOMENT]),
+            f.MOMENT: only_column(transformed[f.MOMENT]),
             f.HISTORY_ITEM_ID: tf.where(items == "", tf.cast(f.PADDING, indices.dtype), indices),
             f.HISTORY_GAP: inputs.gaps(moment, times),
-            **{name: _only_column(transformed[name]) for name in self._context},
+            **{name: only_column(transformed[name]) for name in self._context},
         }
         return {name: features[name] for name in self._query_names}
 
@@ -226,34 +252,67 @@ class Recommender(tf.Module):
         by_all = after * self._knows_all
         return tf.concat([vectors[:, :-2], after - by_all, by_all], axis=1)
 
-    def _candidates(self, features: inputs.Batch, vectors: tf.Tensor, query: Query) -> tuple[tf.Tensor, tf.Tensor]:
+    def _candidates(
+        self,
+        features: inputs.Batch,
+        vectors: tf.Tensor,
+        query: Query,
+        exclude: tf.Tensor | None = None,
+        wanted: Wanted | None = None,
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """[B, N] catalogue rows of the best items that may be recommended, and their retrieval scores."""
-        wanted = self._candidates_wanted
-        if self._histories.repeats:
-            found = self._index.search(vectors, tf.constant(wanted))
-            items = self._each_once(tf.concat([self._history_rows(query), found], axis=1))
+        search: Search = self._index.search
+        if wanted:
+            search = lambda queries, k: self._filters.search(self._index.search, queries, wanted, k)  # noqa: E731
+        if not self._histories.repeats:
+            shown = query[f.HISTORY_ITEM_ID]
+            shown = shown if exclude is None else tf.concat([shown, exclude], axis=1)
+            items = self._found(search, vectors, self._had(query[f.USER_ID], shown))
         else:
-            items = self._not_had(vectors, query, wanted)
+            left_out = None if exclude is None else tf.RaggedTensor.from_tensor(self._rows(exclude))
+            own = self._own(query, left_out, wanted)
+            items = self._each_once(tf.concat([own, self._found(search, vectors, left_out)], axis=1))
         scores = self._retrieval_scores(features, vectors, items)
         # An approximate search may order by other scores than the exact ones.
-        best = tf.math.top_k(tf.where(items == self._size, _NO_SCORE, scores), wanted)
+        best = tf.math.top_k(tf.where(items == self._size, NO_SCORE, scores), self._candidates_wanted)
         return tf.gather(items, best.indices, batch_dims=1), best.values
 
-    def _not_had(self, vectors: tf.Tensor, query: Query, wanted: int) -> tf.Tensor:
-        """[B, N] the best that the user has not had."""
+    def _found(self, search: Search, vectors: tf.Tensor, left_out: tf.RaggedTensor | None) -> tf.Tensor:
+        """[B, N] the best that a search finds, but for those that are left out."""
+        wanted = self._candidates_wanted
+        if left_out is None:
+            return search(vectors, tf.constant(wanted))
+        keys = self._keys(left_out)
         width = tf.cast(self._size + 1, tf.int64)
-        had = self._had(query[f.USER_ID], query[f.HISTORY_ITEM_ID])
-        keys = _distinct(had.value_rowids() * width + tf.cast(had.flat_values, tf.int64))
-        most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(keys), keys // width, had.nrows()))
-        found = self._index.search(vectors, tf.minimum(wanted + tf.cast(most, tf.int32), self._size))
-        rows = tf.range(had.nrows())[:, tf.newaxis]
-        return self._kept(found, ~_is_in(rows * width + tf.cast(found, tf.int64), keys), wanted)
+        most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(keys), keys // width, left_out.nrows()))
+        found = search(vectors, tf.minimum(wanted + tf.cast(most, tf.int32), self._most))
+        return self._kept(found, ~self._are_in(found, keys), wanted)
 
-    def _had(self, user_id: tf.Tensor, history_item_id: tf.Tensor) -> tf.RaggedTensor:
-        """Catalogue rows that each query's user has had, as is known here or by the history given."""
-        users = self._user_rows(user_id)
-        known = tf.ragged.range(tf.gather(self._starts, users), tf.gather(self._starts, users + 1))
-        given = tf.RaggedTensor.from_tensor(self._rows(history_item_id))
+    def _own(self, query: Query, left_out: tf.RaggedTensor | None, wanted: Wanted | None) -> tf.Tensor:
+        """[B, H] the history's items that may be recommended again; row n stands for the others."""
+        items = self._history_rows(query)
+        if self._hidden is not None:
+            items = tf.where(tf.gather(self._hidden, items), self._size, items)
+        if left_out is not None:
+            items = tf.where(self._are_in(items, self._keys(left_out)), self._size, items)
+        if wanted:
+            items = tf.where(self._filters.passing(items, wanted), items, self._size)
+        return items
+
+    def _keys(self, rows: tf.RaggedTensor) -> tf.Tensor:
+        """Numbers of the pairs of a query and a catalogue row, each once, rising."""
+        width = tf.cast(self._size + 1, tf.int64)
+        return distinct(tf.cast(rows.value_rowids(), tf.int64) * width + tf.cast(rows.flat_values, tf.int64))
+
+    def _are_in(self, items: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        """Whether the pairs of [B, M] items with their queries are among the keys."""
+        rows = tf.range(tf.shape(items, tf.int64)[0])[:, tf.newaxis]
+        return is_in(rows * tf.cast(self._size + 1, tf.int64) + tf.cast(items, tf.int64), keys)
+
+    def _had(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.RaggedTensor:
+        """Catalogue rows that each query's user has had, as is known here or by the [B, H] ids given."""
+        known = ranges(self._starts, self._user_rows(user_id))
+        given = tf.RaggedTensor.from_tensor(self._rows(item_id))
         return tf.concat([tf.gather(self._had_rows, known), given], axis=1)
 
     def _kept(self, items: tf.Tensor, keep: tf.Tensor, length: int) -> tf.Tensor:
@@ -274,62 +333,3 @@ class Recommender(tf.Module):
         items = tf.sort(items, axis=1)
         repeated = tf.concat([tf.zeros_like(items[:, :1], tf.bool), items[:, 1:] == items[:, :-1]], axis=1)
         return tf.where(repeated, self._size, items)
-
-
-class CandidateVectors(tf.Module):
-    """What both models make of the candidates, [n + 1, D] each; the last row is an unknown item.
-
-    Args:
-      catalogue: the n candidates.
-      users: all interactions, which tell what is popular now.
-      retrieval, ranking: what the Trainers have exported.
-    """
-
-    def __init__(self, catalogue: Catalogue, users: Users, retrieval: tf.Module, ranking: tf.Module):
-        super().__init__()
-        features = {name: tf.constant(values) for name, values in catalogue.features.items()}
-        both = [model.candidate(features) for model in (retrieval, ranking)]
-        popular = of_last(users.items, users.timestamps, len(catalogue), retrieval.forecast_weights.numpy())
-        both[0] = tf.concat([both[0][:, :-1], np.append(popular, np.float32(0))[:, np.newaxis]], axis=1)
-        directions = tf.math.l2_normalize(both[0][:, :-3], axis=1)  # Without the bias and what is popular.
-        self.retrieval, self.ranking, self.directions = map(_table, (*both, directions))
-
-
-class _Lookup(tf.Module):
-    """Strings to their positions in a list of n; n for those that are not in it."""
-
-    def __init__(self, keys):
-        super().__init__()
-        initializer = tf.lookup.KeyValueTensorInitializer(keys, tf.range(len(keys), dtype=tf.int32))
-        self._table = tf.lookup.StaticHashTable(initializer, default_value=len(keys))
-
-    def __call__(self, strings: tf.Tensor) -> tf.Tensor:
-        return self._table.lookup(strings)
-
-
-def _distinct(keys: tf.Tensor) -> tf.Tensor:
-    """The distinct values of [n] keys, sorted."""
-    keys = tf.sort(keys)
-    return tf.boolean_mask(keys, tf.concat([keys[1:] != keys[:-1], [True]], 0)[: tf.size(keys)])
-
-
-def _is_in(wanted: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-    """Whether each of the wanted is among the rising keys, by binary search."""
-    keys = tf.concat([keys, [tf.int64.max]], 0)
-    flat = tf.reshape(wanted, [-1])
-    return tf.reshape(tf.gather(keys, tf.searchsorted(keys, flat)) == flat, tf.shape(wanted))
-
-
-def _column(values: tf.Tensor) -> tf.SparseTensor:
-    """[B, 1] with all of [B] values, zeros and empty texts included, as Transform's graph takes lists."""
-    rows = tf.range(tf.size(values, tf.int64), dtype=tf.int64)
-    return tf.SparseTensor(tf.stack([rows, tf.zeros_like(rows)], axis=1), values, [tf.size(values, tf.int64), 1])
-
-
-def _only_column(sparse: tf.SparseTensor) -> tf.Tensor:
-    """[B] from the values of a SparseTensor with one a row."""
-    return tf.reshape(sparse.values, [-1])
-
-
-def _table(values, *, of_any_length: bool = False) -> tf.Variable:
-    return tf.Variable(values, trainable=False, shape=[None] if of_any_length else None)

@@ -14,12 +14,14 @@ from tfx.types import artifact, artifact_utils
 from components.artifacts import split_files
 from components.drift_validator import kept
 from components.files import BUILD_FILE, ITEMS_SPLIT, SPLITS, TRAIN_SPLIT
-from components.recommender_builder import explored
-from components.recommender_builder.index import build_index, describe
-from components.recommender_builder.recommender import CandidateVectors, Recommender
+from components.recommender_builder import explored, item_values
+from components.recommender_builder.index import build_index, describe, of_catalogue
+from components.recommender_builder.recommender import Recommender
+from components.recommender_builder.rules import hide
 from components.recommender_builder.settings import Index
 from components.recommender_builder.stages import fit_weights
 from components.recommender_builder.users import Known, join
+from components.recommender_builder.vectors import CandidateVectors
 from models.catalogue import Catalogue, load_catalogue
 from models.features import names as f
 from models.features.feature_set import FeatureSet
@@ -49,6 +51,10 @@ def write_servable(
     features = FeatureSet.model_validate_json(exec_properties["features"])
     item_files = split_files(inputs["items"], ITEMS_SPLIT)
     catalogue = load_catalogue(item_files, features, transform)
+    values = item_values.read(
+        item_files, {name: features.items[name] for name in config.raw_features(features)}, catalogue
+    )
+    rules = hide(config.never, values, catalogue)
     train, held_out = (_known(inputs, split, features, transform, catalogue) for split in SPLITS)
     users = join([train, held_out], unknown_user(features, transform))
     retrieval, ranking = (tf.saved_model.load(trained[name]) for name in ("retrieval", "ranking"))
@@ -56,20 +62,25 @@ def write_servable(
     asked = Queries(train.timelines, features.histories, held_out.timelines)
     sample = model_batch(asked.at(tf.range(min(_QUERIES, asked.rows), dtype=tf.int64)))
     queries = retrieval.query({name: sample[name] for name in features.query_names()}).numpy()
-    embeddings, directions = (table.numpy()[: len(catalogue)] for table in (vectors.retrieval, vectors.directions))
-    index = build_index(config, embeddings, queries)
-    similar_index = build_index(config, directions, directions[:: max(1, len(directions) // _QUERIES)])
-    weights = fit_weights(train.timelines, features, catalogue, retrieval, ranking, vectors, index, config.candidates)
+    embeddings, directions = (table.numpy()[rules.rows] for table in (vectors.retrieval, vectors.directions))
+    built = build_index(config, embeddings, queries)
+    of_directions = build_index(config, directions, directions[:: max(1, len(directions) // _QUERIES)])
+    index, similar_index = (of_catalogue(one, rules.rows, len(catalogue)) for one in (built, of_directions))
+    weights = fit_weights(
+        train.timelines, features, catalogue, retrieval, ranking, vectors, index, config.candidates, rules.hidden
+    )
+    rules = rules.following(config, features.filters(), values, vectors, queries)
     recommender = Recommender(
-        config, catalogue, users, features, transform, retrieval, ranking, vectors, index, similar_index, weights
+        config, catalogue, users, features, transform, retrieval, ranking, vectors, index, similar_index, weights, rules
     )
 
     options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
     tf.saved_model.save(recommender, model_dir, signatures=recommender.signatures(), options=options)
 
-    described = describe(index, embeddings, queries, _DESCRIBED_K)
-    described["candidates"] = min(config.candidates, len(catalogue))
+    described = describe(built, embeddings, queries, _DESCRIBED_K)
+    described |= {"candidates": min(config.candidates, len(embeddings)), "never": len(catalogue) - len(embeddings)}
     build = {"origin": exec_properties["origin"], "index": described, "weights": weights._asdict()}
+    build |= rules.described(catalogue, features.filters(), values)
     path = os.path.join(model_dir, BUILD_FILE)
     tf.io.gfile.makedirs(os.path.dirname(path))
     with tf.io.gfile.GFile(path, "w") as file:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import tensorflow as tf
 
-from components.recommender_builder.index import ExactIndex, ScannIndex
-from components.recommender_builder.recommender import CandidateVectors
+from components.recommender_builder.index import ExactIndex, PartIndex, ScannIndex
+from components.recommender_builder.vectors import CandidateVectors
 from models.catalogue import Catalogue
 from models.features import names as f
 from models.features.feature_set import FeatureSet
@@ -24,8 +24,9 @@ def fit_weights(
     retrieval: tf.Module,
     ranking: tf.Module,
     vectors: CandidateVectors,
-    index: ExactIndex | ScannIndex,
+    index: ExactIndex | ScannIndex | PartIndex,
     candidates: int,
+    hidden: np.ndarray,
 ) -> Weights:
     """Retrieves for what users did next, and ranks; where the data has positives, for those alone.
 
@@ -37,8 +38,10 @@ def fit_weights(
       vectors: of the candidates.
       index: over those of retrieval.
       candidates: how many a request ranks.
+      hidden: [n + 1] which of the candidates are never recommended.
     """
     rows = kept_out(train, catalogue.ids)
+    rows = rows[~hidden[train.rows[f.ITEM_ID][rows]]]
     if f.POSITIVE in train.rows:
         rows = rows[train.rows[f.POSITIVE][rows] > 0]
     if features.histories.both_sides:
@@ -46,7 +49,8 @@ def fit_weights(
     else:
         before, asked = as_asked(train, rows)
         queries, places = Queries(before, features.histories, asked), np.arange(len(rows))
-    unknown, wanted = len(catalogue), min(candidates, len(catalogue))
+    unknown, most = len(catalogue), len(catalogue) - int(hidden.sum())
+    wanted = min(candidates, most)
     indices = tf.constant(catalogue.features[f.ITEM_ID])
     found = []
     for start in range(0, len(rows), _BATCH):
@@ -54,8 +58,9 @@ def fit_weights(
         batch = model_batch(queries.at(tf.constant(places[start : start + _BATCH])))
         query = {name: batch[name] for name in features.query_names()}
         history = batch[f.HISTORY_ITEM_ID].numpy()  # An item's index is its row, and padding is below 0.
+        history = np.where((history >= 0) & hidden[history], f.PADDING, history)
         of_query = retrieval.query(query)
-        nearest = index.search(of_query, tf.constant(min(wanted + history.shape[1], unknown))).numpy()
+        nearest = index.search(of_query, tf.constant(min(wanted + history.shape[1], most))).numpy()
         items = _candidates(nearest, history, wanted, unknown, features.histories.repeats)
         scores = tf.einsum("bd,bmd->bm", of_query, tf.gather(vectors.retrieval, items))
         scores = retrieval_scores(retrieval, features.histories, of_query, query, tf.gather(indices, items), scores)

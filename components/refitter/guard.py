@@ -49,10 +49,11 @@ def compare(
     features = FeatureSet.model_validate_json(features_json)
     transform = tft.TFTransformOutput(artifact_utils.get_single_uri(inputs["transform_graph"]))
     catalogue = load_catalogue(split_files(inputs["items"], ITEMS_SPLIT), features, transform)
-    weights = Weights(**read_json(after, BUILD_FILE)["weights"])
+    build = read_json(after, BUILD_FILE)
+    weights, hidden = Weights(**build["weights"]), catalogue.are_in(build["never"])
     models = (tf.saved_model.load(trained[name]) for name in ("retrieval", "ranking"))
     splits, rows = splits_of(inputs), limits.parity_rows
-    parity = Parity(load(after), *models, features, transform, catalogue, *splits, rows, weights)
+    parity = Parity(load(after), *models, features, transform, catalogue, hidden, *splits, rows, weights)
     lists = [ask(load(model), "recommend", parity.inputs)["item_id"] for model in (before, after)]
     figures = {
         INDEX_RECALL: parity.index_recall(),

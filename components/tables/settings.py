@@ -6,7 +6,7 @@ import codecs
 import datetime
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -14,7 +14,7 @@ from pydantic import Field, field_validator, model_validator
 
 from models.features import names as n
 from models.features.feature_set import FeatureSet, Histories
-from models.features.kinds import Column, Declared, Tags, Text
+from models.features.kinds import FILTERABLE, Column, Declared, Tags, Text
 from models.features.texts import unescaped
 from models.settings import Settings
 
@@ -265,6 +265,7 @@ class Tables(Settings):
         needed = [n.USER_ID, n.ITEM_ID, n.TIMESTAMP]
         _check_columns("interactions", self.interactions, [*needed, n.RATING, n.EVENT], needed)
         _check_names("interactions.context", self.interactions.context, n.RESERVED)
+        _check_no_filter("interactions.context", self.interactions.context)
         taken = n.RESERVED | self.interactions.context.keys()
         if self.items:
             _check_columns("items", self.items, [n.ITEM_ID, n.TITLE], [n.ITEM_ID])
@@ -273,6 +274,7 @@ class Tables(Settings):
         if self.users:
             _check_columns("users", self.users, [n.USER_ID], [n.USER_ID])
             _check_names("users.features", self.users.features, taken)
+            _check_no_filter("users.features", self.users.features)
         return self
 
     def features(self, histories: Histories, *, with_users: bool) -> FeatureSet:
@@ -309,6 +311,12 @@ def _check_columns(name: str, table: Table, known: Collection[str], needed: Coll
     for field in table.columns:
         if field not in known:
             raise ValueError(f".{name}.columns has the unknown field {field!r}; known are {', '.join(known)}")
+
+
+def _check_no_filter(path: str, features: Mapping[str, Declared]) -> None:
+    for name, feature in features.items():
+        if isinstance(feature, FILTERABLE) and feature.filter:
+            raise ValueError(f".{path}.{name}.filter: only features of items filter what is recommended")
 
 
 def _check_names(path: str, features: Collection[str], taken: Collection[str]) -> None:

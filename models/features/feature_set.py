@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from models.features import names as n
-from models.features.kinds import Declared, Event, Feature, ItemId, Overlap, Rating, Timestamp, UserId
+from models.features.kinds import FILTERABLE, Declared, Event, Feature, ItemId, Overlap, Rating, Timestamp, UserId
 from models.settings import Settings
 
 _COUNTED = 5  # Times the length of a history: what an item was had before, where items repeat.
@@ -92,6 +92,10 @@ class FeatureSet(Settings):
     def candidate_names(self) -> list[str]:
         """Model features of the candidate side, in a fixed order."""
         return [n.ITEM_ID, *self.items]
+
+    def filters(self) -> list[str]:
+        """Features of items of which a request may say which values it wants, in a fixed order."""
+        return [name for name, feature in self.items.items() if isinstance(feature, FILTERABLE) and feature.filter]
 
     def sliced(self) -> dict[str, Feature]:
         """The features that evaluation is also cut by."""

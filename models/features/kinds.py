@@ -117,6 +117,7 @@ class Category(Feature):
     kind: Literal["category"] = "category"
     column: Column | None = None  # Where it is not the feature's name.
     min_count: int = Field(1, ge=1)  # Values that fewer items, users or train rows have are unknown ones.
+    filter: bool = False  # Of items: whether a request may say which values it wants.
     optional: ClassVar[bool] = True
 
     def preprocess(self, name: str, values: Any, counted: Any, settings: Transform) -> dict[str, Any]:
@@ -132,6 +133,7 @@ class Tags(Feature):
     empty: list[str] = []  # Tags that mean "none".
     flags: dict[str, Column] = {}  # Instead of `column`: tag -> column that holds 1 where the row has it.
     min_count: int = Field(1, ge=1)
+    filter: bool = False
     is_list: ClassVar[bool] = True
     optional: ClassVar[bool] = True
     embedded_as: ClassVar[_EmbeddedAs] = "list"
@@ -260,6 +262,7 @@ class Vector(Feature):
         return {name: values.with_values(tf.math.divide_no_nan(values.values, mean))}
 
 
+FILTERABLE = (Category, Tags)  # By their values a request may filter.
 Declared = Annotated[Category | Tags | Text | Number | Vector, Field(discriminator="kind")]
 
 

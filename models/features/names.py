@@ -2,6 +2,7 @@
 
 USER_ID, ITEM_ID, TIMESTAMP, RATING, EVENT = "user_id", "item_id", "timestamp", "rating", "event"
 HISTORY_ITEM_ID, HISTORY_TIMESTAMP = "history_item_id", "history_timestamp"
+EXCLUDE_ITEM_ID = "exclude_item_id"  # What a request does not want to be recommended.
 TITLE = "title"  # Of an item, where its table has one: shown to people, and a text feature.
 OVERLAP = "overlap"  # How many of an example's first entries are the last of its user's example before, as history.
 
@@ -15,7 +16,7 @@ HISTORY_GAP = "history_gap"  # log(1 + |seconds|) between the query and each his
 RESERVED = frozenset(
     {USER_ID, ITEM_ID, TIMESTAMP, RATING, EVENT, HISTORY_ITEM_ID, HISTORY_TIMESTAMP, TITLE, OVERLAP}
     | {MOMENT, WEIGHT, POSITIVE, ITEM_KEY, HISTORY_GAP}
-    | {"user", "item", "history", "exclude_item_id"}
+    | {"user", "item", "history", EXCLUDE_ITEM_ID}
 )
 UNKNOWN_GAP = -1.0  # The gap of an entry whose time is not known.
 PADDING = -1  # Fills short lists of indices. Never an index.

@@ -111,6 +111,8 @@ COLUMNS = {"item_id": Overlap(), "timestamp": Timestamp(), "overlap": Overlap()}
 USERS = [f"u{n}" for n in range(100)]
 CATALOGUE = Catalogue(np.array([b"a", b"b", b"c"]), np.array([b"A", b"B", b"C"]), {})
 
+HIDDEN = np.zeros(3, bool)
+
 
 def write_split(directory, files, asked):
     """Raw and transformed examples: in train everybody had a, and the even ones b; all are asked about b and then c."""
@@ -136,11 +138,11 @@ def write_split(directory, files, asked):
 def load(tmp_path):
     """Reads what is asked about where the examples are in so many files."""
 
-    def load(files, max_queries, repeats=False):
+    def load(files, max_queries, repeats=False, hidden=HIDDEN):
         train, held_out = (
             write_split(tmp_path / f"{name}-{files}", files, asked=name == "eval") for name in ("train", "eval")
         )
-        return shards.load(train, held_out, CATALOGUE, repeats, max_queries, k=1)
+        return shards.load(train, held_out, CATALOGUE, hidden, repeats, max_queries, k=1)
 
     return load
 
@@ -185,3 +187,11 @@ def test_a_shard_has_the_ranks_of_its_own_rows(load):
     assert repeated.popularity.tolist() == repeated.unfiltered.tolist()
     of_both = map(tuple, repeated.own_history.reshape(-1, 2).tolist())
     assert {*of_both} == {(1, 3), (2, 3)}, "b is the latest of those who had it, and else comes behind a"
+
+
+def test_what_is_never_recommended_is_not_asked_about_nor_among_a_baselines_items(load):
+    loaded = load(files=2, max_queries=200, repeats=True, hidden=np.array([True, False, True]))
+    assert loaded.item_counts.tolist() == [100, 50, 0], "which the slices count"
+    assert users_of(loaded) == {user: [0] for user in USERS}, "c is not asked about"
+    for shard in loaded.shards:
+        assert {*shard.ranks.popularity.tolist()} == {*shard.ranks.own_history.tolist()} == {1}, "a is not before b"

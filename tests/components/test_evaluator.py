@@ -159,7 +159,7 @@ def test_signatures_tell_their_names_without_being_loaded(tmp_path):
     names = [tf.TensorSpec([None], tf.string, name=name) for name in ("user_id", "movie_id")]
     module.rank = tf.function(lambda *inputs: {"score": tf.zeros(tf.shape(inputs[0]))}, input_signature=names)
     tf.saved_model.save(module, str(tmp_path), signatures={"rank": module.rank})
-    assert predictions.signature_names(str(tmp_path))["rank"] == ({"user_id", "movie_id"}, {"score"})
+    assert predictions.asked_names(str(tmp_path))["rank"] == ({"user_id", "movie_id"}, {"score"})
 
 
 CUTS = [["item=head"]] * 6 + [["item=tail", "tags=Drama"]] * 2

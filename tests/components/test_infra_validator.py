@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.infra_validator.asked import Asked
+from components.infra_validator.asked import Asked, Recommendable
 from components.infra_validator.executor import ask
 from components.infra_validator.settings import InfraValidation
 from models.features.feature_set import FeatureSet, Histories
@@ -50,11 +50,13 @@ def test_all_users_are_asked_about_where_there_are_no_more(asked):
 
 def test_a_model_that_cannot_answer_is_refused(tmp_path, asked):
     export(tmp_path / "model")  # It has none of the recommender's outputs.
-    (reason,) = ask(str(tmp_path / "model"), InfraValidation(batch=2), asked(1), {*"abcde"})["refused_because"]
+    (reason,) = ask(str(tmp_path / "model"), InfraValidation(batch=2), asked(1), Recommendable(frozenset("abcde")))[
+        "refused_because"
+    ]
     assert "recommend" in reason
 
 
 def test_a_server_that_does_not_start_refuses_no_model(tmp_path, asked):
     export(tmp_path / "model")
     with pytest.raises(NotStarted, match=r"was not ready within 0\.01 s"):
-        ask(str(tmp_path / "model"), InfraValidation(ready_seconds=0.01), asked(1), {*"abcde"})
+        ask(str(tmp_path / "model"), InfraValidation(ready_seconds=0.01), asked(1), Recommendable(frozenset("abcde")))

@@ -8,7 +8,7 @@ import threading
 import pytest
 import tensorflow as tf
 
-from components.infra_validator.asked import Asked
+from components.infra_validator.asked import Asked, Filter, Recommendable
 from components.infra_validator.checks import Checks
 from components.infra_validator.settings import InfraValidation
 from serving.client import Recommender
@@ -17,11 +17,13 @@ ITEMS = ["1", "2", "3", "4", "5", "6"]
 SEEN = {"ann": ["1", "2"], "bob": ["3"], "cat": ITEMS[:5], "dan": []}
 HAD = {user: {*seen, "6"} if user == "ann" else {*seen} for user, seen in SEEN.items()}  # With the eval rows.
 LENGTH = 3
+OTHERS = {"": [], "red": ["2", "4", "6"]}  # The items that do not have a colour.
+RED = Filter("colour", "red", frozenset(ITEMS) - {*OTHERS["red"]})
 
 
-def right(user, history):
-    """The first items that the user has not had, and that the history does not have."""
-    ids = [item for item in ITEMS if item not in {*history, *HAD.get(user, ())}][:LENGTH]
+def right(unwanted):
+    """The first items that are not unwanted."""
+    ids = [item for item in ITEMS if item not in unwanted][:LENGTH]
     padding = LENGTH - len(ids)
     return [*ids, *[""] * padding], [*(3.0 - rank for rank in range(len(ids))), *[-3e38] * padding]
 
@@ -36,8 +38,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         signature, users = request["signature_name"], request["inputs"]["user_id"]
-        histories = request["inputs"].get("history_item_id", [[]] * len(users))
-        lists = self.server.answer(signature, users, histories)
+        unwanted = [[]] * len(users)
+        for name in ["exclude_item_id"] if self.server.repeats else ["history_item_id", "exclude_item_id"]:
+            unwanted = [a + b for a, b in zip(unwanted, request["inputs"].get(name, unwanted), strict=True)]
+        colours = [of[0] for of in request["inputs"].get("colour", [[""]] * len(users))]
+        unwanted = [of + OTHERS[colour] for of, colour in zip(unwanted, colours, strict=True)]
+        lists = self.server.answer(signature, users, unwanted)
         body = json.dumps({"outputs": dict(zip(("item_id", "score"), zip(*lists, strict=True), strict=True))}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -61,17 +67,22 @@ def problems(server):
     """What is found where the list of one user under one signature is wrong."""
 
     def check(signature=None, user=None, wrong=None, max_milliseconds=60_000.0, drop=0, repeats=False):
-        def answer(asked, users, histories):
-            lists = [right(*query) for query in zip(users, histories, strict=True)]
+        def answer(asked, users, unwanted):
+            had = [() if repeats else HAD.get(user, ()) for user in users]
+            lists = [right({*a, *b}) for a, b in zip(unwanted, had, strict=True)]
             if asked == signature:
                 lists = [wrong(*found) if one == user else found for one, found in zip(users, lists, strict=True)]
                 lists = lists[: max(1, len(lists) - drop)]
             return lists
 
-        server.answer = answer
+        server.answer, server.repeats = answer, repeats
         config = InfraValidation(batch=6, max_milliseconds=max_milliseconds)
         with Recommender(f"http://127.0.0.1:{server.server_address[1]}") as client:
-            return Checks(client, config, asked(repeats), set(ITEMS)).run().problems
+            return (
+                Checks(client, config, asked(repeats), Recommendable(frozenset(ITEMS), [RED], ["colour"]))
+                .run()
+                .problems
+            )
 
     return check
 
@@ -100,8 +111,8 @@ WRONG = {
     "infinite": (lambda ids, scores: (ids, [math.inf, *scores[1:]]), NO_SCORE),
     "a score too few": (lambda ids, scores: (ids, scores[:-1]), NO_SCORE),
     "not in order": (lambda ids, scores: (ids, scores[::-1]), "scores that are not in falling order"),
-    "foreign": (lambda ids, scores: ([*ids[:-1], "99"], scores), "item '99' is not in the catalogue"),
-    "seen": (lambda ids, scores: (["3", *ids[1:]], scores), "item '3' was seen, and is recommended"),
+    "foreign": (lambda ids, scores: ([*ids[:-1], "99"], scores), "item '99' is none of those that may be recommended"),
+    "seen": (lambda ids, scores: (["3", *ids[1:]], scores), "item '3' was seen or is not wanted, and is recommended"),
 }
 
 
@@ -115,7 +126,7 @@ def test_one_wrong_list_of_many_is_found_and_says_where(problems, signature, wro
 
 
 def test_what_a_user_had_may_be_recommended_where_items_repeat(problems):
-    assert problems("recommend", "bob", WRONG["seen"][0], repeats=True) == []
+    assert problems("recommend", "bob", lambda ids, scores: (["3", "1", "2"], scores), repeats=True) == []
     found = problems("recommend", "cat", lambda ids, scores: ([""] * LENGTH, [-3e38] * LENGTH), repeats=True)
     assert found[0] == "recommend for known users: an empty list"
 
@@ -123,7 +134,7 @@ def test_what_a_user_had_may_be_recommended_where_items_repeat(problems):
 @pytest.mark.parametrize("signature", ["recommend", "retrieve", "serving_default"])
 def test_lists_of_users_that_the_model_does_not_know_are_looked_at_too(problems, signature):
     found = problems(signature, "no such user", lambda ids, scores: (["99", *ids[1:]], scores))
-    assert found == [f"{signature} for unknown users: item '99' is not in the catalogue"]
+    assert found == [f"{signature} for unknown users: item '99' is none of those that may be recommended"]
 
 
 @pytest.mark.parametrize("signature", ["recommend", "retrieve", "serving_default"])
@@ -150,3 +161,16 @@ def test_an_answer_that_takes_too_long_is_a_problem(problems):
 def test_a_user_who_has_not_seen_everything_has_to_get_a_list(problems, signature, user):
     found = problems(signature, user, lambda ids, scores: ([""] * LENGTH, [-3e38] * LENGTH))
     assert f"{signature} for known users: an empty list" in found
+
+
+def test_what_is_not_wanted_and_what_lacks_the_value_that_is_wanted_must_not_come(problems):
+    found = problems("recommend_filtered", "dan", lambda ids, scores: ([ids[0], "2", *ids[2:]], scores))
+    assert found == [
+        "recommend_filtered without the first list: item '2' was seen or is not wanted, and is recommended",
+        "recommend_filtered for colour 'red': item '2' is none of those that may be recommended",
+    ]
+    short = problems("recommend_filtered", "dan", lambda ids, scores: ([""] * LENGTH, [-3e38] * LENGTH))
+    assert short == [
+        "recommend_filtered without the first list: an empty list",
+        "recommend_filtered for colour 'red': an empty list",
+    ]

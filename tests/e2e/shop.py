@@ -11,10 +11,10 @@ BRANDS, CITIES, MATERIALS, DEVICES = (
 )
 ADDED = {
     "items": {
-        "brand": {"kind": "category"},
+        "brand": {"kind": "category", "filter": True},
         "price": {"kind": "number", "scale": "log"},
         "image": {"kind": "vector"},
-        "materials": {"kind": "tags", "separator": ";", "column": "made of"},
+        "materials": {"kind": "tags", "separator": ";", "column": "made of", "filter": True},
         "text": {"kind": "text", "column": "description", "min_count": 1},
     },
     "users": {"city": {"kind": "category"}, "since": {"kind": "number"}, "interests": {"kind": "tags"}},

@@ -52,11 +52,15 @@ def test_rows_that_do_not_count_are_left_out_and_said(run):
 
 
 def test_what_is_served_knows_every_interaction_and_filters_only_where_items_do_not_repeat(run):
-    name, output, _ = run
+    name, output, report = run
     model = load(path_utils.serving_model_path(latest_artifact_uri(str(output), Step.RECOMMENDER_BUILDER, "model")))
     user = {"complete-journey": "1", "online-retail": "12000", "movietweetings": "1"}[name]
     answer = model.signatures["serving_default"](user_id=tf.constant([user]))
     recommended = {item.decode() for item in answer["item_id"].numpy()[0]}
+    if name == "online-retail":
+        others = {"POST", "M", "C2", "DOT", "BANK CHARGES"}
+        assert report["metrics"]["index"]["never"] == 5 and not recommended & others
+        assert "5 items are never recommended, and eval rows about them are not asked" in report["notes"]
     if name == "movietweetings":
         text = (ROOT / "examples" / name / "sample" / "ratings.dat").read_text()
         had = {line.split("::")[1] for line in text.splitlines() if line.startswith("1::")}

@@ -114,6 +114,24 @@ def test_a_user_is_found_with_the_history_and_its_times(page, domain):
     ]
 
 
+def test_filters_are_the_models_own_and_leave_what_has_their_values(page, domain):
+    feature, value, other = {"42": ("genres", "Comedy", "Drama"), "c3": ("brand", "Acme", "Bolt")}[domain.user]
+    of_user(page, domain).fill(f"Only {feature}", value)
+    first = page.items("recommended")
+    values = page.page.locator("#recommended [data-item]").evaluate_all("all => all.map(one => one.innerText)")
+    assert first and all(value in text for text in values)
+    nothing = {name: [[""]] for name in ("brand", "materials")} if domain.user == "c3" else {}
+    history = domain.rows[domain.user][:_WIDTH]
+    wanted = domain.query(history) | nothing | {feature: [[value]], "exclude_item_id": [[""]]}
+    assert first == [item for item in texts(domain.call("recommend_filtered", **wanted)["item_id"]) if item]
+    page.page.locator("#recommended").get_by_role("button", name="Hide").first.click()
+    page.settled()
+    assert page.items("recommended")[: len(first) - 1] == first[1:]
+    page.fill(f"Only {feature}", other)
+    wanted |= {feature: [[value, other]], "exclude_item_id": [[first[0]]]}
+    assert page.items("recommended") == texts(domain.call("recommend_filtered", **wanted)["item_id"]), "of either"
+
+
 def test_the_lists_of_both_stages_are_those_that_the_model_gives(page, domain):
     of_user(page, domain)
     known = domain.call("serving_default", user_id=[domain.user])

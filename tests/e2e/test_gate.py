@@ -11,15 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from tfx.orchestration import metadata
 from tfx.types import standard_artifacts
 
 from components.atomic_pusher.component import AtomicPusher
-from components.base import BeamComponent
 from components.evaluator.component import RecommenderEvaluator
 from components.evaluator.predictions import load
 from components.files import EVALUATION_FILE, INFRA_VALIDATION_FILE
-from components.infra_validator.asked import Asked
+from components.infra_validator.asked import Asked, Recommendable
 from components.infra_validator.component import ServedModelValidator
 from components.infra_validator.executor import ask
 from components.live_model.component import LiveModel
@@ -28,48 +26,15 @@ from components.queries import assume, read_queries, request
 from components.recommender_builder.component import RecommenderBuilder
 from components.recommender_trainer.component import RecommenderTrainer
 from models import inputs
-from pipeline.beam_args import IN_PROCESS
 from pipeline.config import load_config
 from pipeline.data import checks
-from pipeline.outputs import PIPELINE_NAME, Outputs, connection
 from pipeline.steps import TRAINERS, Step
 from tests.e2e import faults
 from tests.e2e.conftest import OVERRIDES
+from tests.e2e.steps import Steps, artifacts
 
 CONFIG = load_config("demo", OVERRIDES)
 ORIGIN = "other than the shared run's"
-
-
-class Steps:
-    """Runs components' executors here, with the parameters of a finished run and other inputs.
-
-    Args:
-      run: the run's output directory.
-      directory: for outputs.
-    """
-
-    def __init__(self, run, directory):
-        self._connection, self._directory = connection(str(run)), directory
-
-    def execute(self, step, component, given, **changed):
-        """The outputs by key, each a list of one artifact."""
-        outputs = {}
-        for key, kind in component.SPEC_CLASS.OUTPUTS.items():
-            outputs[key] = [kind.type()]
-            outputs[key][0].uri = str(self._directory / step / key)
-            Path(outputs[key][0].uri).mkdir(parents=True)
-        on_beam = {"beam_pipeline_args": list(IN_PROCESS)} if issubclass(component, BeamComponent) else {}
-        executor = component.EXECUTOR_SPEC.executor_class
-        context = executor.Context(tmp_dir=str(self._directory / step), unique_id="1", **on_beam)
-        executor(context).Do(given, outputs, self._parameters(step) | changed)
-        return outputs
-
-    def _parameters(self, step):
-        with metadata.Metadata(self._connection) as handle:
-            node = handle.store.get_context_by_type_and_name("node", f"{PIPELINE_NAME}.{step}")
-            (execution,) = handle.store.get_executions_by_context(node.id)
-        values = execution.custom_properties.items()
-        return {name: getattr(value, value.WhichOneof("value")) for name, value in values}
 
 
 @pytest.fixture
@@ -80,22 +45,7 @@ def steps(small_run, tmp_path):
 @pytest.fixture(scope="module")
 def made(small_run):
     """The shared run's artifacts, by the names of the components' inputs."""
-    found = Outputs(connection(str(small_run[0])))
-    keys = {
-        "examples": (Step.INTERACTION_GEN, "examples"),
-        "items": (Step.ITEM_GEN, "examples"),
-        "transformed_examples": (Step.TRANSFORM, "transformed_examples"),
-        "transform_graph": (Step.TRANSFORM, "transform_graph"),
-        "retrieval_model": (Step.RETRIEVAL_TRAINER, "model"),
-        "retrieval_run": (Step.RETRIEVAL_TRAINER, "model_run"),
-        "ranking_model": (Step.RANKING_TRAINER, "model"),
-        "summary": (Step.INTERACTION_GEN, "summary"),
-        "statistics": (Step.STATISTICS_GEN, "statistics"),
-        "item_statistics": (Step.ITEM_STATISTICS_GEN, "statistics"),
-        "model": (Step.RECOMMENDER_BUILDER, "model"),
-        "model_blessing": (Step.EVALUATOR, "blessing"),
-    }
-    return {name: [found.artifact(*key)] for name, key in keys.items()}
+    return artifacts(small_run[0])
 
 
 @pytest.fixture(scope="module")
@@ -269,9 +219,9 @@ def test_the_infra_validator_alone_notices_what_was_had(pushed):
     }
     had = frozenset(str(number) for number in range(1, 300))
     settings = CONFIG.infra_validator.model_copy(update={"batch": 2})
-    found = ask(str(version), settings, Asked(query, tf.constant(["1"]), [had], False), had | {"300"})
+    found = ask(str(version), settings, Asked(query, tf.constant(["1"]), [had], False), Recommendable(had | {"300"}))
     (reason, *_) = [reason for reason in found["refused_because"] if "serving_default for known users" in reason]
-    assert reason.endswith(" was seen, and is recommended")
+    assert reason.endswith(" was seen or is not wanted, and is recommended")
 
 
 def test_what_a_servable_assumes_changes_what_is_known_and_nothing_else(made, pushed):

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.recommender_builder.recommender import CandidateVectors, Recommender
+from components.recommender_builder.recommender import Recommender
+from components.recommender_builder.rules import Rules
 from components.recommender_builder.settings import Index
 from components.recommender_builder.users import Users
+from components.recommender_builder.vectors import CandidateVectors
 from models import ranking, retrieval
 from models.features import names
 from models.features.feature_set import Histories
@@ -146,8 +148,9 @@ def recommender_that_finds(data):
         index.search = lambda queries, k: tf.constant([rows])
         features, servables, vectors = models(repeats)
         indexes, weights = (index, index), Weights(choice=0.7, preference=1.5)
+        rules = Rules(np.zeros(len(data.catalogue) + 1, bool))
         return Recommender(
-            Index(), data.catalogue, users, features, data.transform, *servables, vectors, *indexes, weights
+            Index(), data.catalogue, users, features, data.transform, *servables, vectors, *indexes, weights, rules
         )
 
     return make
@@ -187,6 +190,9 @@ def test_all_signatures_read_what_clients_send_as_the_data_was_read(recommender_
     inputs = {
         "serving_default": [{"user_id": of["user_id"]} for of in (data, sent)],
         "recommend": [data, sent],
+        "recommend_filtered": [
+            of | {"exclude_item_id": tf.constant([[item]])} for of, item in ((data, "2"), (sent, " 2.0"))
+        ],
         "retrieve": [data, sent],
         "rank": [of | {"item_id": items[tf.newaxis]} for of, items in zip((data, sent), of_items, strict=True)],
         "similar": [{"item_id": items[:1]} for items in of_items],

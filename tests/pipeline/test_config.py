@@ -29,12 +29,36 @@ def test_overrides_are_read_as_yaml():
         ("name.x=1", "name is a value, not a section"),
         ("index.recommendations=101", "index.recommendations: 101 are more than the 100 of index.candidates, of which"),
         ("retrieval.moment_buckets=[1,8", "is not YAML"),
+        (
+            "index.never={where: {colour: [red]}}",
+            "demo.yaml: index.never.where: 'colour' is no feature of items of kind category or tags; the data has "
+            "item_id, genres",
+        ),
+        ("index.never={where: {}}", "index.never.where: Dictionary should have at least 1 item"),
+        ("index.never={where: {genres: []}}", "index.never.where.genres: List should have at least 1 item"),
+        ("index.boost={genres: 1}", "index.boost: 'genres' is no feature of items of kind number; the data has none"),
+        ("index.most_per={title: 2}", "index.most_per: 'title' is no feature of items of kind category or tags"),
+        ("index.most_per={genres: 0}", "index.most_per.genres: Input should be greater than or equal to 1"),
+        ("index.diversity=1", "index.diversity: Input should be less than 1"),
+        (
+            "data.items.features.year={kind: number, filter: true}",
+            "features.year.filter: Extra inputs are not permitted",
+        ),
+        (
+            "data.interactions.context={device: {kind: category, filter: true}}",
+            "interactions.context.device.filter: only features of items filter what is recommended",
+        ),
         ("data.interactions.header=false", "data.interactions.columns.user_id: 'userId' is not a position"),
     ],
 )
 def test_a_wrong_override_names_the_field(override, message):
     with pytest.raises(UserError, match=message):
         load_config("demo", [override])
+
+
+def test_what_is_never_recommended_may_be_named_by_numbers():
+    never = load_config("demo", ["index.never={where: {item_id: [42, '007']}}"]).index.never
+    assert never.where == {"item_id": ["42", "007"]}
 
 
 def test_thresholds_are_changed_added_and_taken_out_by_name():
