@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -23,12 +23,13 @@ class ListRules(tf.Module):
     Args:
       config: the section `index`.
       values: [n, (number of values)] of the features that it names.
-      directions: [n + 1, D] of the items, of length one; row n stands for none.
+      unknown: n, which stands for no item.
+      directions: items of any shape to their embeddings of length one, [..., D].
     """
 
-    def __init__(self, config: Index, values: ItemValues, directions: tf.Variable):
+    def __init__(self, config: Index, values: ItemValues, unknown: int, directions: Callable[[tf.Tensor], tf.Tensor]):
         super().__init__()
-        self._unknown, self._directions = directions.shape[0] - 1, directions
+        self._unknown, self._directions = unknown, directions
         self._boost = table(_boosts(config.boost, values, self._unknown)) if config.boost else None
         # Maximal marginal relevance is (1 - d) score - d likeness; divided by 1 - d, scores stay what they are.
         self._unlikeness = config.diversity / (1 - config.diversity)
@@ -54,7 +55,7 @@ class ListRules(tf.Module):
             return tf.gather(candidates, best.indices, batch_dims=1), best.values
         values = [per.of(candidates) for per in self._most_per.values()]
         most = [per.most(given.get(name), scores) for name, per in self._most_per.items()]
-        directions = tf.gather(self._directions, candidates)
+        directions = self._directions(candidates)
 
         def step(n: tf.Tensor, left: tf.Tensor, alike: tf.Tensor, counts: tuple, chosen: tuple) -> tuple:
             now = tf.where(left, scores - self._unlikeness * alike, NO_SCORE)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
@@ -24,6 +25,8 @@ from models.joining import PARTS, Weights, retrieval_scores
 
 _ITEMS = tf.TensorSpec([None], tf.string, name="item_id")
 _ITEM_LISTS = tf.TensorSpec([None, None], tf.string, name="item_id")
+
+_SPARE = 300  # Candidates that are looked for beside those wanted, before it is known how many have to be left out.
 
 Query = dict[str, tf.Tensor]  # Raw inputs of `recommend` by name.
 
@@ -102,10 +105,10 @@ class Recommender(tf.Module):
         self._client_inputs = ClientInputs(users.ids.tolist(), catalogue.ids.tolist())
         self._user_features = {name: table(values) for name, values in users.features.items()}
         self._starts = table(users.starts)
-        self._had_rows, self._had_times = (
-            table(values, of_any_length=True) for values in (users.items, users.timestamps)
-        )
         self._end_of_data = int(users.timestamps.max())
+        # As small as they can be: they are most of what a server needs for another interaction.
+        self._had_rows = table(users.items.astype(np.min_scalar_type(self._size)), of_any_length=True)
+        self._had_ages = table(self._ages(users.timestamps), of_any_length=True)
         self._knows_all = table(1.0)  # 0: what is popular now is told by the train rows alone.
         rows = [tf.TensorSpec([None], dtype) for dtype in (tf.string, tf.string, tf.int64)]
         self.assume = tf.function(self._assume, input_signature=rows, autograph=False)
@@ -140,9 +143,13 @@ class Recommender(tf.Module):
         order = order[: tf.math.count_nonzero(users < self._unknown_user(), dtype=tf.int32)]
         counts = tf.math.bincount(tf.gather(users, order), minlength=self._unknown_user() + 1)
         self._starts.assign(tf.concat([[0], tf.cumsum(tf.cast(counts, tf.int64))], 0))
-        self._had_rows.assign(self._rows(tf.gather(item_id, order)))
-        self._had_times.assign(tf.gather(timestamp, order))
+        self._had_rows.assign(tf.cast(self._rows(tf.gather(item_id, order)), self._had_rows.dtype))
+        self._had_ages.assign(self._ages(tf.gather(timestamp, order)))
         self._knows_all.assign(0.0)
+
+    def _ages(self, timestamps: np.ndarray | tf.Tensor) -> tf.Tensor:
+        """Whole seconds until the end of the data, 68 years at the most."""
+        return tf.cast(tf.clip_by_value(self._end_of_data - timestamps, tf.int32.min, tf.int32.max), tf.int32)
 
     def _unknown_user(self) -> int:
         return self._starts.shape[0] - 2
@@ -203,11 +210,11 @@ class Recommender(tf.Module):
     def similar(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Items with the nearest embeddings, by cosine: [B, K] item_id, title, score."""
         items = self._rows(item_id)
-        query = tf.gather(self._vectors.directions, items)
+        query = self._vectors.directions(items)
         found = self._similar_index.search(query, min(self._recommended + 1, self._most))
         keep = (found != items[:, tf.newaxis]) & (items < self._size)[:, tf.newaxis]
         found = self._kept(found, keep, self._recommended)
-        scores = tf.einsum("bd,bkd->bk", query, tf.gather(self._vectors.directions, found))
+        scores = tf.linalg.matvec(self._vectors.directions(found), query)
         return {
             "item_id": tf.gather(self._ids, found),
             "title": tf.gather(self._titles, found),
@@ -219,9 +226,9 @@ class Recommender(tf.Module):
         users = self._user_rows(user_id)
         starts, ends = tf.gather(self._starts, users), tf.gather(self._starts, users + 1)
         rows = tf.ragged.range(starts, tf.minimum(ends, starts + self._histories.known))
-        times = tf.gather(self._had_times, rows).to_tensor()
-        items = tf.gather(self._had_rows, rows).to_tensor(default_value=self._size)
-        return tf.gather(self._ids, items), times
+        ages = tf.cast(tf.gather(self._had_ages, rows), tf.int64)
+        items = tf.cast(tf.gather(self._had_rows, rows), tf.int32).to_tensor(default_value=self._size)
+        return tf.gather(self._ids, items), (self._end_of_data - ages).to_tensor()
 
     def _features(self, query: Query) -> inputs.Batch:
         """Raw query to the model features of the query side."""
@@ -283,10 +290,21 @@ class Recommender(tf.Module):
         if left_out is None:
             return search(vectors, tf.constant(wanted))
         keys = self._keys(left_out)
-        width = tf.cast(self._size + 1, tf.int64)
-        most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(keys), keys // width, left_out.nrows()))
-        found = search(vectors, tf.minimum(wanted + tf.cast(most, tf.int32), self._most))
-        return self._kept(found, ~self._are_in(found, keys), wanted)
+        queries = keys // tf.cast(self._size + 1, tf.int64)
+        most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(queries, tf.int32), queries, left_out.nrows()))
+        rows = tf.range(left_out.nrows())
+
+        def among(rows: tf.Tensor, spare: tf.Tensor) -> tf.Tensor:
+            found = search(tf.gather(vectors, rows), tf.minimum(wanted + spare, self._most))
+            return self._kept(found, ~self._are_in(rows, found, keys), wanted)
+
+        def again() -> tf.Tensor:
+            return tf.tensor_scatter_nd_update(found, short[:, tf.newaxis], among(short, most))
+
+        # What few have had much of does not make the search of all a long one.
+        found = among(rows, tf.minimum(most, _SPARE))
+        short = tf.boolean_mask(rows, found[:, -1] == self._size)
+        return tf.cond((most > _SPARE) & (tf.size(short) > 0), again, lambda: found)
 
     def _own(self, query: Query, left_out: tf.RaggedTensor | None, wanted: Wanted | None) -> tf.Tensor:
         """[B, H] the history's items that may be recommended again; row n stands for the others."""
@@ -294,7 +312,8 @@ class Recommender(tf.Module):
         if self._hidden is not None:
             items = tf.where(tf.gather(self._hidden, items), self._size, items)
         if left_out is not None:
-            items = tf.where(self._are_in(items, self._keys(left_out)), self._size, items)
+            rows = tf.range(left_out.nrows())
+            items = tf.where(self._are_in(rows, items, self._keys(left_out)), self._size, items)
         if wanted:
             items = tf.where(self._filters.passing(items, wanted), items, self._size)
         return items
@@ -304,16 +323,16 @@ class Recommender(tf.Module):
         width = tf.cast(self._size + 1, tf.int64)
         return distinct(tf.cast(rows.value_rowids(), tf.int64) * width + tf.cast(rows.flat_values, tf.int64))
 
-    def _are_in(self, items: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-        """Whether the pairs of [B, M] items with their queries are among the keys."""
-        rows = tf.range(tf.shape(items, tf.int64)[0])[:, tf.newaxis]
-        return is_in(rows * tf.cast(self._size + 1, tf.int64) + tf.cast(items, tf.int64), keys)
+    def _are_in(self, queries: tf.Tensor, items: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        """Whether the pairs of [B] numbers of queries and their [B, M] items are among the keys."""
+        width = tf.cast(self._size + 1, tf.int64)
+        return is_in(queries[:, tf.newaxis] * width + tf.cast(items, tf.int64), keys)
 
     def _had(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.RaggedTensor:
         """Catalogue rows that each query's user has had, as is known here or by the [B, H] ids given."""
         known = ranges(self._starts, self._user_rows(user_id))
         given = tf.RaggedTensor.from_tensor(self._rows(item_id))
-        return tf.concat([tf.gather(self._had_rows, known), given], axis=1)
+        return tf.concat([tf.cast(tf.gather(self._had_rows, known), tf.int32), given], axis=1)
 
     def _kept(self, items: tf.Tensor, keep: tf.Tensor, length: int) -> tf.Tensor:
         """The first `length` of each row's items that are to be kept, in order, filled up with row n."""
@@ -321,7 +340,7 @@ class Recommender(tf.Module):
         return kept.to_tensor(default_value=self._size, shape=[None, length])
 
     def _retrieval_scores(self, features: inputs.Batch, vectors: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        logits = tf.einsum("bd,bmd->bm", vectors, tf.gather(self._vectors.retrieval, items))
+        logits = tf.linalg.matvec(tf.gather(self._vectors.retrieval, items), vectors)
         indices = tf.gather(self._item_indices, items)
         return retrieval_scores(self._retrieval, self._histories, vectors, features, indices, logits)
 

@@ -62,7 +62,7 @@ class Rules(NamedTuple):
             of_features = {name: values[name] for name in filtered}
             rules = rules._replace(filters=Filters(of_features, vectors.retrieval, self.rows, leaves))
         if config.boost or config.most_per or config.diversity:
-            rules = rules._replace(lists=ListRules(config, values, vectors.directions))
+            rules = rules._replace(lists=ListRules(config, values, len(self.hidden) - 1, vectors.directions))
         return rules
 
     def described(self, catalogue: Catalogue, filtered: Sequence[str], values: ItemValues) -> dict[str, Any]:

@@ -26,5 +26,8 @@ class CandidateVectors(tf.Module):
         both = [model.candidate(features) for model in (retrieval, ranking)]
         popular = of_last(users.items, users.timestamps, len(catalogue), retrieval.forecast_weights.numpy())
         both[0] = tf.concat([both[0][:, :-1], np.append(popular, np.float32(0))[:, np.newaxis]], axis=1)
-        directions = tf.math.l2_normalize(both[0][:, :-3], axis=1)  # Without the bias and what is popular.
-        self.retrieval, self.ranking, self.directions = map(table, (*both, directions))
+        self.retrieval, self.ranking = map(table, both)
+
+    def directions(self, items: tf.Tensor) -> tf.Tensor:
+        """The items' embeddings of retrieval at length one, without the bias and what is popular."""
+        return tf.math.l2_normalize(tf.gather(self.retrieval, items)[..., :-3], axis=-1)

@@ -1,5 +1,6 @@
 """The rules of a list against a few lines of numpy that choose one entry after the other."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -28,7 +29,7 @@ def rules(**index):
         "tags": tf.ragged.constant(TAGS, dtype=tf.string),
         "margin": tf.ragged.constant(MARGIN, dtype=tf.float32),
     }
-    return ListRules(Index(**index), values, tf.Variable(DIRECTIONS))
+    return ListRules(Index(**index), values, len(DIRECTIONS) - 1, functools.partial(tf.gather, DIRECTIONS))
 
 
 def chosen(candidates, scores, diversity, most_per):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from components.recommender_builder import recommender as recommender_module
 from components.recommender_builder.recommender import Recommender
 from components.recommender_builder.rules import Rules
 from components.recommender_builder.settings import Index
@@ -259,6 +260,23 @@ def test_the_servable_sorts_what_its_index_finds_and_knows_what_is_no_candidate(
     assert retrieved("unknown_user", 3, 2, 4, 0)[0] == items
     assert retrieved("a", 1, 4, 0, 4)[0] == [b"1", b"", b"", b""]
     assert sorted(retrieved("a", 1, 4, 0, 4, repeats=True)[0]) == [b"", b"", b"1", b"2"]
+
+
+@pytest.mark.parametrize("spare", [0, 1, 300])
+def test_who_has_had_much_gets_as_many_candidates(recommender_that_finds, spare, monkeypatch):
+    monkeypatch.setattr(recommender_module, "_SPARE", spare)
+    recommender = recommender_that_finds()
+    recommender._candidates_wanted = 2
+    asked = []
+
+    def search(queries, k):
+        asked.append(len(queries))
+        return tf.math.top_k(queries, tf.minimum(k, 4)).indices
+
+    scores = tf.constant([[4.0, 3, 2, 1], [1, 2, 3, 4], [4, 3, 2, 1]])
+    found = recommender._found(search, scores, tf.ragged.constant([[0, 1, 0], [], [1]], dtype=tf.int32)).numpy()
+    assert found.tolist() == [[2, 3], [3, 2], [0, 2]]
+    assert asked == {0: [3, 2], 1: [3, 1], 300: [3]}[spare], "again only for those with too few"
 
 
 def test_where_items_repeat_those_of_the_history_are_candidates_too(recommender_that_finds):
