@@ -136,6 +136,7 @@ def _complete(spec: Spec, component: base_node.BaseNode, config: Kubeflow) -> No
         "maxRetryCount": config.retries,
         "backoffDuration": f"{config.backoff_seconds}s",
         "backoffFactor": 2.0,
+        "backoffMaxDuration": f"{config.backoff_max_seconds}s",  # Without it KFP's is 0, and nothing is tried again.
     }
     container = spec["deploymentSpec"]["executors"][spec["components"][component.id]["executorLabel"]]["container"]
     types = {

@@ -22,7 +22,7 @@ from tests.kubeflow.backend import Backend, StepFailed
 
 USERS = 60
 SIZE = f"data.generated={{users: {USERS}, items: 150, interactions: 2500}}"
-SMALL = ["retrieval.batch_size=256", "infra_validator.batch=100", "warm_start=true"]
+SMALL = ["retrieval.batch_size=256", "infra_validator.batch=100", "warm_start=true", "kubeflow.backoff_seconds=1"]
 ENVIRONMENT = [
     "kubeflow.secrets={recommender-store: [AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]}",
     "kubeflow.config_maps={recommender-store: [AWS_ENDPOINT_URL, AWS_DEFAULT_REGION]}",
@@ -110,19 +110,19 @@ class Stuck:
 
 @pytest.fixture(scope="module")
 def left_by_killed(started, store):
-    """What a first try of InteractionGen left that was killed between two files: its objects, and its output file."""
+    """What InteractionGen left whose pod was deleted between two files: its objects, and its output file."""
     outputs = f"{store}/runs/1/InteractionGen/".removeprefix("s3:/")
     stuck = Stuck(outputs)
     with stuck.serving() as address, pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_ENDPOINT_URL", address)
-        output_file = started.kill("InteractionGen", when=stuck.reached)
+        output_file = started.delete("InteractionGen", when=stuck.reached)
     objects = fsspec.filesystem("s3", use_listings_cache=False).find(outputs.lstrip("/"))
     return objects, output_file.exists()
 
 
 @pytest.fixture(scope="module")
 def finished(started, left_by_killed):
-    """A run of all steps, of which the first was killed half-way and run again."""
+    """A run of all steps, of which the first was killed half-way and tried again."""
     started.run()
     print("seconds by step:", started.seconds)
     return started

@@ -79,6 +79,7 @@ def test_steps_have_resources_retries_and_caching(spec):
     assert len(tasks) == 17
     assert all(task.retry_policy.max_retry_count == 3 for task in tasks.values())
     assert all(task.retry_policy.backoff_duration.seconds == 30 for task in tasks.values())
+    assert all(task.retry_policy.backoff_max_duration.seconds == 3600 for task in tasks.values())
     never = {name for name, task in tasks.items() if not task.caching_options.enable_cache}
     assert never == {"InteractionGen", "ItemGen", "LiveModel", "Pusher"}
     found = {name: container(spec, name).resources for name in tasks}
