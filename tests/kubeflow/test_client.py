@@ -44,7 +44,7 @@ def test_submit_sends_the_pipeline_with_typed_parameters(api):
         "parameters": {"span": "2026-11-24", "retrieval_epochs": 8},
         "pipeline_root": "s3://models/runs",
     }
-    assert len(run["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]) == 17
+    assert len(run["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]) == 18
     assert "kubernetes" in run["pipeline_spec"]["platform_spec"]["platforms"]
 
 

@@ -99,7 +99,7 @@ def run(state: str, steps: dict[str, Step], spec: dict[str, Any], **others: Any)
     """A run as the API answers it; steps that are not named have not begun."""
     answer = {
         "run_id": "r-1",
-        "display_name": "recommender 2026-11-28 03-00-00",
+        "display_name": "recommender",
         "created_at": "2026-11-28T03:00:00Z",
         "state": state,
         "pipeline_spec": {"pipeline_spec": spec},
