@@ -142,9 +142,8 @@ def status(host, run_id, follow, as_json) -> None:
     """Show a run: each step's state, why one failed, and what the run came to. Exit status 1 if it failed."""
     from kubeflow import show
 
-    run = (
-        show.follow(host, run_id, Console(quiet=as_json)) if follow else show.once(host, run_id, Console(quiet=as_json))
-    )
+    shown = show.follow if follow else show.once
+    run = shown(host, run_id, Console(quiet=as_json))
     if as_json:
         click.echo(json.dumps(run.as_dict(), indent=2))
     if run.ended and not run.succeeded:

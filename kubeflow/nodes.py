@@ -63,11 +63,11 @@ def step_states(run: Any, now: datetime.datetime) -> list[StepState]:
     ended = run.state in ENDED
     return [
         _step_state(name, by_name.get(name, []), by_name.get(f"{name}-driver", []), attempts, ended, now)
-        for name in task_names(run, by_name)
+        for name in _task_names(run, by_name)
     ]
 
 
-def task_names(run: Any, seen: Iterable[str] = ()) -> list[str]:
+def _task_names(run: Any, seen: Iterable[str]) -> list[str]:
     """The pipeline's tasks in its order; where the run does not hold its pipeline, those that were seen."""
     spec = run.pipeline_spec or {}
     tasks = spec.get("pipeline_spec", spec).get("root", {}).get("dag", {}).get("tasks", {})

@@ -18,7 +18,7 @@ _OF_THE_LAUNCHER = re.compile(r'[IWEF]\d{4} \d\d:\d\d:\d\d|time="')  # How KFP's
 
 
 class Failure(NamedTuple):
-    """A step that failed: the last line that it printed, None where KFP has it no more, and how to see all of them."""
+    """A step that failed: the last line that it printed and the command that shows all, None where not known."""
 
     step: str
     line: str | None
@@ -87,17 +87,21 @@ class Run(NamedTuple):
 
 def read(host: Host, run_id: str) -> Run:
     """A run with its steps. Errors as of `client.submit`."""
-    namespace = host.namespace or KFP_NAMESPACE
     with connected(host) as client:
-        run = client.get_run(run_id)
-        recorded = _recorded(client, run_id)
-        steps = step_states(run, _now())
-        failures = [
-            _failure(client, run_id, step, recorded.pods.get(step.name), namespace)
-            for step in steps
-            if step.state == FAILED
-        ]
-        return _run(run, steps, failures, recorded.figures)
+        run, recorded = client.get_run(run_id), _recorded(client, run_id)
+    steps = step_states(run, _now())
+    failed = [step for step in steps if step.state == FAILED]
+    lines: dict[str, str | None] = {}
+    if failed:
+        with connected(host) as client:
+            pods = {step.name: recorded.pods[step.name] for step in failed if step.name in recorded.pods}
+            lines = {name: _last_line(client, run_id, pod) for name, pod in pods.items()}
+    namespace = host.namespace or KFP_NAMESPACE
+    failures = [
+        Failure(step.name, lines.get(step.name), _command(step, recorded.pods.get(step.name), namespace))
+        for step in failed
+    ]
+    return _run(run, steps, failures, recorded.figures)
 
 
 def latest(host: Host, number: int) -> list[Run]:
@@ -110,7 +114,8 @@ def latest(host: Host, number: int) -> list[Run]:
         found = client.list_runs(
             experiment_id=experiment.experiment_id, sort_by="created_at desc", page_size=number
         ).runs
-        return [_run(run, (), (), _recorded(client, run.run_id).figures) for run in reversed(found or [])]
+        figures = [_recorded(client, run.run_id).figures for run in found or ()]
+    return [_run(run, (), (), of_run) for run, of_run in zip(found or (), figures, strict=True)][::-1]
 
 
 def _run(run: Any, steps: Sequence[StepState], failures: Sequence[Failure], figures: dict[str, Any]) -> Run:
@@ -127,13 +132,14 @@ def _run(run: Any, steps: Sequence[StepState], failures: Sequence[Failure], figu
     )
 
 
-def _failure(client: Any, run_id: str, step: StepState, pod: str | None, namespace: str) -> Failure:
-    """Why a step failed. Without its pod's name, that is found by the end which it shares with the node's id."""
-    line = _last_line(client, run_id, pod) if pod else None
-    if pod is None and step.node:
+def _command(step: StepState, pod: str | None, namespace: str) -> str | None:
+    """What shows a step's log. A pod of unknown name is found by its end, which is that of the node's id."""
+    if pod is None:
+        if step.node is None:
+            return None
         end = step.node.rpartition("-")[2]
         pod = f"$(kubectl get pods --namespace {namespace} --output name | grep -- -{end}$)"
-    return Failure(step.name, line, pod and f"kubectl logs --namespace {namespace} --container main {pod}")
+    return f"kubectl logs --namespace {namespace} --container main {pod}"
 
 
 def _last_line(client: Any, run_id: str, pod: str) -> str | None:

@@ -71,7 +71,7 @@ def runs(host: Host, number: int, console: Console) -> None:
 
 
 def _page(run: Run) -> RenderableType:
-    table = Table(box=None, pad_edge=False, title=f"{run.name}, {run.started:%Y-%m-%d}", title_justify="left")
+    table = Table(box=None, pad_edge=False, title=Text(f"{run.name}, {run.started:%Y-%m-%d}"), title_justify="left")
     for title in ("step", "state"):
         table.add_column(title, no_wrap=True)
     for title in ("began (UTC)", "took", "attempt"):
@@ -90,7 +90,10 @@ def _page(run: Run) -> RenderableType:
 def _lines(run: Run) -> Iterator[str]:
     """What failed, the run's state, and what it came to."""
     for failure in run.failures:
-        said = escape(one_line(failure.line)) if failure.line else "its log is no longer with KFP"
+        unknown = (
+            "KFP does not have its log" if failure.command else "it did not start: KFP's page has its driver's log"
+        )
+        said = escape(one_line(failure.line)) if failure.line else unknown
         yield f"[red]{failure.step}[/red]: {said}"
         if failure.command:
             yield f"    {escape(failure.command)}"

@@ -90,6 +90,15 @@ def test_without_its_log_there_is_the_command_that_may_show_it(api, command, spe
     }
 
 
+def test_a_step_whose_driver_failed(api, status, spec):
+    detail = {"display_name": "Pusher-driver", "state": "FAILED", "child_tasks": []}
+    api.runs["r-1"] = [run("FAILED", {}, spec, run_details={"task_details": [detail]})]
+    done = status()
+    assert done.returncode == 1, done.stderr
+    assert rows(done.stdout)[-2] == ["Pusher", "failed"]
+    assert "Pusher: it did not start: KFP's page has its driver's log" in done.stdout
+
+
 def test_a_run_that_is_under_way(api, status, spec):
     steps = {"InteractionGen": Step(("FAILED", "RUNNING"), began=1, minutes=None), "LiveModel": Step(begun=False)}
     api.runs["r-1"] = [run("RUNNING", steps, spec)]
