@@ -16,6 +16,7 @@ from models.files import VALIDATION_FILE
 _COUNTS = ("interactions", "users", "items", "rejected_rows", "duplicate_rows")
 _TRAINED = ("retrieval", "ranking")
 _ALIKE, _MANY = 3, 10  # Times a list's length: so few items fill all lists, of a catalogue of so many.
+_EVERYBODY = 10  # So many users at least.
 
 
 def build_report(artifacts: dict, properties: dict[str, Any]) -> dict[str, Any]:
@@ -77,8 +78,10 @@ def build_report(artifacts: dict, properties: dict[str, Any]) -> dict[str, Any]:
 def _of_lists(evaluation: dict[str, Any], items: int) -> Iterator[str]:
     """Whether lists are nearly alike for everybody, though there is much to choose from."""
     coverage = evaluation["metrics"]["recommended"]["catalogue_coverage"]
-    length = max((len(user["recommended"]) for user in evaluation["samples"]), default=0)
-    if coverage is not None and coverage * items < _ALIKE * length and items >= _MANY * length:
+    lengths = [len(user["recommended"]) for user in evaluation["samples"]]
+    if coverage is None or len(lengths) < _EVERYBODY:
+        return
+    if coverage * items < _ALIKE * max(lengths) and items >= _MANY * max(lengths):
         yield f"lists are nearly alike for everybody: {round(coverage * items):,} of {items:,} items fill all of them"
 
 

@@ -75,14 +75,20 @@ def test_runs_are_compared_by_the_best_baseline_and_the_live_model():
 
 
 @pytest.mark.parametrize(
-    ("coverage", "items", "alike"),
-    [(0.02, 1000, True), (0.03, 1000, False), (0.2, 90, False), (None, 1000, False)],
+    ("coverage", "items", "users", "alike"),
+    [
+        (0.02, 1000, 10, True),
+        (0.03, 1000, 10, False),
+        (0.2, 90, 10, False),
+        (0.02, 1000, 2, False),
+        (None, 1000, 10, False),
+    ],
 )
-def test_lists_that_are_nearly_alike_for_everybody(coverage, items, alike):
-    """Lists of ten: fewer than thirty items fill all of them, of a hundred or more."""
+def test_lists_that_are_nearly_alike_for_everybody(coverage, items, users, alike):
+    """Lists of ten: fewer than thirty items fill all of them, of a hundred or more, and there are ten users to ask."""
     evaluation = {
         "metrics": {"recommended": {"catalogue_coverage": coverage}},
-        "samples": [{"recommended": list(range(10))}],
+        "samples": [{"recommended": list(range(10))}] * users,
     }
     notes = list(_of_lists(evaluation, items))
     assert notes == (["lists are nearly alike for everybody: 20 of 1,000 items fill all of them"] if alike else [])
