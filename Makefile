@@ -1,4 +1,4 @@
-.PHONY: setup demo test test-fast lint coverage lock golden serving-check
+.PHONY: setup demo test test-fast lint coverage lock golden docs serving-check
 
 setup:
 	@scripts/setup.sh
@@ -29,6 +29,9 @@ serving-check: setup  ## The demo's model in the versions inside google/tf-servi
 
 golden: setup  ## Compile the pipeline that the tests compare with again; read the diff.
 	@.venv/bin/python -m tests.kubeflow.regenerate
+
+docs: setup  ## Write the page of every configuration key again, after a change of a setting.
+	@.venv/bin/python -m scripts.configuration_docs
 
 lock: setup  ## Resolve setup.py again into requirements.lock.
 	PATH="$$PWD/.tools/bin:$$PATH" uv pip compile setup.py --extra benchmark --extra examples --extra test --python-version 3.10 --no-header --no-annotate -o requirements.lock

@@ -9,7 +9,11 @@ setup(
     license="Apache-2.0",
     python_requires=">=3.10.12,<3.11",  # TFX 1.16 has no wheels for later versions.
     packages=find_packages(include=["benchmarks*", "components*", "kubeflow*", "models*", "pipeline*", "serving*"]),
-    package_data={"pipeline": ["configs/*.yaml", "report/templates/*.j2"], "serving": ["explore/static/*"]},
+    package_data={
+        "components": ["reporter/templates/*.j2"],
+        "pipeline": ["configs/*.yaml", "backtest/templates/*.j2"],
+        "serving": ["explore/static/*"],
+    },
     install_requires=[
         "apache-beam[aws,gcp]<2.65",  # From 2.65 on Beam no longer brings `dill`, which TFT 1.16 imports.
         "aiohttp",

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from tfx.dsl.io import fileio
-from tfx.types import artifact, artifact_utils
+from tfx.types import artifact, artifact_utils, value_artifact
 from tfx.utils import path_utils
 
 from components.files import EVAL_SPLIT, ITEMS_SPLIT, SUMMARY_FILE, TRAIN_SPLIT
@@ -24,6 +24,26 @@ class DriftReport(artifact.Artifact):
     """`drift.json`: how far a delivery is from that of the live model, and what of it is worth saying."""
 
     TYPE_NAME = "recommender.DriftReport"
+
+
+class Metrics(artifact.Artifact):
+    """KFP's own type for figures, its metadata, which its page shows and compares; and `report.json`."""
+
+    TYPE_NAME = "system.Metrics"
+
+
+class Html(value_artifact.ValueArtifact):
+    """KFP's own type for a page, which is a file at the artifact's place."""
+
+    TYPE_NAME = "system.HTML"
+
+    def encode(self, value: str) -> bytes:
+        """The page as the file has it."""
+        return value.encode()
+
+    def decode(self, serialized_value: bytes) -> str:
+        """The page."""
+        return serialized_value.decode()
 
 
 def read_summary(uri: str) -> dict[str, Any]:

@@ -13,5 +13,6 @@ INFRA_VALIDATION_FILE = "infra_validation.json"  # The InfraValidator's.
 # In a servable: its `origin`, and its `index` as `recommender_builder.index.describe`.
 BUILD_FILE = os.path.join("assets.extra", "build.json")
 REFIT_FILE = "refit.json"  # The Refitter's.
+REPORT_FILE = "report.json"  # The Reporter's.
 # In a refitted servable: the one that has not seen the eval rows, to which later ones are compared.
 BEFORE_REFIT = os.path.join("assets.extra", "before_refit")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import json
 import sys
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 
 @click.group()
@@ -19,7 +21,8 @@ def kubeflow() -> None:
     recommender kubeflow submit --host URL --param span=2026-11-24 --param retrieval_epochs=8
     recommender kubeflow schedule --host URL --cron '0 3 * * *'
     recommender kubeflow unschedule --host URL RECURRING_RUN_ID
-    recommender kubeflow status --host URL RUN_ID
+    recommender kubeflow status --host URL RUN_ID --follow
+    recommender kubeflow runs --host URL
 
     From an empty cluster to a served model: docs/kubeflow.md.
     """
@@ -133,13 +136,25 @@ def unschedule(host, recurring_run_id) -> None:
 @kubeflow.command()
 @click.argument("run_id")
 @_host
-def status(host, run_id) -> None:
-    """Print the state of a run and of its steps. Exit status 1 if it failed."""
-    from kubeflow import client
+@click.option("--follow", is_flag=True, help="Look again every few seconds, until the run has ended.")
+@click.option("--json", "as_json", is_flag=True, help="Print it for programs, with --follow once it has ended.")
+def status(host, run_id, follow, as_json) -> None:
+    """Show a run: each step's state, why one failed, and what the run came to. Exit status 1 if it failed."""
+    from kubeflow import show
 
-    state, steps = client.status(host, run_id)
-    for name, step in steps.items():
-        click.echo(f"{step or 'UNKNOWN':12} {name}")
-    click.echo(state)
-    if state in ("FAILED", "CANCELED"):
+    shown = show.follow if follow else show.once
+    run = shown(host, run_id, Console(quiet=as_json))
+    if as_json:
+        click.echo(json.dumps(run.as_dict(), indent=2))
+    if run.ended and not run.succeeded:
         sys.exit(1)
+
+
+@kubeflow.command()
+@_host
+@click.option("--last", type=click.IntRange(min=1, max=200), default=20, show_default=True, help="So many, the newest.")
+def runs(host, last) -> None:
+    """List the runs: state, span, verdict and what was pushed."""
+    from kubeflow import show
+
+    show.runs(host, last, Console())

@@ -1,4 +1,4 @@
-"""Talks to a Kubeflow Pipelines host, through KFP's own client."""
+"""Starts runs on a Kubeflow Pipelines host, through KFP's own client."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from models.errors import UserError
 from pipeline.errors import RunError
 
 EXPERIMENT = "recommender"
+KFP_NAMESPACE = "kubeflow"  # Where KFP is, and where steps run where it serves one user.
 _MOST_LISTED = 100
 _REMEDY = (
     "Is it up, and is that its address? From outside a cluster: kubectl port-forward -n kubeflow "
@@ -58,7 +59,7 @@ def submit(host: Host, job: Job) -> str:
       RunError: the host does not answer, or refuses.
     """
     values = _parameters(job)
-    with _client(host) as client:
+    with connected(host) as client:
         experiment = client.create_experiment(EXPERIMENT, namespace=host.namespace)
         run = client.run_pipeline(experiment.experiment_id, EXPERIMENT, params=values, **_common(job))
     return run.run_id
@@ -80,7 +81,7 @@ def schedule(host: Host, job: Job, cron: str) -> tuple[str, list[str]]:
     if len(fields) not in (5, 6):
         raise UserError(f"--cron {cron!r}: expected five fields, as in '0 3 * * *' for three o'clock every night")
     six = " ".join(fields if len(fields) == 6 else ["0", *fields])
-    with _client(host) as client:
+    with connected(host) as client:
         experiment = client.create_experiment(EXPERIMENT, namespace=host.namespace)
         present = client.list_recurring_runs(experiment_id=experiment.experiment_id, page_size=_MOST_LISTED)
         recurring = client.create_recurring_run(
@@ -98,16 +99,8 @@ def schedule(host: Host, job: Job, cron: str) -> tuple[str, list[str]]:
 
 def unschedule(host: Host, recurring_run_id: str) -> None:
     """Disables a recurring run; one that is under way goes on. Errors as of `submit`."""
-    with _client(host) as client:
+    with connected(host) as client:
         client.disable_recurring_run(recurring_run_id)
-
-
-def status(host: Host, run_id: str) -> tuple[str, dict[str, str]]:
-    """A run's state, and those of its steps by name. Errors as of `submit`."""
-    with _client(host) as client:
-        run = client.get_run(run_id)
-    details = run.run_details.task_details if run.run_details else None
-    return run.state, {task.display_name: task.state for task in details or []}
 
 
 def _common(job: Job) -> dict[str, Any]:
@@ -145,8 +138,8 @@ def _parameters(job: Job) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _client(host: Host) -> Iterator[Any]:
-    """KFP's client, whose errors become ours."""
+def connected(host: Host) -> Iterator[Any]:
+    """KFP's client, whose errors become ours: see `submit`."""
     if not host.address:
         raise UserError("no Kubeflow Pipelines host: give --host URL, or set KFP_HOST")
     import kfp_server_api
@@ -157,7 +150,7 @@ def _client(host: Host) -> Iterator[Any]:
         import kfp.client
 
         try:
-            yield kfp.client.Client(host=host.address, namespace=host.namespace or "kubeflow")
+            yield kfp.client.Client(host=host.address, namespace=host.namespace or KFP_NAMESPACE)
         except urllib3.exceptions.HTTPError as error:
             reason = getattr(error, "reason", error)
             raise RunError(f"--host {host.address} does not answer ({type(reason).__name__}). {_REMEDY}") from error

@@ -26,6 +26,7 @@ from pipeline.outputs import PIPELINE_NAME
 
 _TYPES_FLAG = "--artifact_types"
 _INPUTS_FLAG = "--json_serialized_inputs_spec_args"
+_KFP_TYPES = "system."  # How names of KFP's own types of artifacts begin.
 _COMMAND = ["python", "-m", "kubeflow.entrypoint"]
 
 Spec = dict[str, Any]
@@ -136,7 +137,12 @@ def _complete(spec: Spec, component: base_node.BaseNode, config: Kubeflow) -> No
         "maxRetryCount": config.retries,
         "backoffDuration": f"{config.backoff_seconds}s",
         "backoffFactor": 2.0,
+        "backoffMaxDuration": f"{config.backoff_max_seconds}s",  # Without it KFP's is 0, and nothing is tried again.
     }
+    declared = spec["components"][component.id].get("outputDefinitions", {}).get("artifacts", {})
+    for key, channel in component.outputs.items():
+        if channel.type.TYPE_NAME.startswith(_KFP_TYPES):  # Its page knows them by this.
+            declared[key]["artifactType"] = {"schemaTitle": channel.type.TYPE_NAME, "schemaVersion": "0.0.1"}
     container = spec["deploymentSpec"]["executors"][spec["components"][component.id]["executorLabel"]]["container"]
     types = {
         "inputs": {name: name_utils.get_full_name(channel.type) for name, channel in component.inputs.items()},

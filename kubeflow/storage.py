@@ -1,4 +1,4 @@
-"""Artifacts' directories, as a step finds and leaves them."""
+"""Artifacts' directories and files, as a step finds and leaves them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from components.storage import is_remote
 def clear(uris: Iterable[str]) -> None:
     """Removes what an attempt that was killed has left: KFP gives the next one the same places."""
     for uri in uris:
-        if fileio.exists(uri):
+        if fileio.isdir(uri):
             fileio.rmtree(uri)
+        elif fileio.exists(uri):
+            fileio.remove(uri)
 
 
 def remove_markers(uris: Iterable[str]) -> None:
@@ -24,7 +26,7 @@ def remove_markers(uris: Iterable[str]) -> None:
     becomes a file where the directory of the model's files has to be.
     """
     for uri in uris:
-        if is_remote(uri) and fileio.exists(uri):
+        if is_remote(uri) and fileio.isdir(uri):
             for directory, _, _ in list(fileio.walk(uri)):
                 with contextlib.suppress(fileio.NotFoundError):  # There only where some program has made it.
                     fileio.remove(directory.rstrip("/") + "/")

@@ -98,13 +98,18 @@ def _artifacts(output: str, keep: int) -> dict[int, Removal]:
         kept = {event.artifact_id for event in events}
         root = os.path.join(output, "pipeline")
         return {
-            artifact.id: Removal("artifact", artifact.uri, _size(artifact.uri))
+            artifact.id: Removal("artifact", place, _size(place))
             for artifact in store.get_artifacts()
             if artifact.id not in kept
             and artifact.state != mlmd.Artifact.DELETED
             and artifact.uri.startswith(f"{root}{os.sep}")
-            and os.path.isdir(artifact.uri)
+            and os.path.isdir(place := _place(artifact.uri))
         }
+
+
+def _place(uri: str) -> str:
+    """An artifact's directory: that around it, where it is a file."""
+    return os.path.dirname(uri) if os.path.isfile(uri) else uri
 
 
 def _mark_deleted(output: str, ids: list[int]) -> None:

@@ -144,15 +144,21 @@ def generate(kind, users, items, interactions, seed, output) -> None:
 
 @cli.command()
 @click.option("--output", metavar="DIR", default="runs/demo", show_default=True, help="The run's output directory.")
-def report(output) -> None:
+@click.option("--open", "opens", is_flag=True, help="Show it in the browser.")
+def report(output, opens) -> None:
     """Print the summary of a run, and write report.html into its directory."""
+    import webbrowser
+
+    from components.reporter.page import to_html
     from pipeline import history as runs
-    from pipeline.report.page import write_html
-    from pipeline.report.summary import print_summary, read_report
+    from pipeline.summary import print_summary, read_report, write_page
 
     console, found = Console(), read_report(output)
     print_summary(found, console)
-    console.print(f"Wrote {write_html(found, output, runs.read(output))}", soft_wrap=True)
+    page = write_page(to_html(found, runs.read(output)), output)
+    console.print(f"Wrote {page}", soft_wrap=True)
+    if opens and not webbrowser.open(page.resolve().as_uri()):
+        raise RunError(f"--open: no browser was found: open {page} in one")
 
 
 @cli.command()

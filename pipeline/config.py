@@ -49,6 +49,8 @@ class Kubeflow(Settings):
     config_maps: dict[str, list[str]] = {}
     retries: int = Field(2, ge=0)
     backoff_seconds: int = Field(30, ge=1)  # Before the first retry; doubles with each.
+    # From the start of a step's first attempt to the end of its last: Argo stops a retry that runs on after that.
+    backoff_max_seconds: int = Field(3600, ge=1)
     # For the components that use Beam: another runner's, as Flink's, Spark's or Dataflow's, run them on that engine.
     beam_args: list[str] = Field(default_factory=lambda: list(IN_PROCESS))
 

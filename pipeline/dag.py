@@ -25,6 +25,7 @@ from components.live_model.component import LiveModel
 from components.recommender_builder.component import RecommenderBuilder
 from components.recommender_trainer.component import RecommenderTrainer
 from components.refitter.component import Refitter
+from components.reporter.component import Reporter
 from components.strict_example_validator.component import StrictExampleValidator
 from components.transform.component import Transform
 from models.features.feature_set import FeatureSet
@@ -239,6 +240,23 @@ def create_pipeline(
         push_destination=parameters.push_destination,
         lost_versions=lost_versions,
     ).with_id(Step.PUSHER)
+    reporter = Reporter(
+        **delivery,
+        anomalies=of_interactions[-1].outputs["anomalies"],
+        drift=drift.outputs["drift"],
+        retrieval_run=retrieval.outputs["model_run"],
+        ranking_run=ranking.outputs["model_run"],
+        evaluation=evaluator.outputs["evaluation"],
+        infra_blessing=infra_validator.outputs["blessing"],
+        pushed_model=pusher.outputs["pushed_model"],
+        name=config.name,
+        split=config.split.kind,
+        generated=int(config.data.generated is not None),
+        warm_start=int(config.warm_start),
+        push_destination=parameters.push_destination,
+        fingerprint=code_fingerprint(Reporter.__module__),
+        **({"refitted_model": candidate.outputs["model"]} if config.refit else {}),
+    ).with_id(Step.REPORTER)
     return pipeline.Pipeline(
         pipeline_name=pipeline_name,
         pipeline_root=pipeline_root,
@@ -257,6 +275,7 @@ def create_pipeline(
             *([candidate] if config.refit else []),
             infra_validator,
             pusher,
+            reporter,
         ],
         enable_cache=enable_cache,
         beam_pipeline_args=list(beam_pipeline_args),

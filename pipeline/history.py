@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from components.reporter.headline import headline
 from models.errors import UserError
 from pipeline.outputs import locked
 from pipeline.texts import figure
@@ -22,7 +23,6 @@ from serving.texts import one_line
 HISTORY_FILE = "history.jsonl"
 _PUSHED, _REFUSED, _STOPPED, _RUNNING, _KILLED = "pushed", "refused", "stopped", "running", "killed"
 
-_TOP_100 = "filtered_top_100_categorical_accuracy"
 _COLOURS = {_PUSHED: "green", _REFUSED: "red", _STOPPED: "red", _KILLED: "red", _RUNNING: "yellow"}
 
 Entry = dict[str, Any]
@@ -50,21 +50,12 @@ def _ended(entry: Entry) -> Entry:
 
 def of_report(report: dict[str, Any]) -> Entry:
     """What is written down of a run that came to a verdict."""
-    metrics = report["metrics"]
-    baselines = {name: figures.get(_TOP_100) for name, figures in metrics["baselines"].items() if name != "live"}
-    best = max(baselines, key=lambda name: baselines[name] or 0.0)
     return {
         "verdict": _PUSHED if report["blessed"] else _REFUSED,
         "version": report["pushed_version"],
         "because": report["not_blessed_because"],
         "interactions": report["dataset"]["interactions"],
-        "figures": {
-            "top_100": metrics["retrieval"][_TOP_100],
-            "ndcg_at_10": metrics["retrieval"]["filtered_ndcg_at_10"],
-            "ndcg_at_10_after": metrics["two_stage"]["ndcg_at_10_after"],
-            "baseline": best,
-            "baseline_top_100": baselines[best],
-        },
+        "figures": headline(report["metrics"]),
         "drift": [finding["text"] for finding in report["drift"]["findings"]],
     }
 

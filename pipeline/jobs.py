@@ -15,7 +15,7 @@ from pipeline.config import Config, as_name, load_config
 from pipeline.data import editions
 from pipeline.data.generator import write_generated
 from pipeline.data.settings import Generated
-from pipeline.report.summary import print_summary
+from pipeline.summary import print_summary
 
 _RUNS = "runs"
 

@@ -26,6 +26,7 @@ class Step(str, enum.Enum):
     REFITTER = "Refitter"  # Where the configuration asks for it.
     INFRA_VALIDATOR = "InfraValidator"
     PUSHER = "Pusher"
+    REPORTER = "Reporter"
 
     def __str__(self) -> str:
         return self.value

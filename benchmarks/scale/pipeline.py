@@ -26,8 +26,8 @@ from pipeline.data.generator import write_generated
 from pipeline.data.settings import Generated
 from pipeline.errors import RunError
 from pipeline.fingerprints import code_fingerprint
-from pipeline.report.summary import read_report
 from pipeline.steps import ON_BEAM, Step
+from pipeline.summary import read_report
 
 # The Evaluator holds the servable, whose tables grow with users and items, and so may its memory.
 _DATA_STEPS = [step for step in ON_BEAM if step is not Step.EVALUATOR]

@@ -13,6 +13,7 @@ import jinja2
 from rich.console import Console
 from rich.table import Table
 
+from components.reporter import charts
 from components.tables import spans
 from models.errors import UserError
 from pipeline.backtest import days
@@ -21,7 +22,6 @@ from pipeline.config import Config
 from pipeline.data import checks
 from pipeline.local import runner
 from pipeline.options import STARTS
-from pipeline.report import charts
 from pipeline.texts import figure
 from serving.texts import one_line
 
@@ -213,7 +213,8 @@ def _write_page(name: str, nights: list[Night], output: str) -> Path:
                 series[line] = [found.get(name) for name in names]
         if series:
             drawn.append({"title": title, "svg": charts.lines(names, series, title)})
-    templates = jinja2.Environment(loader=jinja2.PackageLoader("pipeline.report"), autoescape=True)
+    loaders = [jinja2.PackageLoader(package) for package in ("pipeline.backtest", "components.reporter")]  # The style.
+    templates = jinja2.Environment(loader=jinja2.ChoiceLoader(loaders), autoescape=True)
     path = Path(output) / _PAGE
     path.write_text(templates.get_template("backtest.html.j2").render(name=name, charts=drawn, nights=nights), "utf-8")
     return path

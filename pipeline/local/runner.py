@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from rich.console import Console
 
 from components import storage
+from components.files import REPORT_FILE
 from models.errors import UserError
 from pipeline import history, outputs, steps
 from pipeline.config import Config
@@ -24,8 +25,8 @@ from pipeline.errors import RunError
 from pipeline.fingerprints import model_origin
 from pipeline.local import processes
 from pipeline.local.progress import LOG_FORMAT, Progress
-from pipeline.report.build import build_report
-from pipeline.report.summary import write_report
+from pipeline.steps import Step
+from pipeline.summary import write_report
 from serving.texts import one_line
 
 _FULL = ("No space left on device", "disk is full", "disk full")
@@ -177,7 +178,7 @@ def _run(
     # A Trainer needs the memory of a GPU, or the port that TF_CONFIG gives to this machine.
     alone = tf.config.list_physical_devices("GPU") or "TF_CONFIG" in os.environ
     DagRunner(progress, steps.TRAINERS, side_by_side=not alone).run(pipeline)
-    report = build_report(config, outputs.Outputs(connection), serving_dir)
+    report = outputs.Outputs(connection).json(Step.REPORTER, "metrics", REPORT_FILE)
     report["cached"] = progress.cached
     report["seconds"] = {
         "total": round(time.monotonic() - started, 1),

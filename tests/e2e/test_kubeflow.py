@@ -22,7 +22,7 @@ from tests.kubeflow.backend import Backend, StepFailed
 
 USERS = 60
 SIZE = f"data.generated={{users: {USERS}, items: 150, interactions: 2500}}"
-SMALL = ["retrieval.batch_size=256", "infra_validator.batch=100", "warm_start=true"]
+SMALL = ["retrieval.batch_size=256", "infra_validator.batch=100", "warm_start=true", "kubeflow.backoff_seconds=1"]
 ENVIRONMENT = [
     "kubeflow.secrets={recommender-store: [AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]}",
     "kubeflow.config_maps={recommender-store: [AWS_ENDPOINT_URL, AWS_DEFAULT_REGION]}",
@@ -110,19 +110,19 @@ class Stuck:
 
 @pytest.fixture(scope="module")
 def left_by_killed(started, store):
-    """What a first try of InteractionGen left that was killed between two files: its objects, and its output file."""
+    """What InteractionGen left whose pod was deleted between two files: its objects, and its output file."""
     outputs = f"{store}/runs/1/InteractionGen/".removeprefix("s3:/")
     stuck = Stuck(outputs)
     with stuck.serving() as address, pytest.MonkeyPatch.context() as environment:
         environment.setenv("AWS_ENDPOINT_URL", address)
-        output_file = started.kill("InteractionGen", when=stuck.reached)
+        output_file = started.delete("InteractionGen", when=stuck.reached)
     objects = fsspec.filesystem("s3", use_listings_cache=False).find(outputs.lstrip("/"))
     return objects, output_file.exists()
 
 
 @pytest.fixture(scope="module")
 def finished(started, left_by_killed):
-    """A run of all steps, of which the first was killed half-way and run again."""
+    """A run of all steps, of which the first was killed half-way and tried again."""
     started.run()
     print("seconds by step:", started.seconds)
     return started
@@ -164,6 +164,21 @@ def test_a_blessed_model_is_pushed_and_served(finished, data, store, tmp_path):
     assert len(answer["predictions"][0]["item_id"]) == 10
 
 
+def test_figures_and_report_are_where_kfps_page_looks_for_them(finished):
+    """Figures as metadata of an artifact, the report as the one object at its place, each under KFP's own type."""
+    metrics, page = (finished.outputs["Reporter"][key] for key in ("metrics", "report"))
+    assert [one["type"]["schemaTitle"] for one in (metrics, page)] == ["system.Metrics", "system.HTML"]
+    measured = finished.json("Evaluator", "evaluation", "evaluation.json")["metrics"]
+    assert metrics["metadata"]["blessed"] == 1
+    assert metrics["metadata"]["span"] == "10"
+    assert metrics["metadata"]["top_100"] == measured["retrieval"]["filtered_top_100_categorical_accuracy"]
+    version = finished.outputs["Pusher"]["pushed_model"]["metadata"]["pushed_version"]
+    assert metrics["metadata"]["pushed_version"] == version
+    s3 = fsspec.filesystem("s3", use_listings_cache=False)
+    assert s3.find(page["uri"]) == [page["uri"].removeprefix("s3://")]
+    assert f"pushed as version {version}" in s3.cat(page["uri"]).decode()
+
+
 def test_the_archive_holds_the_model_of_the_artifact(finished, store, tmp_path):
     s3 = fsspec.filesystem("s3", use_listings_cache=False)
     artifact = finished.outputs["Pusher"]["pushed_model"]["uri"].removeprefix("s3://")
@@ -201,11 +216,13 @@ def test_the_epochs_of_the_run_reach_the_trainers(finished):
 
 def test_a_model_that_misses_a_threshold_of_the_run_is_not_pushed(finished, other_run, store):
     other = other_run(thresholds='{"better_than_popularity": {"at_least": 50}, "rating_error": null, "rmse": null}')
-    for name in ("Evaluator", "InfraValidator", "Pusher"):
+    for name in ("Evaluator", "InfraValidator", "Pusher", "Reporter"):
         other.step(name)
     (reason,) = other.json("Evaluator", "evaluation", "evaluation.json")["not_blessed_because"]
     assert reason.startswith("better_than_popularity") and "50 times" in reason
     assert other.outputs["Pusher"]["pushed_model"]["metadata"]["pushed"] == 0
+    metrics = other.outputs["Reporter"]["metrics"]["metadata"]
+    assert (metrics["blessed"], metrics["refused_because"]) == (0, reason)
     assert not fsspec.filesystem("s3", use_listings_cache=False).exists(f"{store}/models/other")
 
 

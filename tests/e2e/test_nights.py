@@ -160,6 +160,7 @@ def test_cleaning_leaves_what_is_live_and_what_a_cached_run_needs(nights):
     done = recommender(*clean)
     assert dry.stdout.replace("Would remove", "Removed") == done.stdout, done.stderr
     assert versions(output) == before
+    assert [len(list((output / "pipeline" / "Reporter" / key).iterdir())) for key in ("metrics", "report")] == [1, 1]
     assert "Removed 0 artifacts and files, 0.0 MB, and 0 versions" in recommender(*clean).stdout
     again = recommender("run", "--config", directory / "shop.yaml", "--output", output, *LENIENT)
     assert again.returncode == 0, again.stderr

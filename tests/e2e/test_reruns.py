@@ -1,5 +1,6 @@
 """Runs into one output directory, one after another: each test goes on where the one before it stopped."""
 
+import html
 import importlib
 import os
 import shutil
@@ -15,7 +16,7 @@ from pipeline.config import load_config
 from pipeline.errors import RunError
 from pipeline.local import processes, runner
 from tests.e2e.conftest import OVERRIDES, ROOT, SMALL, recommender
-from tests.e2e.test_main_job import COMPONENTS, report
+from tests.e2e.test_main_job import COMPONENTS, report, shown_by_kfp
 
 RETRAINED = ["retrieval.seed=1"]
 
@@ -69,8 +70,8 @@ def broken(monkeypatch):
 
 def test_a_killed_run_goes_on_where_it_was(first):
     assert first["blessed"]
-    again = {"Trainer.ranking", "Trainer.retrieval", "RecommenderBuilder", "Evaluator", "InfraValidator", "Pusher"}
-    assert done_anew(first) == again
+    again = {"Trainer.ranking", "Trainer.retrieval", "RecommenderBuilder", "Evaluator", "InfraValidator"}
+    assert done_anew(first) == again | {"Pusher", "Reporter"}
 
 
 def test_a_second_run_reuses_every_component_and_pushes_nothing(output, first):
@@ -92,7 +93,10 @@ def test_a_changed_limit_evaluates_again_and_a_refused_model_is_not_pushed(outpu
     assert reason.startswith("better_than_popularity: filtered_top_10_categorical_accuracy is ")
     assert "(50 times the " in reason and "of popularity)" in reason
     assert reason in done.stdout
-    assert done_anew(refused) == {"Evaluator", "InfraValidator", "Pusher"}
+    metrics, page = shown_by_kfp(output)
+    assert (metrics["blessed"], metrics["refused_because"]) == (0.0, reason)
+    assert "Refused: nothing was pushed" in page and reason in html.unescape(page)
+    assert done_anew(refused) == {"Evaluator", "InfraValidator", "Pusher", "Reporter"}
     assert os.listdir(first["serving_model_dir"]) == [first["pushed_version"]]
 
 
@@ -101,14 +105,14 @@ def test_a_model_whose_server_answers_too_late_is_not_pushed(output, first):
     assert not refused["blessed"] and refused["pushed_version"] is None
     assert refused["not_blessed_because"] == report(output)["not_blessed_because"]
     assert [reason.split(":")[0] for reason in refused["not_blessed_because"]] == ["served"] * 2
-    assert done_anew(refused) == {"InfraValidator", "Pusher"}
+    assert done_anew(refused) == {"InfraValidator", "Pusher", "Reporter"}
     assert os.listdir(first["serving_model_dir"]) == [first["pushed_version"]]
 
 
 def test_a_version_that_was_deleted_is_pushed_again(output, first):
     shutil.rmtree(Path(first["serving_model_dir"], first["pushed_version"]))
     pushed = run(output)
-    assert done_anew(pushed) == {"Pusher"}
+    assert done_anew(pushed) == {"Pusher", "Reporter"}
     assert os.listdir(pushed["serving_model_dir"]) == [pushed["pushed_version"]] != [first["pushed_version"]]
 
 
@@ -125,7 +129,7 @@ def test_the_next_run_goes_on_and_a_retrained_model_is_compared_with_the_live_on
     (live,) = os.listdir(first["serving_model_dir"])
     retrained = run(output, *RETRAINED)
     assert retrained["not_blessed_because"] == []
-    assert done_anew(retrained) == {"Evaluator", "InfraValidator", "Pusher"}
+    assert done_anew(retrained) == {"Evaluator", "InfraValidator", "Pusher", "Reporter"}
     assert retrained["metrics"]["baselines"]["live"]["version"] == live
     assert sorted(os.listdir(first["serving_model_dir"])) == [live, retrained["pushed_version"]]
 

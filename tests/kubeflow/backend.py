@@ -5,6 +5,7 @@ Types, metadata and extra outputs are handed over as open-source KFP 2.x does; c
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
@@ -14,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent import futures
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -24,14 +25,19 @@ import yaml
 
 from components import storage
 from pipeline.local import processes
+from tests.kubeflow.argo import ERROR, FAILED, ON_ERROR, Attempt, Retries
 
 
 class StepFailed(Exception):
-    """A step's exit status and what it printed."""
+    """A step's exit status, what it printed, and why it is not tried again."""
 
-    def __init__(self, task: str, status: int, log: str):
-        super().__init__(f"{task} ended with {status}:\n{log[-5000:]}")
+    def __init__(self, task: str, status: int, log: str, why: str):
+        super().__init__(f"{task} ended with {status} ({why}):\n{log[-5000:]}")
         self.task, self.status, self.log = task, status, log
+
+
+class NotRetried(Exception):
+    """Why Argo does not try a task again whose pod is gone."""
 
 
 class _Pod(NamedTuple):
@@ -52,6 +58,8 @@ class Backend:
 
     A step is forked from a process that has made the imports of TFX, which take longer than most steps do on small
     data. Those in `fresh` are started with the compiled command, as in a container.
+
+    Tasks are tried again as Argo does it with the retry policy that KFP 2.17 gives to its templates.
 
     Args:
       spec: the file with the compiled pipeline, whose Secrets and ConfigMaps have what this process's environment has.
@@ -83,6 +91,7 @@ class Backend:
         )
         self.outputs: dict[str, dict[str, dict[str, Any]]] = {}
         self.seconds: dict[str, float] = {}
+        self.attempts: dict[str, list[Attempt]] = {}  # Those that failed, by task.
 
     def run(self) -> None:
         """Runs the tasks that have not run yet, each as soon as its inputs are there. Raises StepFailed."""
@@ -99,30 +108,46 @@ class Backend:
                     future.result()
 
     def step(self, name: str) -> None:
-        """Runs one task. Raises StepFailed."""
+        """Runs one task, until an attempt succeeds. Raises StepFailed, or NotRetried where its pod was deleted."""
+        if name in self.attempts:
+            self._wait_for_retry(name, NotRetried)
+        while True:
+            executor_input, pod = self._prepare(name)
+            started = time.monotonic()
+            if name in self._fresh:
+                with pod.log.open("w") as log:
+                    status = subprocess.run(
+                        pod.command, cwd=pod.home, env=pod.environment, stdout=log, stderr=subprocess.STDOUT
+                    ).returncode
+            else:
+                status = processes.exit_code(pod.fork(name))
+            self.seconds[name] = round(time.monotonic() - started, 1)
+            if not status:
+                return self._collect(name, executor_input)
+            self.attempts.setdefault(name, []).append(Attempt(FAILED, started, time.monotonic()))
+            self._wait_for_retry(name, functools.partial(StepFailed, name, status, pod.log.read_text()))
+
+    def delete(self, name: str, when: threading.Event) -> Path:
+        """Starts a task and deletes its pod once `when` is set; returns where its output file would be.
+
+        `step` and `run` make the next attempt.
+        """
         executor_input, pod = self._prepare(name)
         started = time.monotonic()
-        if name in self._fresh:
-            with pod.log.open("w") as log:
-                status = subprocess.run(
-                    pod.command, cwd=pod.home, env=pod.environment, stdout=log, stderr=subprocess.STDOUT
-                ).returncode
-        else:
-            status = processes.exit_code(pod.fork(name))
-        self.seconds[name] = round(time.monotonic() - started, 1)
-        if status:
-            raise StepFailed(name, status, pod.log.read_text())
-        self._collect(name, executor_input)
-
-    def kill(self, name: str, when: threading.Event) -> Path:
-        """Starts a task and kills it once `when` is set; returns where its output file would be."""
-        executor_input, pod = self._prepare(name)
         process = pod.fork(name)
         while not when.wait(0.05):
             assert process.is_alive(), pod.log.read_text()
         process.kill()
         assert processes.exit_code(process) == -signal.SIGKILL
+        self.attempts.setdefault(name, []).append(Attempt(ERROR, started, time.monotonic()))
         return Path(executor_input["outputs"]["outputFile"])
+
+    def _wait_for_retry(self, name: str, error: Callable[[str], Exception]) -> None:
+        """Sleeps until the next attempt of a task is due. Raises what `error` makes of why there is none."""
+        wait = Retries.of(self._tasks[name], ON_ERROR).seconds_to_wait(self.attempts[name])
+        if isinstance(wait, str):
+            raise error(wait)
+        time.sleep(wait)
 
     def json(self, task: str, key: str, file: str) -> Any:
         """What a file of an artifact holds."""

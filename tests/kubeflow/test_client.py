@@ -1,90 +1,13 @@
-"""KFP's real client against a server on the loopback that has the few routes of KFP's API that are used."""
+"""Runs that are started, by KFP's real client on a server that has the routes of KFP's API that are used."""
 
-import asyncio
 import socket
-import sys
-import threading
-from typing import NamedTuple
 
 import pytest
-from aiohttp import web
 
-from pipeline import cli
 from tests.e2e.conftest import recommender
 from tests.kubeflow.regenerate import GOLDEN
 
-SCHEDULED = {
-    "recurringRuns": [
-        {"recurring_run_id": "s-0", "status": "ENABLED"},
-        {"recurring_run_id": "s-00", "status": "DISABLED"},
-    ]
-}
 PLACES = ["--pipeline", str(GOLDEN)]
-
-
-@pytest.fixture
-def api():
-    """The server's address, and what it was sent: method, path, body."""
-    asked = []
-
-    async def answer(request):
-        body = await request.json() if request.can_read_body else {}
-        asked.append((request.method, request.path, dict(request.query) | body))
-        route = request.path.removeprefix("/apis/v2beta1/")
-        if request.query.get("namespace") == "nobody":
-            return web.json_response({"message": 'namespaces "nobody" not found'}, status=404)
-        return web.json_response(
-            {
-                "healthz": {"multi_user": False},
-                "experiments": {} if request.method == "GET" else {"experiment_id": "e-1"},
-                "runs": {"run_id": "r-1"},
-                "recurringruns": {"recurring_run_id": "s-1"} if request.method == "POST" else SCHEDULED,
-                "recurringruns/s-0:disable": {},
-                "runs/r-1": {
-                    "run_id": "r-1",
-                    "state": "FAILED",
-                    "run_details": {"task_details": [{"display_name": "Evaluator", "state": "FAILED"}]},
-                },
-            }[route]
-        )
-
-    async def serve():
-        app = web.Application(client_max_size=1 << 24)
-        app.router.add_route("*", "/{path:.*}", answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        return site._server.sockets[0].getsockname()[1]
-
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, daemon=True).start()
-    port = asyncio.run_coroutine_threadsafe(serve(), loop).result(10)
-    yield f"http://127.0.0.1:{port}", asked
-    loop.call_soon_threadsafe(loop.stop)
-
-
-class Done(NamedTuple):
-    returncode: int
-    stdout: str
-    stderr: str
-
-
-@pytest.fixture
-def command(capsys, monkeypatch, tmp_path):
-    """Runs a `recommender kubeflow` command in this process, which imports KFP once, in an empty directory."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["recommender", "kubeflow", *arguments])
-        status = 0
-        try:
-            cli.main()
-        except SystemExit as exit:
-            status = exit.code
-        return Done(status, *capsys.readouterr())
-
-    return run
 
 
 @pytest.fixture
@@ -100,7 +23,7 @@ def failed(command):
 
 
 def test_submit_sends_the_pipeline_with_typed_parameters(api):
-    address, asked = api
+    address, asked = api.address, api.asked
     done = recommender(
         "kubeflow",
         "submit",
@@ -121,12 +44,12 @@ def test_submit_sends_the_pipeline_with_typed_parameters(api):
         "parameters": {"span": "2026-11-24", "retrieval_epochs": 8},
         "pipeline_root": "s3://models/runs",
     }
-    assert len(run["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]) == 17
+    assert len(run["pipeline_spec"]["pipeline_spec"]["root"]["dag"]["tasks"]) == 18
     assert "kubernetes" in run["pipeline_spec"]["platform_spec"]["platforms"]
 
 
 def test_schedule_sends_when(api, command):
-    address, asked = api
+    address, asked = api.address, api.asked
     done = command("schedule", *PLACES, f"--host={address}", "--cron=0 3 * * *")
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "Recurring run s-1"
@@ -138,19 +61,12 @@ def test_schedule_sends_when(api, command):
 
 
 def test_unschedule_disables(api, command):
-    address, asked = api
-    assert command("unschedule", "s-0", f"--host={address}").returncode == 0
-    assert asked[-1][:2] == ("POST", "/apis/v2beta1/recurringruns/s-0:disable")
-
-
-def test_status_of_a_run_that_failed(api, command):
-    done = command("status", "r-1", f"--host={api[0]}")
-    assert done.returncode == 1
-    assert done.stdout.splitlines() == ["FAILED       Evaluator", "FAILED"]
+    assert command("unschedule", "s-0", f"--host={api.address}").returncode == 0
+    assert api.asked[-1][:2] == ("POST", "/apis/v2beta1/recurringruns/s-0:disable")
 
 
 def test_an_unknown_namespace(api, failed):
-    line = failed(1, "submit", *PLACES, f"--host={api[0]}", "--namespace=nobody")
+    line = failed(1, "submit", *PLACES, f"--host={api.address}", "--namespace=nobody")
     assert 'refuses (404): namespaces "nobody" not found' in line and "give --namespace" in line
 
 
@@ -186,5 +102,5 @@ def test_wrong_input(failed, arguments, message):
 def test_what_compile_leaves_open_has_to_be_given_with_the_run(api, command, failed):
     done = command("compile", "--data=s3://shop")
     assert done.returncode == 0, done.stderr
-    line = failed(2, "submit", f"--host={api[0]}")
+    line = failed(2, "submit", f"--host={api.address}")
     assert "no default for push_destination: give --param push_destination=" in line

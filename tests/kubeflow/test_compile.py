@@ -76,9 +76,10 @@ def test_every_run_time_parameter_has_type_default_and_description(spec):
 
 def test_steps_have_resources_retries_and_caching(spec):
     tasks = spec.root.dag.tasks
-    assert len(tasks) == 17
+    assert len(tasks) == 18
     assert all(task.retry_policy.max_retry_count == 3 for task in tasks.values())
     assert all(task.retry_policy.backoff_duration.seconds == 30 for task in tasks.values())
+    assert all(task.retry_policy.backoff_max_duration.seconds == 3600 for task in tasks.values())
     never = {name for name, task in tasks.items() if not task.caching_options.enable_cache}
     assert never == {"InteractionGen", "ItemGen", "LiveModel", "Pusher"}
     found = {name: container(spec, name).resources for name in tasks}
@@ -95,6 +96,12 @@ def test_every_step_runs_our_entry_point_in_our_image_with_beams_arguments_where
         assert list(step.command) == ["python", "-m", "kubeflow.entrypoint"]
         with_beam = {"InteractionGen", "ItemGen", "StatisticsGen", "StatisticsGen-items", "Transform", "Evaluator"}
         assert ("--direct_running_mode=in_memory" in step.args) == (name in with_beam), name
+
+
+def test_kfps_page_knows_figures_and_report_by_their_types(spec):
+    outputs = spec.components["Reporter"].output_definitions.artifacts
+    titles = {name: (one.artifact_type.schema_title, one.artifact_type.schema_version) for name, one in outputs.items()}
+    assert titles == {"metrics": ("system.Metrics", "0.0.1"), "report": ("system.HTML", "0.0.1")}
 
 
 def test_nothing_is_in_it_that_open_source_kfp_lacks(spec, text):

@@ -7,6 +7,7 @@ from kubeflow import storage
 
 STORE = {}
 MODEL = "kept://bucket/run/model"
+PAGE = "kept://bucket/run/report"
 
 
 class Store(filesystem.Filesystem):
@@ -17,6 +18,10 @@ class Store(filesystem.Filesystem):
     @staticmethod
     def exists(path):
         return any(key == path or key.startswith(path.rstrip("/") + "/") for key in STORE)
+
+    @staticmethod
+    def isdir(path):
+        return any(key.startswith(path.rstrip("/") + "/") for key in STORE)
 
     @staticmethod
     def walk(top, topdown=True, onerror=None):
@@ -77,6 +82,13 @@ def test_an_output_that_was_not_written_has_no_markers():
 def test_what_a_killed_attempt_left_is_cleared_before_the_next(tmp_path):
     left_over = tmp_path / "examples" / "Split-train" / "beam-temp"
     left_over.mkdir(parents=True)
-    storage.clear([str(tmp_path / "examples"), str(tmp_path / "summary"), MODEL])
+    STORE[PAGE] = b"<html>"
+    storage.clear([str(tmp_path / "examples"), str(tmp_path / "summary"), MODEL, PAGE])
     assert not (tmp_path / "examples").exists()
-    assert not fileio.exists(MODEL)
+    assert not fileio.exists(MODEL) and not fileio.exists(PAGE)
+
+
+def test_an_output_that_is_a_file_has_no_markers():
+    STORE[PAGE] = b"<html>"
+    storage.remove_markers([PAGE])
+    assert STORE[PAGE] == b"<html>"

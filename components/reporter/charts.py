@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import html
 import io
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib
@@ -15,7 +16,15 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
 _INK, _LINE = "#7d8694", "#8b93a155"
-_COLOURS = {"model": "#3b82f6", "popularity": "#94a0b3", "live": "#d98a1f", "cold": "#3b82f6", "warm": "#d98a1f"}
+_COLOURS = {
+    "model": "#3b82f6",
+    "popularity": "#94a0b3",
+    "recent popularity": "#5c6675",
+    "own history": "#2f9e8f",
+    "live": "#d98a1f",
+    "cold": "#3b82f6",
+    "warm": "#d98a1f",
+}
 _STYLE = {
     "axes.edgecolor": _LINE,
     "axes.facecolor": "none",
@@ -27,7 +36,8 @@ _STYLE = {
     "figure.facecolor": "none",
     "font.family": "sans-serif",
     "font.size": 10,
-    "grid.color": _LINE,
+    "grid.alpha": 0.33,
+    "grid.color": _INK,
     "legend.frameon": False,
     "svg.fonttype": "none",
     "text.color": _INK,
@@ -35,6 +45,7 @@ _STYLE = {
     "ytick.color": _INK,
 }
 _NAMES_BELOW = 5  # A chart of lines.
+_IN_A_ROW = 3  # Of a legend.
 _WIDTH = 5.2  # Inches: drawn for a narrow page, so that text stays readable there.
 
 Series = Mapping[str, Sequence[float | None]]
@@ -60,14 +71,15 @@ def lines(names: Sequence[str], series: Series, label: str) -> str:
 def _plot_lines(axes, names, series) -> None:
     for title, values in series.items():
         axes.plot(range(len(names)), values, marker="o", markersize=3, label=title, color=_COLOURS[title])
-    every = max(1, len(names) // _NAMES_BELOW)
+    every = math.ceil(len(names) / _NAMES_BELOW)
     axes.set_xticks(range(0, len(names), every), names[::every])
-    axes.set_ylim(bottom=0)
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(series))
+    highest = max((value or 0 for values in series.values() for value in values), default=0)
+    axes.set_ylim(0, 1.08 * highest or 1)
+    _legend(axes, len(series))
 
 
 def bars(names: Sequence[str], series: Series, label: str) -> str:
-    """Horizontal bars: for each name one of each series, in the series' colour where it has one."""
+    """Horizontal bars: for each name one of each series."""
     return _chart(label, 0.7 + 0.24 * len(names) * max(len(series), 1.4), lambda axes: _plot_bars(axes, names, series))
 
 
@@ -78,10 +90,11 @@ def _plot_bars(axes, names, series) -> None:
         colour = _COLOURS.get(title, _COLOURS["model"])
         axes.barh(places, [value or 0 for value in values], height * 0.9, label=title, color=colour)
     axes.set_yticks([place + height * (len(series) - 1) / 2 for place in range(len(names))], names)
+    axes.margins(y=0.01)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     if len(series) > 1:
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(series))
+        _legend(axes, len(series))
 
 
 def histogram(buckets: Sequence[Sequence[float]], label: str, *, of_time: bool = False) -> str:
@@ -115,7 +128,12 @@ def _plot_trade_off(axes, points) -> None:
     axes.set_ylim(min(0.9, *(recall for _, recall in points.values())) - 0.02, 1.02)
     axes.set_xlabel("milliseconds for one query")
     axes.set_ylabel("recall@100")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=len(points))
+    _legend(axes, len(points))
+
+
+def _legend(axes: Axes, entries: int) -> None:
+    """Above the chart, in two rows where they would not fit into one."""
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=entries if entries <= _IN_A_ROW else 2)
 
 
 def _chart(label: str, height: float, plot: Callable[[Axes], None]) -> str:

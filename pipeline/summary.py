@@ -1,4 +1,4 @@
-"""report.json on the disk, and the summary that the console shows."""
+"""What came out of a run: report.json and report.html on the disk, and the summary that the console shows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from components.files import REPORT_FILE
+from components.reporter.remedies import remedies
+from components.reporter.words import TITLES
 from models.errors import UserError
-from pipeline.report.remedies import remedies
 from pipeline.texts import figure
 from serving.texts import one_line
 
-REPORT_FILE = "report.json"
-
+_PAGE_FILE = "report.html"
 # What the console shows: section and figure.
 _SUMMARY = [
     ("retrieval", "filtered_top_100_categorical_accuracy"),
@@ -30,16 +31,6 @@ _SUMMARY = [
     ("index", "recall_at_100"),
 ]
 _OUTCOMES = ("accepted", "merged", "left_out", "rejected")  # Of a source's rows; they add up to all of them.
-TITLES = {
-    "filtered_top_100_categorical_accuracy": "filtered top-100 accuracy",
-    "filtered_ndcg_at_10": "filtered nDCG@10",
-    "top_100_categorical_accuracy": "unfiltered top-100 accuracy",
-    "rmse": "rating RMSE",
-    "auc": "AUC of positive",
-    "ndcg_at_10_before": "nDCG@10 of positive items, retrieval alone",
-    "ndcg_at_10_after": "nDCG@10 of positive items, after ranking",
-    "recall_at_100": "index recall@100",
-}
 
 
 def write_report(report: dict[str, Any], output: str) -> None:
@@ -48,6 +39,13 @@ def write_report(report: dict[str, Any], output: str) -> None:
     scratch = path.with_suffix(".tmp")
     scratch.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     os.replace(scratch, path)
+
+
+def write_page(page: str, output: str) -> Path:
+    """Writes report.html; returns its path."""
+    path = Path(output) / _PAGE_FILE
+    path.write_text(page, encoding="utf-8")
+    return path
 
 
 def read_report(output: str) -> dict[str, Any]:

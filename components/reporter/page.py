@@ -4,28 +4,25 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from pipeline.report import charts
-from pipeline.report.remedies import remedies
-from pipeline.report.summary import TITLES
+from components.reporter import charts
+from components.reporter.headline import TOP_100
+from components.reporter.remedies import remedies
+from components.reporter.words import LISTS_OF_100, sentences
 
-HTML_FILE = "report.html"
 _SECTIONS = ("retrieval", "two_stage", "ranking", "recommended")
-_CHARTED = "filtered_top_100_categorical_accuracy"
 _SLICES_IN_A_CHART = 20
 
 
-def write_html(report: dict[str, Any], output: str, runs: Sequence[dict[str, Any]]) -> Path:
-    """Writes report.html, one file that needs no network; returns its path.
+def to_html(report: dict[str, Any], runs: Sequence[dict[str, Any]] = ()) -> str:
+    """The page of a run.
 
     Args:
-      report: of the newest run.
-      output: the directory.
-      runs: all of them, as `history.read` gives them.
+      report: of the newest run; with `seconds` where these are known.
+      runs: all of them, as `recommender history` has them, where there is a history.
     """
     metrics = report["metrics"]
     references = list(metrics["baselines"])
@@ -34,15 +31,20 @@ def write_html(report: dict[str, Any], output: str, runs: Sequence[dict[str, Any
         for section in _SECTIONS
         for name, value in metrics[section].items()
     ]
-    templates = jinja2.Environment(loader=jinja2.PackageLoader("pipeline.report"), autoescape=True)
+    templates = jinja2.Environment(loader=jinja2.PackageLoader("components.reporter"), autoescape=True)
     templates.filters["day"] = _day
     shown = _charts(report) | {"runs": _runs(runs)}
     page = templates.get_template("report.html.j2")
-    path = Path(output) / HTML_FILE
     helps = remedies(report["not_blessed_because"])
-    text = page.render(report=report, references=references, figures=figures, charts=shown, helps=helps)
-    path.write_text(text, encoding="utf-8")
-    return path
+    return page.render(
+        report=report,
+        sentences=sentences(metrics),
+        lists_of_100=LISTS_OF_100,
+        references=references,
+        figures=figures,
+        charts=shown,
+        helps=helps,
+    )
 
 
 def _day(seconds: float) -> str:
@@ -59,12 +61,13 @@ def _charts(report: dict[str, Any]) -> dict[str, Any]:
     slices = []
     for feature, found in by_feature.items():
         largest = dict(sorted(found.items(), key=lambda item: -item[1]["queries"])[:_SLICES_IN_A_CHART])
-        series = {"model": [figures[_CHARTED] for figures in largest.values()]}
+        series = {"model": [figures[TOP_100] for figures in largest.values()]}
         for reference in metrics["baselines"]:
-            series[reference] = [figures[f"{reference}_{_CHARTED}"] for figures in largest.values()]
-        title = f"{TITLES[_CHARTED]}, by {feature} (queries)"
-        slices.append({"title": title, "svg": charts.bars(list(largest), series, title)})
-    seconds = {name: value for name, value in report["seconds"]["components"].items() if value >= 0.1}
+            series[reference.replace("_", " ")] = [figures[f"{reference}_{TOP_100}"] for figures in largest.values()]
+        svg = charts.bars(list(largest), series, f"share of {LISTS_OF_100}, by {feature}")
+        slices.append({"title": f"By {feature}", "svg": svg})
+    taken = report.get("seconds", {}).get("components", {})  # An orchestrator may not tell the step.
+    seconds = {name: value for name, value in taken.items() if value >= 0.1}
     return {
         "drift": [_drift(finding) for finding in report["drift"]["findings"]],
         "slices": slices,
@@ -95,7 +98,7 @@ def _runs(runs: Sequence[dict[str, Any]]) -> str:
     figures = {"model": "top_100", "popularity": "baseline_top_100"}
     series = {title: [one[name] for one in measured] for title, name in figures.items()}
     names = [run["span"] or run["started"][5:16].replace("T", " ") for run in runs if "figures" in run]
-    return charts.lines(names, series, f"{TITLES[_CHARTED]} of the runs, and of the best baseline")
+    return charts.lines(names, series, f"share of {LISTS_OF_100}, of the runs, and of the best baseline")
 
 
 def _drift(finding: dict[str, Any]) -> dict[str, str]:

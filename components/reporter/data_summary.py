@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 from tensorflow_metadata.proto.v0 import anomalies_pb2
+from tfx.dsl.io import fileio
 
 from components.files import ITEMS_SPLIT, TRAIN_SPLIT
 from components.statistics import Feature, by_name, common, histogram, is_text, missing_share, read_split
@@ -32,7 +32,8 @@ def summarise(statistics_uri: str, anomalies_uri: str, item_statistics_uri: str,
 
 
 def _anomalies(path: str) -> anomalies_pb2.Anomalies:
-    return anomalies_pb2.Anomalies.FromString(Path(path).read_bytes())
+    with fileio.open(path, "rb") as file:
+        return anomalies_pb2.Anomalies.FromString(file.read())
 
 
 def _feature(feature: Feature) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What is said after a refusal."""
 
 from components.evaluator.settings import DEFAULT_THRESHOLDS
-from pipeline.report.remedies import remedies
+from components.reporter.remedies import remedies
 
 
 def test_every_threshold_that_is_there_from_the_start_has_a_remedy():
