@@ -77,9 +77,12 @@ class Recommender(tf.Module):
         rules: Rules,
     ):
         super().__init__()
-        self._size, self._most = len(catalogue), len(rules.rows)  # All items, and those that may be recommended.
+        self._size, self._recommendable = (
+            len(catalogue),
+            len(rules.rows),
+        )  # All items, and those that may be recommended.
         self._candidates_wanted, self._recommended = (
-            min(most, self._most) for most in (config.candidates, config.recommendations)
+            min(most, self._recommendable) for most in (config.candidates, config.recommendations)
         )
         self._hidden = table(rules.hidden) if rules.hidden.any() else None
         self._filters, self._list_rules = rules.filters, rules.lists
@@ -204,7 +207,7 @@ class Recommender(tf.Module):
         """Items with the nearest embeddings, by cosine: [B, K] item_id, title, score."""
         items = self._rows(item_id)
         query = tf.gather(self._vectors.directions, items)
-        found = self._similar_index.search(query, min(self._recommended + 1, self._most))
+        found = self._similar_index.search(query, min(self._recommended + 1, self._recommendable))
         keep = (found != items[:, tf.newaxis]) & (items < self._size)[:, tf.newaxis]
         found = self._kept(found, keep, self._recommended)
         scores = tf.einsum("bd,bkd->bk", query, tf.gather(self._vectors.directions, found))
@@ -285,7 +288,7 @@ class Recommender(tf.Module):
         keys = self._keys(left_out)
         width = tf.cast(self._size + 1, tf.int64)
         most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(keys), keys // width, left_out.nrows()))
-        found = search(vectors, tf.minimum(wanted + tf.cast(most, tf.int32), self._most))
+        found = search(vectors, tf.minimum(wanted + tf.cast(most, tf.int32), self._recommendable))
         return self._kept(found, ~self._are_in(found, keys), wanted)
 
     def _own(self, query: Query, left_out: tf.RaggedTensor | None, wanted: Wanted | None) -> tf.Tensor:
