@@ -37,17 +37,20 @@ def benchmark() -> None:
     help="About so many eval rows are asked about, all those of some users.",
 )
 @click.option("--ablations", is_flag=True, help="Also train ours without each of its parts, once each.")
+@click.option("--trade", metavar="FILE", help="Also plot accuracy against index.diversity's gains, as .svg or .png.")
 @click.option("--json", "json_file", metavar="FILE", help="Also write the figures to this file.")
 @click.option("--output", metavar="DIR", help="Where the runs go.  [default: ./runs/benchmark-<name>-<split>]")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="A value, as for `run`.")
-def quality(config_name, data, split, models, seeds, max_queries, ablations, json_file, output, overrides) -> None:
+def quality(
+    config_name, data, split, models, seeds, max_queries, ablations, trade, json_file, output, overrides
+) -> None:
     """Compare the pipeline's models with baselines, each tuned on train, on one split and the same queries."""
     from benchmarks.quality.command import run
     from pipeline.jobs import resolve_config
 
     config = resolve_config(config_name, data, split, overrides)
     output = output or f"runs/benchmark-{config.name}-{config.split.kind}"
-    run(config, models, seeds, max_queries, ablations, output, json_file, Console())
+    run(config, models, seeds, max_queries, ablations, trade, output, json_file, Console())
 
 
 @benchmark.command()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from benchmarks.quality import ablations, beyond, ours, tables
+from benchmarks.quality import ablations, beyond, ours, tables, trade
 from benchmarks.quality.baselines import BASELINES, applicable
 from benchmarks.quality.dataset import FROZEN, Dataset, Loaded, Queries
 from benchmarks.quality.figures import intervals, mean_of_seeds, means, of_groups, per_query
@@ -34,6 +34,7 @@ def run(
     seeds: int,
     max_queries: int,
     with_ablations: bool,
+    trade_file: str | None,
     output: str,
     json_file: str | None,
     console: Console,
@@ -46,6 +47,7 @@ def run(
       seeds: trainings of what has a seed.
       max_queries: about so many eval rows are asked about, all those of some users.
       with_ablations: also trains ours without each part.
+      trade_file: where to plot what `index.diversity` costs and gives; None: it is not measured.
       output: where the pipeline's runs go.
       json_file: where the figures go as well.
       console: for progress and tables.
@@ -57,6 +59,7 @@ def run(
     names = model_names(models, config.repeats)
     config = config.model_copy(deep=True)
     config.evaluation.max_queries = max_queries
+    config.index = config.index.without_rules()  # Which baselines do not follow.
     answers: dict[str, OfSeeds] = {}
     seconds: dict[str, float] = {}
     runs: list[ours.Run] = []
@@ -99,6 +102,10 @@ def run(
     }
     if with_ablations:
         result["ablations"] = ablations.run(config, output, console)
+    if trade_file:
+        result["trade"] = trade.run(config, max_queries, output, console)
+        trade.show(result["trade"], console)
+        trade.plot(result["trade"], trade_file)
     tables.show(result, console)
     if json_file:
         with open(json_file, "w", encoding="utf-8") as file:

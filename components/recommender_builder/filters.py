@@ -26,6 +26,10 @@ class Wanted(NamedTuple):
     values: tf.Tensor
     given: tf.Tensor
 
+    def of(self, requests: tf.Tensor) -> Wanted:
+        """What some of the requests want."""
+        return Wanted(*(tf.gather(values, requests) for values in self))
+
 
 class Filters(tf.Module):
     """The items by the values of their features, and within a value by leaf.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -10,7 +10,7 @@ import tensorflow_transform as tft
 from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from components.recommender_builder.client_inputs import ClientInputs
-from components.recommender_builder.filters import Search, Wanted
+from components.recommender_builder.filters import Wanted
 from components.recommender_builder.lists import NO_SCORE
 from components.recommender_builder.rules import Rules
 from components.recommender_builder.settings import Index
@@ -25,6 +25,10 @@ from models.joining import PARTS, Weights, retrieval_scores
 
 _ITEMS = tf.TensorSpec([None], tf.string, name="item_id")
 _ITEM_LISTS = tf.TensorSpec([None, None], tf.string, name="item_id")
+
+Search = Callable[
+    [tf.Tensor, tf.Tensor], tf.Tensor
+]  # [B] numbers of queries, k -> [B, k] rows, best first; n fills up.
 
 _SPARE = 300  # Candidates that are looked for beside those wanted, before it is known how many have to be left out.
 
@@ -80,9 +84,12 @@ class Recommender(tf.Module):
         rules: Rules,
     ):
         super().__init__()
-        self._size, self._most = len(catalogue), len(rules.rows)  # All items, and those that may be recommended.
+        self._size, self._recommendable = (
+            len(catalogue),
+            len(rules.rows),
+        )  # All items, and those that may be recommended.
         self._candidates_wanted, self._recommended = (
-            min(most, self._most) for most in (config.candidates, config.recommendations)
+            min(most, self._recommendable) for most in (config.candidates, config.recommendations)
         )
         self._hidden = table(rules.hidden) if rules.hidden.any() else None
         self._filters, self._list_rules = rules.filters, rules.lists
@@ -211,7 +218,7 @@ class Recommender(tf.Module):
         """Items with the nearest embeddings, by cosine: [B, K] item_id, title, score."""
         items = self._rows(item_id)
         query = self._vectors.directions(items)
-        found = self._similar_index.search(query, min(self._recommended + 1, self._most))
+        found = self._similar_index.search(query, min(self._recommended + 1, self._recommendable))
         keep = (found != items[:, tf.newaxis]) & (items < self._size)[:, tf.newaxis]
         found = self._kept(found, keep, self._recommended)
         scores = tf.linalg.matvec(self._vectors.directions(found), query)
@@ -268,34 +275,38 @@ class Recommender(tf.Module):
         wanted: Wanted | None = None,
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """[B, N] catalogue rows of the best items that may be recommended, and their retrieval scores."""
-        search: Search = self._index.search
-        if wanted:
-            search = lambda queries, k: self._filters.search(self._index.search, queries, wanted, k)  # noqa: E731
+
+        def search(rows: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+            queries = tf.gather(vectors, rows)
+            if not wanted:
+                return self._index.search(queries, k)
+            return self._filters.search(self._index.search, queries, wanted.of(rows), k)
+
+        rows = tf.range(tf.shape(vectors)[0])
         if not self._histories.repeats:
             shown = query[f.HISTORY_ITEM_ID]
             shown = shown if exclude is None else tf.concat([shown, exclude], axis=1)
-            items = self._found(search, vectors, self._had(query[f.USER_ID], shown))
+            items = self._found(search, rows, self._had(query[f.USER_ID], shown))
         else:
             left_out = None if exclude is None else tf.RaggedTensor.from_tensor(self._rows(exclude))
             own = self._own(query, left_out, wanted)
-            items = self._each_once(tf.concat([own, self._found(search, vectors, left_out)], axis=1))
+            items = self._each_once(tf.concat([own, self._found(search, rows, left_out)], axis=1))
         scores = self._retrieval_scores(features, vectors, items)
         # An approximate search may order by other scores than the exact ones.
         best = tf.math.top_k(tf.where(items == self._size, NO_SCORE, scores), self._candidates_wanted)
         return tf.gather(items, best.indices, batch_dims=1), best.values
 
-    def _found(self, search: Search, vectors: tf.Tensor, left_out: tf.RaggedTensor | None) -> tf.Tensor:
-        """[B, N] the best that a search finds, but for those that are left out."""
+    def _found(self, search: Search, rows: tf.Tensor, left_out: tf.RaggedTensor | None) -> tf.Tensor:
+        """[B, N] the best that a search finds for the queries 0 to B - 1, but for those that are left out."""
         wanted = self._candidates_wanted
         if left_out is None:
-            return search(vectors, tf.constant(wanted))
+            return search(rows, tf.constant(wanted))
         keys = self._keys(left_out)
         queries = keys // tf.cast(self._size + 1, tf.int64)
         most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(queries, tf.int32), queries, left_out.nrows()))
-        rows = tf.range(left_out.nrows())
 
         def among(rows: tf.Tensor, spare: tf.Tensor) -> tf.Tensor:
-            found = search(tf.gather(vectors, rows), tf.minimum(wanted + spare, self._most))
+            found = search(rows, tf.minimum(wanted + spare, self._recommendable))
             return self._kept(found, ~self._are_in(rows, found, keys), wanted)
 
         def again() -> tf.Tensor:
@@ -326,7 +337,7 @@ class Recommender(tf.Module):
     def _are_in(self, queries: tf.Tensor, items: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
         """Whether the pairs of [B] numbers of queries and their [B, M] items are among the keys."""
         width = tf.cast(self._size + 1, tf.int64)
-        return is_in(queries[:, tf.newaxis] * width + tf.cast(items, tf.int64), keys)
+        return is_in(tf.cast(queries, tf.int64)[:, tf.newaxis] * width + tf.cast(items, tf.int64), keys)
 
     def _had(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.RaggedTensor:
         """Catalogue rows that each query's user has had, as is known here or by the [B, H] ids given."""

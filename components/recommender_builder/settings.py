@@ -45,6 +45,10 @@ class Index(Settings):
             )
         return self
 
+    def without_rules(self) -> Index:
+        """The search alone."""
+        return self.model_copy(update={"never": None, "boost": {}, "most_per": {}, "diversity": 0.0})
+
     def check(self, features: FeatureSet) -> None:
         """Raises ValueError, with the key, where a rule names a feature that the items do not have."""
         texts = _of_kinds(features, TEXT_KINDS)

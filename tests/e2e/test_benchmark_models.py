@@ -21,7 +21,8 @@ def test_quality_compares_all_models_on_the_same_queries(output, tmp_path):
     file = tmp_path / "figures.json"
     few = ["--set=retrieval.epochs=2", "--set=ranking.epochs=1"]
     models = "ours,popularity,recent_popularity,item_to_item,ease,ials,bpr,tfrs_tutorial"
-    more = ["--models", models, "--seeds", 1, "--json", file, "--output", output]
+    plot = tmp_path / "trade.svg"
+    more = ["--models", models, "--seeds", 1, "--json", file, "--output", output, "--trade", plot]
     done = recommender("benchmark", "quality", *more, "--split", "global_temporal", *DATA, *few)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     found = json.loads(file.read_text())
@@ -40,6 +41,11 @@ def test_quality_compares_all_models_on_the_same_queries(output, tmp_path):
     ours = found["pipeline"]
     gain = ours["two_stage_ndcg_at_10_after"] / ours["two_stage_ndcg_at_10_before"]
     assert abs(ours["two_stage_gain"] - gain) < 1e-6 and ours["rmse"] > 0
+    first, *_, last = found["trade"]
+    assert (first["index.diversity"], last["index.diversity"]) == (0, 0.9)
+    assert first["ndcg_at_10"] == found["histories"]["frozen"]["ours, ranked"]["ndcg_at_10"]
+    assert first["diversity"] < last["diversity"]
+    assert "<svg" in plot.read_text()
 
 
 def test_training_compares_both_loops_on_the_same_examples(output, tmp_path):

@@ -130,7 +130,7 @@ def test_an_honest_model_passes_the_same_gate(gate, made):
 def test_the_pushed_model_holds_warm_up_requests(pushed):
     (version,) = pushed.iterdir()
     requests = tf.data.TFRecordDataset(str(version / "assets.extra" / "tf_serving_warmup_requests"))
-    assert len(list(requests)) == 5
+    assert len(list(requests)) == 6
 
 
 def with_shuffled_labels(examples, directory):

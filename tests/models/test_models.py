@@ -270,13 +270,14 @@ def test_who_has_had_much_gets_as_many_candidates(recommender_that_finds, spare,
     asked = []
 
     def search(queries, k):
-        asked.append(len(queries))
-        return tf.math.top_k(queries, tf.minimum(k, 4)).indices
+        asked.append(queries.numpy().tolist())
+        return tf.math.top_k(tf.gather(scores, queries), tf.minimum(k, 4)).indices
 
-    scores = tf.constant([[4.0, 3, 2, 1], [1, 2, 3, 4], [4, 3, 2, 1]])
-    found = recommender._found(search, scores, tf.ragged.constant([[0, 1, 0], [], [1]], dtype=tf.int32)).numpy()
-    assert found.tolist() == [[2, 3], [3, 2], [0, 2]]
-    assert asked == {0: [3, 2], 1: [3, 1], 300: [3]}[spare], "again only for those with too few"
+    scores = tf.constant([[1.0, 2, 3, 4], [4, 3, 2, 1], [4, 3, 2, 1]])
+    had = tf.ragged.constant([[], [0, 1, 0], [1]], dtype=tf.int32)
+    assert recommender._found(search, tf.range(3), had).numpy().tolist() == [[3, 2], [2, 3], [0, 2]]
+    everybody = [0, 1, 2]
+    assert asked == {0: [everybody, [1, 2]], 1: [everybody, [1]], 300: [everybody]}[spare], "those with too few, again"
 
 
 def test_where_items_repeat_those_of_the_history_are_candidates_too(recommender_that_finds):
