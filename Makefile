@@ -1,4 +1,4 @@
-.PHONY: setup demo test test-fast lint coverage lock golden docs serving-check
+.PHONY: setup demo test test-fast images test-containers test-cluster lint coverage lock golden docs serving-check
 
 setup:
 	@scripts/setup.sh
@@ -11,9 +11,20 @@ PYTEST = .venv/bin/python -m pytest -q --dist loadfile --no-loadscope-reorder
 # More files at a time than two processors: some tests wait for servers and for other processes.
 test: setup lint  ## All tests, in about 23 minutes on two processors.
 	@$(PYTEST) -n 3 tests
+	@echo "Not run here: make test-containers, which needs a container engine, and make test-cluster, which needs a Kubernetes."
 
 test-fast: setup  ## Those that run neither the pipeline nor a cluster of processes, in two minutes.
 	@$(PYTEST) -n 2 -m "not slow" tests
+
+images: setup  ## The images of the steps and of the server: kubeflow/Dockerfile, serving/Dockerfile.
+	@scripts/images.sh
+
+test-containers: setup  ## What runs in those images, with the engine that scripts/engine.sh finds or installs.
+	@scripts/engine.sh >/dev/null
+	@$(PYTEST) -n 0 tests/containers
+
+test-cluster: setup  ## The same in the Kubernetes of KUBECONFIG.
+	@$(PYTEST) -n 0 tests/cluster
 
 lint: setup  ## Style, types, and which folder may import which.
 	@.venv/bin/ruff check --quiet .
@@ -35,3 +46,4 @@ docs: setup  ## Write the page of every configuration key again, after a change 
 
 lock: setup  ## Resolve setup.py again into requirements.lock.
 	PATH="$$PWD/.tools/bin:$$PATH" uv pip compile setup.py --extra benchmark --extra examples --extra test --python-version 3.10 --no-header --no-annotate -o requirements.lock
+	cd serving && PATH="$$PWD/../.tools/bin:$$PATH" uv pip compile --group server --constraint ../requirements.lock --python-version 3.10 --no-header --no-annotate -o requirements.lock

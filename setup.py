@@ -64,6 +64,7 @@ setup(
             "kubernetes-validate",
             "moto[s3]",
             "mypy",
+            "podman-compose",  # Runs serving/docker-compose.yml where the engine is podman.
             "playwright",  # Drives Chromium, which scripts/browser.sh finds or installs.
             "pre-commit",
             "pytest",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -43,8 +44,9 @@ def running_server(
 
     Args:
       versions: the SavedModels' directories by version.
-      image: a TensorFlow Serving image with the ScaNN ops, run with `docker`, which serves the newest version; None
-        runs `python -m serving serve`, which serves all.
+      image: a TensorFlow Serving image with the ScaNN ops, or serving/Dockerfile's, which serves the newest version.
+        $CONTAINER_ENGINE runs it, or the first of podman and docker that answers, with $CONTAINER_OPTIONS. None runs
+        `python -m serving serve`, which serves all.
       model_name: the name in requests.
       ready_seconds: how long to wait for the model.
 
@@ -57,10 +59,7 @@ def running_server(
         for version, path in versions.items():
             os.symlink(os.path.abspath(path), os.path.join(base_path, str(version)))
         command = _container(image, versions, ports, model_name) if image else _local(base_path, ports, model_name)
-        try:
-            server = subprocess.Popen(command, stdout=log, stderr=log)
-        except FileNotFoundError as error:
-            raise NotStarted(f"{command[0]} is not installed; it is needed to run {image}") from error
+        server = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             _wait_until_ready(server, log, ports.rest, model_name, max(versions), ready_seconds)
             yield ports
@@ -82,11 +81,22 @@ def _local(base_path: str, ports: Ports, model_name: str) -> list[str]:
 
 
 def _container(image: str, versions: dict[int, str], ports: Ports, model_name: str) -> list[str]:
-    command = ["docker", "run", "--rm", "--init", "--env", f"MODEL_NAME={model_name}"]
+    command = [_engine(image), "run", "--rm", "--init", "--env", f"MODEL_NAME={model_name}"]
+    command += shlex.split(os.environ.get("CONTAINER_OPTIONS", ""))
     for version, path in versions.items():
         command += ["--volume", f"{os.path.abspath(path)}:/models/{model_name}/{version}:ro"]
     command += ["--publish", f"{_HOST}:{ports.grpc}:8500", "--publish", f"{_HOST}:{ports.rest}:8501", image]
     return [*command, "--max_num_load_retries=0"]  # It would retry for five minutes, and answer nobody meanwhile.
+
+
+def _engine(image: str) -> str:
+    chosen = os.environ.get("CONTAINER_ENGINE")
+    engines = [chosen] if chosen else ["podman", "docker"]
+    for engine in engines:
+        with contextlib.suppress(FileNotFoundError):
+            if subprocess.run([engine, "version"], capture_output=True).returncode == 0:
+                return engine
+    raise NotStarted(f"no container engine answers ({', '.join(engines)}); one is needed to run {image}")
 
 
 def _wait_until_ready(

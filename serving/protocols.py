@@ -146,7 +146,7 @@ class Grpc:
 
 def grpc_error(address: str, error: Any) -> ServingError:
     """What an RpcError means."""
-    if error.code().name == "UNAVAILABLE":
+    if error.code().name in ("UNAVAILABLE", "CANCELLED"):  # A server cancels what reaches it as it stops.
         return Unavailable(f"{unreachable('gRPC', address)} ({error.details()})")
     return ServingError(f"{address} answered {error.code().name}: {error.details()}")
 

@@ -125,5 +125,7 @@ def serve_options(command: Callable) -> Callable:
 def _version(context: click.Context, _: Any, is_asked: bool) -> None:
     if is_asked:
         click.echo(f"TensorFlow ModelServer: {importlib.metadata.version('tensorflow-serving-api')}")
-        click.echo(f"TensorFlow Library: {importlib.metadata.version('tensorflow')}")
+        import tensorflow as tf  # Its distribution has another name where it is for processors alone.
+
+        click.echo(f"TensorFlow Library: {tf.__version__}")
         context.exit()

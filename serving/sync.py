@@ -8,6 +8,8 @@ from __future__ import annotations
 import logging
 import os
 import shutil
+import signal
+import sys
 import time
 
 import click
@@ -28,6 +30,9 @@ def mirror(source: str, directory: str, keep: int) -> None:
     wanted = archives.versions(source)[-keep:]
     if not wanted:
         return
+    for name in os.listdir(directory):  # Of a download that was killed or for which there was no room.
+        if name.startswith(archives.SCRATCH_PREFIX):
+            shutil.rmtree(os.path.join(directory, name))
     failed: Exception | None = None
     for version in reversed(wanted):  # The newest first. A damaged one does not hold up the others.
         path = os.path.join(directory, str(version))
@@ -41,14 +46,14 @@ def mirror(source: str, directory: str, keep: int) -> None:
     if failed:
         raise failed  # Before anything is removed: what is there may be all that can be served.
     for name in os.listdir(directory):
-        if name.startswith(archives.SCRATCH_PREFIX) or parse_version(name) not in {*wanted, None}:
+        if parse_version(name) not in {*wanted, None}:
             _remove(os.path.join(directory, name))
 
 
 def _remove(path: str) -> None:
     """Renames a version so that no server sees it any more, then deletes its files."""
     parent, name = os.path.split(path)
-    hidden = os.path.join(parent, archives.SCRATCH_PREFIX + name.removeprefix(archives.SCRATCH_PREFIX))
+    hidden = os.path.join(parent, archives.SCRATCH_PREFIX + name)
     os.rename(path, hidden)
     shutil.rmtree(hidden)
     _log.info("%s is removed", name)
@@ -62,6 +67,7 @@ def _remove(path: str) -> None:
 def main(source: str, directory: str, keep: int, seconds: float) -> None:
     """Mirror the newest versions of a model from SOURCE, an object store's address, into DIRECTORY."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # As a container's first process it would not hear it.
     while True:
         try:
             mirror(source, directory, keep)

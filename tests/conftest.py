@@ -30,7 +30,6 @@ _SLOW = (
     "e2e/test_served_model.py",
     "e2e/test_main_job.py",
     "serving/test_faults.py",
-    "kubeflow/test_image.py",
 )
 
 

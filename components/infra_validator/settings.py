@@ -10,7 +10,7 @@ from models.settings import Settings
 class InfraValidation(Settings):
     """The server, the questions, and how fast the answers have to be."""
 
-    # A container image, run with docker, as google/tf-serving-scann; None: `recommender serve`.
+    # A container image, run with podman or docker, as google/tf-serving-scann; None: `recommender serve`.
     image: str | None = None
     users: int = Field(50, ge=1)  # Users of the eval split that are asked about.
     batch: int = Field(1000, ge=1)  # Queries in the large request.

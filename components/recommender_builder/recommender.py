@@ -26,9 +26,7 @@ from models.joining import PARTS, Weights, retrieval_scores
 _ITEMS = tf.TensorSpec([None], tf.string, name="item_id")
 _ITEM_LISTS = tf.TensorSpec([None, None], tf.string, name="item_id")
 
-Search = Callable[
-    [tf.Tensor, tf.Tensor], tf.Tensor
-]  # [B] numbers of queries, k -> [B, k] rows, best first; n fills up.
+Search = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # [B] queries by number, k -> [B, k] rows, best first; n fills up.
 
 _SPARE = 300  # Candidates that are looked for beside those wanted, before it is known how many have to be left out.
 

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from pathlib import Path
 
 import grpc
 import uvloop
@@ -24,6 +25,7 @@ from serving.server.metrics import Metrics
 from serving.server.model_service import Health, ModelService
 from serving.server.options import ServerOptions
 from serving.server.prediction_service import PredictionService
+from serving.server.processor import missing_instructions
 from serving.server.rates import Rates
 from serving.server.registry import Registry
 from serving.server.request_log import RequestLogs
@@ -31,6 +33,7 @@ from serving.server.rest import RestApi
 from serving.server.status import Calls
 from serving.server.tls import Tls
 
+_CPUINFO = Path("/proc/cpuinfo")
 _GRACE_SECONDS = 30  # For requests that were accepted before the server was told to stop.
 _REFUSING_SECONDS = 0.5  # UNAVAILABLE, which clients try elsewhere; a gRPC server that stops at once says CANCELLED.
 _SWITCH_SECONDS = 0.0005  # Python's 0.005 would make each batch wait as long for the thread that reads requests.
@@ -44,8 +47,10 @@ def serve_forever(options: ServerOptions) -> None:
     """Serves until SIGINT or SIGTERM, then finishes what was accepted.
 
     Raises:
-      ServingError: a wrong option or file, no such directory, or a port that is taken.
+      ServingError: a wrong option or file, no such directory, a port that is taken, or a processor that is too old.
     """
+    if missing := missing_instructions(_CPUINFO.read_text() if _CPUINFO.exists() else ""):
+        raise ServingError(f"this processor has no {' and no '.join(missing)}, which the ScaNN ops need")
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     sys.setswitchinterval(_SWITCH_SECONDS)

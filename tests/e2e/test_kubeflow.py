@@ -96,13 +96,13 @@ class Stuck:
         return self._store(environ, start_response)
 
     @contextlib.contextmanager
-    def serving(self):
+    def serving(self, host="127.0.0.1"):
         """Yields its address."""
-        server = make_server("127.0.0.1", 0, self, threaded=True)
+        server = make_server(host, 0, self, threaded=True)
         server.daemon_threads = True
         threading.Thread(target=server.serve_forever, daemon=True).start()
         try:
-            yield f"http://127.0.0.1:{server.port}"
+            yield f"http://{host}:{server.port}"
         finally:
             self._end.set()
             server.shutdown()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection
 from concurrent import futures
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import yaml
 
@@ -40,17 +40,40 @@ class NotRetried(Exception):
     """Why Argo does not try a task again whose pod is gone."""
 
 
-class _Pod(NamedTuple):
-    """What a step's process is started with, and the file of what it prints."""
+class Pod(NamedTuple):
+    """What a step is started with, and the file of what it prints.
+
+    The environment is what the platform gives; a process gets what an image would have beside it.
+    """
 
     command: list[str]
     environment: dict[str, str]
     home: Path
     log: Path
+    memory_gb: float
+    cpus: float
 
     def fork(self, name: str) -> BaseProcess:
         """Starts the process from one that has made the imports."""
-        return processes.start(name, runpy.run_path, str(_POD), {"pod": tuple(self)})
+        return processes.start(
+            name, runpy.run_path, str(_POD), {"pod": (self.command, self.of_process(), self.home, self.log)}
+        )
+
+    def of_process(self) -> dict[str, str]:
+        """The environment of a process: as in the container, nothing but what the image has and the platform adds."""
+        image = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(self.home)}
+        image["PYTHONPATH"] = str(_ROOT)  # The sources beside this file, whichever are installed.
+        return image | self.environment
+
+
+class Containers(Protocol):
+    """Runs pods in containers."""
+
+    def run(self, name: str, pod: Pod) -> int:
+        """Runs a task's pod to its end; returns its exit status."""
+
+    def kill(self, name: str, pod: Pod, when: threading.Event) -> None:
+        """Runs a task's pod and kills it once `when` is set."""
 
 
 class Backend:
@@ -66,14 +89,24 @@ class Backend:
       root: the pipeline root.
       scratch: a directory for the pods.
       fresh: tasks whose processes import everything themselves.
+      containers: runs the steps in containers instead.
       parameters: the run's parameters; others have their defaults.
     """
 
-    def __init__(self, spec: Path, root: str, scratch: Path, fresh: Collection[str] = (), **parameters: Any):
+    def __init__(
+        self,
+        spec: Path,
+        root: str,
+        scratch: Path,
+        fresh: Collection[str] = (),
+        containers: Containers | None = None,
+        **parameters: Any,
+    ):
         self._spec, self._platform = yaml.safe_load_all(spec.read_text())
         self._root = root
         self._scratch = scratch
         self._fresh = fresh
+        self._containers = containers
         declared = self._spec["root"]["inputDefinitions"]["parameters"]
         unknown = parameters.keys() - declared.keys()
         assert not unknown, f"no such parameters: {unknown}"
@@ -93,9 +126,17 @@ class Backend:
         self.seconds: dict[str, float] = {}
         self.attempts: dict[str, list[Attempt]] = {}  # Those that failed, by task.
 
-    def run(self) -> None:
-        """Runs the tasks that have not run yet, each as soon as its inputs are there. Raises StepFailed."""
-        waiting = {name: self._upstream(name) for name in self._tasks if name not in self.outputs}
+    def run(self, until: str | None = None) -> None:
+        """Runs the tasks that have not run yet, each as soon as its inputs are there. Raises StepFailed.
+
+        Args:
+          until: a task that is not run, nor what comes after it.
+        """
+        left_out = {until} if until else set()
+        while more := {name for name in self._tasks if self._upstream(name) & left_out} - left_out:
+            left_out |= more
+        skipped = left_out | self.outputs.keys()
+        waiting = {name: self._upstream(name) for name in self._tasks if name not in skipped}
         running: dict[futures.Future, str] = {}
         with futures.ThreadPoolExecutor(os.cpu_count()) as pool:
             while waiting or running:
@@ -114,10 +155,12 @@ class Backend:
         while True:
             executor_input, pod = self._prepare(name)
             started = time.monotonic()
-            if name in self._fresh:
+            if self._containers:
+                status = self._containers.run(name, pod)
+            elif name in self._fresh:
                 with pod.log.open("w") as log:
                     status = subprocess.run(
-                        pod.command, cwd=pod.home, env=pod.environment, stdout=log, stderr=subprocess.STDOUT
+                        pod.command, cwd=pod.home, env=pod.of_process(), stdout=log, stderr=subprocess.STDOUT
                     ).returncode
             else:
                 status = processes.exit_code(pod.fork(name))
@@ -134,11 +177,14 @@ class Backend:
         """
         executor_input, pod = self._prepare(name)
         started = time.monotonic()
-        process = pod.fork(name)
-        while not when.wait(0.05):
-            assert process.is_alive(), pod.log.read_text()
-        process.kill()
-        assert processes.exit_code(process) == -signal.SIGKILL
+        if self._containers:
+            self._containers.kill(name, pod, when)
+        else:
+            process = pod.fork(name)
+            while not when.wait(0.05):
+                assert process.is_alive(), pod.log.read_text()
+            process.kill()
+            assert processes.exit_code(process) == -signal.SIGKILL
         self.attempts.setdefault(name, []).append(Attempt(ERROR, started, time.monotonic()))
         return Path(executor_input["outputs"]["outputFile"])
 
@@ -168,7 +214,7 @@ class Backend:
         makers = {one["taskOutputArtifact"]["producerTask"] for one in inputs}
         return makers | set(self._tasks[name].get("dependentTasks", []))
 
-    def _prepare(self, name: str) -> tuple[dict[str, Any], _Pod]:
+    def _prepare(self, name: str) -> tuple[dict[str, Any], Pod]:
         """KFP's ExecutorInput for a task, and the pod that gets it."""
         task = self._tasks[name]
         component = self._spec["components"][task["componentRef"]["name"]]
@@ -203,7 +249,9 @@ class Backend:
         command = [*container["command"], *(argument.replace("{{$}}", text) for argument in container["args"])]
         home = self._scratch / name
         home.mkdir(exist_ok=True)
-        return executor_input, _Pod(command, self._environment(component["executorLabel"], home), home, home / "log")
+        given, limits = self._given(component["executorLabel"]), container["resources"]
+        pod = Pod(command, given, home, home / "log", limits["memoryLimit"], limits["cpuLimit"])
+        return executor_input, pod
 
     def _parameter(self, given: dict[str, Any]) -> Any:
         if "runtimeValue" in given:
@@ -217,14 +265,12 @@ class Backend:
         artifact = {"name": f"{producerTask}-{outputArtifactKey}", "uri": made["uri"], "metadata": metadata}
         return artifact if kind is None else artifact | {"type": kind}
 
-    def _environment(self, executor_label: str, home: Path) -> dict[str, str]:
-        """As in the container: nothing but what the image has, and what the platform adds."""
-        environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(home)}
-        environment["PYTHONPATH"] = str(_ROOT)  # The sources beside this file, whichever are installed.
+    def _given(self, executor_label: str) -> dict[str, str]:
+        """The environment that the platform gives."""
         given = self._platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"][executor_label]
-        for source in (*given["secretAsEnv"], *given["configMapAsEnv"]):
-            environment |= {one["envVar"]: os.environ[one["envVar"]] for one in source["keyToEnv"]}
-        return environment
+        sources = (*given["secretAsEnv"], *given["configMapAsEnv"])
+        keys = [one["envVar"] for source in sources for one in source["keyToEnv"]]
+        return {key: os.environ[key] for key in keys}
 
     def _collect(self, name: str, executor_input: dict[str, Any]) -> None:
         """What the launcher reads from the output file, merged over what it had provided."""

@@ -290,9 +290,9 @@ def configured(tmp_path_factory):
         yield ConfiguredServer(server, models)
 
 
-def wait_for(condition):
+def wait_for(condition, seconds=LONG_SECONDS):
     """Polls until a condition holds. How long that takes is no test's business, so the limit is far away."""
-    deadline = time.monotonic() + LONG_SECONDS
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(requests.ConnectionError):
             if condition():

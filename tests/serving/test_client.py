@@ -215,6 +215,13 @@ def test_an_unavailable_server_is_asked_three_times(kind):
         assert server.asked == 6
 
 
+@pytest.mark.parametrize("kind", [kind for name, kind in KINDS.items() if "gRPC" in name])
+def test_what_a_server_that_stops_cancels_is_asked_again(kind):
+    with refusing(kind, grpc.StatusCode.CANCELLED, times=2) as (server, client):
+        assert client.recommend("1") == [Recommendation("1", "One", 0.0)]
+        assert server.asked == 3
+
+
 @every_kind
 def test_other_errors_are_not_tried_again(kind):
     with refusing(kind, BROKEN[kind[1]], times=1) as (server, client):

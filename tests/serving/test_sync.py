@@ -95,6 +95,23 @@ def test_left_overs_of_a_killed_mirror_go(tmp_path, source):
     assert os.listdir(tmp_path / "served") == ["7"]
 
 
+def test_left_overs_go_before_the_next_download_as_they_may_be_what_fills_the_disk(tmp_path, source):
+    fsspec.filesystem("s3").pipe(archives.upload(model(tmp_path), source, 7), b"no archive")
+    (tmp_path / "served" / ".incoming-3").mkdir(parents=True)
+    with pytest.raises(tarfile.TarError):
+        mirror(source, str(tmp_path / "served"), keep=2)
+    assert ".incoming-3" not in os.listdir(tmp_path / "served")
+
+
+def test_a_mirror_that_is_told_to_stop_does_so(tmp_path, source):
+    archives.upload(model(tmp_path), source, 7)
+    command = [sys.executable, "-m", "serving.sync", source, str(tmp_path / "served")]
+    with subprocess.Popen(command) as process:
+        wait_for((tmp_path / "served" / "7").exists)
+        process.terminate()
+    assert process.returncode == 0
+
+
 class CuttingProxy:
     """Forwards to the store until a request is larger than `limit` bytes; then calls `cut` and forwards no more."""
 
