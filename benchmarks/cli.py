@@ -162,7 +162,7 @@ def against(checkout, command, rounds) -> None:
 
 @benchmark.command()
 @_MODEL_DIR
-@click.option("--candidates", default=1_000_000, show_default=True, type=click.IntRange(min=1000), help="Vectors.")
+@click.option("--candidates", default=1_000_000, show_default=True, type=click.IntRange(min=40_000), help="Vectors.")
 @click.option("--dimensions", default=64, show_default=True, type=click.IntRange(min=2), help="Of each; even.")
 @click.option(
     "--recall", default=0.98, show_default=True, type=click.FloatRange(0, 1), help="At 100, without a filter."

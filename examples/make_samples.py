@@ -82,7 +82,7 @@ def gifts(directory):
             name = f"SET OF {item + 2}, BLUE" if item % 9 == 0 else f"CANDLE NO {item}"
             writer.writerow([invoice, f"{85_000 + item}A", name, quantity, moment, 2.5, customer, "France"])
         if customer and not back and number % 2 == 0:
-            code, name = CHARGES[number // 2 % len(CHARGES)]
+            code, name = CHARGES[number // 10 % len(CHARGES)]
             writer.writerow([536_000 + number, code, name, 1, moment, 15.0, customer, "France"])
     directory.mkdir(exist_ok=True)
     with gzip.GzipFile(directory / "online_retail.csv.gz", "wb", mtime=0) as file:

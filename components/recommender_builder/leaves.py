@@ -12,6 +12,7 @@ from components.recommender_builder.settings import Index
 
 _ALL_BELOW = 20_000  # Items whose scores take about a millisecond.
 _SAMPLE = 250_000
+_SPARE = 1.5  # Items that are scored for each that a search without a filter needs: one may leave few of the nearest.
 
 
 class Leaves(NamedTuple):
@@ -52,6 +53,5 @@ def partition(config: Index, vectors: np.ndarray, queries: np.ndarray) -> Leaves
     np.put_along_axis(before, order, np.cumsum(sizes[order], axis=1) - sizes[order], axis=1)
     truth = true_neighbours(vectors, queries, min(config.candidates, rows))
     needed = np.take_along_axis(before, of_row[truth], axis=1)
-    # Half of the misses that are allowed, as a filter may leave few of the nearest.
-    scored = int(np.quantile(needed, (1 + config.recall) / 2)) + 1
+    scored = math.ceil(_SPARE * np.quantile(needed, config.recall)) + 1
     return Leaves(of_row.astype(np.int32), centroids, min(scored, rows))
