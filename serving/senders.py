@@ -154,8 +154,12 @@ def _method(channel: Any, request: GrpcRequest) -> Any:
     )
 
 
-def _channel_options(address: str) -> list[tuple[str, int]]:
-    return [("grpc.max_receive_message_length", -1), ("grpc.enable_http_proxy", int(not _is_local(address)))]
+def _channel_options(address: str) -> list[tuple[str, int | str]]:
+    return [
+        ("grpc.max_receive_message_length", -1),
+        ("grpc.enable_http_proxy", int(not _is_local(address))),
+        ("grpc.lb_policy_name", "round_robin"),  # Of the servers behind a name, each attempt asks another.
+    ]
 
 
 def _is_local(address: str) -> bool:
