@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections import Counter
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -211,7 +212,7 @@ def test_similar_items_are_the_models(page, domain):
     assert page.items("item") == texts(found["item_id"])
     page.page.keyboard.press("Escape")
     expect(dialog).to_be_hidden()
-    assert page.page.url.endswith(f"?user={domain.user}")
+    expect(page.page).to_have_url(re.compile(rf"\?user={domain.user}$"))
 
 
 def test_the_context_that_the_model_declares_changes_the_scores(page, domain):
