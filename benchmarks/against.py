@@ -31,7 +31,7 @@ def run(checkout: str, command: Sequence[str], rounds: int, console: Console) ->
     Raises:
       UserError: no checkout there, a benchmark that fails, or no figure that both give.
     """
-    there = Path(checkout)
+    there = Path(checkout).resolve()
     if not (there / "pipeline" / "cli.py").is_file():
         raise UserError(f"{checkout} is no checkout of this project: `git worktree add {checkout} COMMIT` makes one")
     measured: dict[Path, list[dict[str, float]]] = {there: [], _HERE: []}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -55,7 +56,7 @@ def run(config: Config, epochs: int, steps: int, output: str, json_file: str | N
 
     def job(section: Training) -> training.Job:
         return training.Job(
-            settings=section.model_copy(update={"epochs": epochs}).model_dump_json(),
+            settings=section.model_copy(update={"epochs": epochs, "most_rows": sys.maxsize}).model_dump_json(),
             features=checks.features(untrained).model_dump_json(),
             transform_graph=latest_artifact_uri(output, Step.TRANSFORM, "transform_graph"),
             train_files=files(Step.TRANSFORM, "transformed_examples", TRAIN_SPLIT),
