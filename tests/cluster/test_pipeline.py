@@ -3,14 +3,10 @@
 import fsspec
 import pytest
 
-from kubeflow.compile import Locations, compile_pipeline, to_yaml
-from pipeline.config import load_config
-from pipeline.data.generator import write_generated
 from serving import archives
 from tests.cluster.conftest import BUCKET
 from tests.cluster.steps import StepPods
-from tests.e2e.test_kubeflow import ENVIRONMENT, EPOCHS, NO_QUALITY, SIZE, SMALL, Stuck
-from tests.kubeflow.backend import Backend
+from tests.kubeflow.small_run import Stuck, in_containers
 
 PUSHED = f"s3://{BUCKET}/pushed/recommender"
 
@@ -18,21 +14,7 @@ PUSHED = f"s3://{BUCKET}/pushed/recommender"
 @pytest.fixture(scope="module")
 def run(applied, tmp_path_factory):
     """A run that has not run any step."""
-    data = tmp_path_factory.mktemp("data") / "tables"
-    write_generated(load_config("demo", [SIZE]).data.generated, str(data))
-    fsspec.filesystem("s3").put(f"{data}/", f"s3://{BUCKET}/data/10/", recursive=True)
-    compiled = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
-    compiled.write_text(to_yaml(compile_pipeline(load_config("movielens-csv", SMALL + ENVIRONMENT), Locations())))
-    return Backend(
-        compiled,
-        f"s3://{BUCKET}/runs/1",
-        tmp_path_factory.mktemp("pods"),
-        containers=StepPods(),
-        data=f"s3://{BUCKET}/data/{{span}}",
-        push_destination=PUSHED,
-        thresholds=NO_QUALITY,
-        **EPOCHS,
-    )
+    return in_containers(f"s3://{BUCKET}", tmp_path_factory.mktemp("run"), StepPods(), PUSHED)
 
 
 def test_every_step_runs_as_a_pod_and_a_killed_trainers_next_attempt_succeeds(run, store):
@@ -42,7 +24,7 @@ def test_every_step_runs_as_a_pod_and_a_killed_trainers_next_attempt_succeeds(ru
     stuck = Stuck(outputs)
     with stuck.serving("0.0.0.0") as address:
         store.appear(int(address.rpartition(":")[2]))
-        output_file = run.kill("Trainer-retrieval", when=stuck.reached)
+        output_file = run.delete("Trainer-retrieval", when=stuck.reached)
         store.appear()
     (left,) = s3.find(outputs)
     assert not output_file.exists()

@@ -1,35 +1,21 @@
 """The compiled pipeline, executed step by step in an object store, to a pushed model that a server answers from."""
 
-import contextlib
 import csv
 import os
-import threading
 
 import fsspec
 import pytest
 import requests
-from moto.server import DomainDispatcherApplication, create_backend_app
 from rich.console import Console
-from werkzeug.serving import make_server
 
-from kubeflow.compile import Locations, compile_pipeline, to_yaml
 from pipeline.config import load_config
-from pipeline.data.generator import write_generated
 from pipeline.local import runner
 from serving.process import running_server
 from serving.sync import mirror
+from tests.kubeflow import small_run
 from tests.kubeflow.backend import Backend, StepFailed
+from tests.kubeflow.small_run import EPOCHS, NO_QUALITY, SMALL, USERS, check_cleared, write_spec, write_tables
 
-USERS = 60
-SIZE = f"data.generated={{users: {USERS}, items: 150, interactions: 2500}}"
-SMALL = ["retrieval.batch_size=256", "infra_validator.batch=100", "warm_start=true", "kubeflow.backoff_seconds=1"]
-ENVIRONMENT = [
-    "kubeflow.secrets={recommender-store: [AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY]}",
-    "kubeflow.config_maps={recommender-store: [AWS_ENDPOINT_URL, AWS_DEFAULT_REGION]}",
-]
-EPOCHS = {"retrieval_epochs": 2, "ranking_epochs": 1}  # Fewer than compiled.
-# So little data makes no good model: how good one has to be is not what is tested here.
-NO_QUALITY = '{"better_than_popularity": null, "rating_error": null, "rmse": null}'
 # They import everything themselves: one that has Beam and writes most files, one that has Keras, and the last one.
 FRESH = ("InteractionGen", "Trainer-retrieval", "Pusher")
 
@@ -38,7 +24,7 @@ FRESH = ("InteractionGen", "Trainer-retrieval", "Pusher")
 def data(tmp_path_factory):
     """Tables that are small and real enough to learn from."""
     directory = tmp_path_factory.mktemp("data") / "tables"
-    write_generated(load_config("demo", [SIZE]).data.generated, str(directory))
+    write_tables(directory)
     return directory
 
 
@@ -55,7 +41,7 @@ def spans(data, store):
 def compiled(tmp_path_factory):
     """The spec, compiled without knowing where the data will be."""
     path = tmp_path_factory.mktemp("compiled") / "pipeline.yaml"
-    path.write_text(to_yaml(compile_pipeline(load_config("movielens-csv", SMALL + ENVIRONMENT), Locations())))
+    write_spec(path)
     return path
 
 
@@ -74,50 +60,9 @@ def started(compiled, spans, store, tmp_path_factory):
     )
 
 
-class Stuck:
-    """A store that takes one object under a prefix, is silent when a second one comes, and never takes that."""
-
-    def __init__(self, prefix: str):
-        self._prefix, self._taken = prefix, 0
-        self._store = DomainDispatcherApplication(create_backend_app)
-        self._lock, self._end = threading.Lock(), threading.Event()
-        self.reached = threading.Event()
-
-    def __call__(self, environ, start_response):
-        if environ["REQUEST_METHOD"] in ("PUT", "POST") and environ["PATH_INFO"].startswith(self._prefix):
-            with self._lock:
-                self._taken += 1
-                held = self._taken > 1
-            if held:
-                self.reached.set()
-                self._end.wait()
-                start_response("503 Service Unavailable", [])
-                return []
-        return self._store(environ, start_response)
-
-    @contextlib.contextmanager
-    def serving(self, host="127.0.0.1"):
-        """Yields its address."""
-        server = make_server(host, 0, self, threaded=True)
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"http://{host}:{server.port}"
-        finally:
-            self._end.set()
-            server.shutdown()
-
-
 @pytest.fixture(scope="module")
 def left_by_killed(started, store):
-    """What InteractionGen left whose pod was deleted between two files: its objects, and its output file."""
-    outputs = f"{store}/runs/1/InteractionGen/".removeprefix("s3:/")
-    stuck = Stuck(outputs)
-    with stuck.serving() as address, pytest.MonkeyPatch.context() as environment:
-        environment.setenv("AWS_ENDPOINT_URL", address)
-        output_file = started.delete("InteractionGen", when=stuck.reached)
-    objects = fsspec.filesystem("s3", use_listings_cache=False).find(outputs.lstrip("/"))
-    return objects, output_file.exists()
+    return small_run.left_by_killed(started, store)
 
 
 @pytest.fixture(scope="module")
@@ -142,12 +87,7 @@ def other_run(compiled, finished, spans, store, tmp_path):
 
 
 def test_a_step_that_was_killed_is_not_finished_and_leaves_nothing_behind_once_it_is(left_by_killed, finished, store):
-    (left,), has_output_file = left_by_killed
-    assert not has_output_file, "KFP would take the step for finished"
-    s3 = fsspec.filesystem("s3", use_listings_cache=False)
-    assert not s3.exists(left)
-    names = [path.rpartition("/")[2] for path in s3.find(f"{store}/runs/1/InteractionGen/examples")]
-    assert sorted(names) == sorted(2 * [f"data_tfrecord-{shard:05d}-of-00008.gz" for shard in range(8)])
+    check_cleared(left_by_killed, store)
 
 
 def test_a_blessed_model_is_pushed_and_served(finished, data, store, tmp_path):

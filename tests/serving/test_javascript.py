@@ -8,18 +8,10 @@ from pathlib import Path
 import playwright
 import pytest
 
-from tests.serving.conftest import LONG_SECONDS, ROOT, export_shelf, serving
+from tests.serving.conftest import LONG_SECONDS, ROOT
 
 NODE = Path(playwright.__file__).parent / "driver" / "node"
 ADDRESS = "http://localhost:8501/v1/models/recommender"
-
-
-@pytest.fixture(scope="module")
-def shelf(tmp_path_factory):
-    path = tmp_path_factory.mktemp("shelf")
-    export_shelf(path / "1")
-    with serving(path) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +30,13 @@ def run(code, call):
     return done.stdout.strip()
 
 
-def test_a_visitor_gets_what_the_history_leaves(shelf, example):
-    code = example.replace(ADDRESS, shelf.url())
+def test_a_visitor_gets_what_the_history_leaves(configured, example):
+    code = example.replace(ADDRESS, configured.server.url("recommender"))
     found = json.loads(run(code, 'recommend("", ["2"])'))
     assert found == [{"item": "1", "title": "One", "score": 3}, {"item": "3", "title": "Three", "score": 1}]
     assert [one["item"] for one in json.loads(run(code, 'recommend("42")'))] == ["1", "2", "3"]
 
 
-def test_what_the_server_refuses_is_an_error_in_its_words(shelf, example):
-    wrong = example.replace(ADDRESS, shelf.url()).replace('"recommend"', '"other"')
+def test_what_the_server_refuses_is_an_error_in_its_words(configured, example):
+    wrong = example.replace(ADDRESS, configured.server.url("recommender")).replace('"recommend"', '"other"')
     assert 'Serving signature name: "other" not found' in run(wrong, 'recommend("42")')
