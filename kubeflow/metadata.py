@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from google.protobuf import message
 
@@ -14,8 +14,6 @@ _CONTENT = "application/grpc-web+proto"
 _HEADER = 5  # Bytes before each frame: a flag, and its length.
 _TRAILERS = 0x80  # Flag of the frame that ends an answer.
 _RUN_TYPE, _METRICS_TYPE = "system.PipelineRun", "system.Metrics"
-
-Answer = TypeVar("Answer", bound=message.Message)
 
 
 class Recorded(NamedTuple):
@@ -36,24 +34,11 @@ def read(run_id: str, post: Post) -> Recorded:
     Raises:
       ValueError: the answer is not ML Metadata's.
     """
-    from ml_metadata.proto import metadata_store_service_pb2 as pb
-
-    asked = pb.GetContextByTypeAndNameRequest(type_name=_RUN_TYPE, context_name=run_id)
-    context = _ask(post, "GetContextByTypeAndName", asked, pb.GetContextByTypeAndNameResponse()).context
+    context = _ask(post, "GetContextByTypeAndName", type_name=_RUN_TYPE, context_name=run_id).context
     if not context.id:
         return Recorded()
-    executions = _ask(
-        post,
-        "GetExecutionsByContext",
-        pb.GetExecutionsByContextRequest(context_id=context.id),
-        pb.GetExecutionsByContextResponse(),
-    ).executions
-    artifacts = _ask(
-        post,
-        "GetArtifactsByContext",
-        pb.GetArtifactsByContextRequest(context_id=context.id),
-        pb.GetArtifactsByContextResponse(),
-    ).artifacts
+    executions = _ask(post, "GetExecutionsByContext", context_id=context.id).executions
+    artifacts = _ask(post, "GetArtifactsByContext", context_id=context.id).artifacts
     pods = [(one.custom_properties["task_name"], one.custom_properties["pod_name"]) for one in executions]
     metrics = [_values(one.custom_properties) for one in artifacts if one.type == _METRICS_TYPE]
     return Recorded(
@@ -65,10 +50,12 @@ def _values(properties: Any) -> dict[str, Any]:
     return {name: getattr(value, value.WhichOneof("value")) for name, value in properties.items()}
 
 
-def _ask(post: Post, method: str, request: message.Message, answer: Answer) -> Answer:
-    """Fills an answer; it stays empty where nothing is found."""
-    body = request.SerializeToString()
-    came = post(f"{_SERVICE}/{method}", frame(body), _CONTENT)
+def _ask(post: Post, method: str, **asked: Any) -> Any:
+    """A method's answer to a request with these fields; it is empty where nothing is found."""
+    from ml_metadata.proto import metadata_store_service_pb2 as pb
+
+    request, answer = getattr(pb, f"{method}Request")(**asked), getattr(pb, f"{method}Response")()
+    came = post(f"{_SERVICE}/{method}", frame(request.SerializeToString()), _CONTENT)
     for data in _frames(came):
         try:
             answer.ParseFromString(data)

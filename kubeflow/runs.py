@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from kubeflow import metadata
 from kubeflow.client import EXPERIMENT, KFP_NAMESPACE, Host, connected
 from kubeflow.nodes import ENDED, FAILED, StepState, step_states
+from pipeline.history import PUSHED, REFUSED
 
-PUSHED, REFUSED = "pushed", "refused"  # As in `recommender history`.
 _SUCCEEDED = "SUCCEEDED"
 _OF_THE_LAUNCHER = re.compile(r'[IWEF]\d{4} \d\d:\d\d:\d\d|time="')  # How KFP's and Argo's own lines begin.
 
@@ -89,17 +89,13 @@ def read(host: Host, run_id: str) -> Run:
     """A run with its steps. Errors as of `client.submit`."""
     with connected(host) as client:
         run, recorded = client.get_run(run_id), _recorded(client, run_id)
-    steps = step_states(run, _now())
-    failed = [step for step in steps if step.state == FAILED]
-    lines: dict[str, str | None] = {}
-    if failed:
-        with connected(host) as client:
-            pods = {step.name: recorded.pods[step.name] for step in failed if step.name in recorded.pods}
-            lines = {name: _last_line(client, run_id, pod) for name, pod in pods.items()}
+        steps = step_states(run, _now())
+        failed = [step for step in steps if step.state == FAILED]
+        pods = {step.name: recorded.pods[step.name] for step in failed if step.name in recorded.pods}
+        lines = {name: _last_line(client, run_id, pod) for name, pod in pods.items()}
     namespace = host.namespace or KFP_NAMESPACE
     failures = [
-        Failure(step.name, lines.get(step.name), _command(step, recorded.pods.get(step.name), namespace))
-        for step in failed
+        Failure(step.name, lines.get(step.name), _command(step, pods.get(step.name), namespace)) for step in failed
     ]
     return _run(run, steps, failures, recorded.figures)
 

@@ -13,7 +13,8 @@ from rich.text import Text
 
 from kubeflow.client import Host
 from kubeflow.nodes import CACHED, CANCELED, FAILED, RUNNING, SKIPPED, SUCCEEDED, WAITING
-from kubeflow.runs import PUSHED, REFUSED, Run, latest, read
+from kubeflow.runs import Run, latest, read
+from pipeline.history import PUSHED, REFUSED
 from serving.texts import one_line
 
 _PAUSE_SECONDS = 5.0

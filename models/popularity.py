@@ -30,7 +30,7 @@ class Forecast(NamedTuple):
     Attributes:
       of_moments: [G, n] float32, each from the rows before the first of `merged` moments.
       now: [n] float32, from all rows.
-      merged: how many neighbouring moments share a column.
+      merged: how many neighbouring moments share a row.
       weights: [W] float32, of the logs of the decayed counts.
     """
 

@@ -21,9 +21,10 @@ from pipeline.texts import figure
 from serving.texts import one_line
 
 HISTORY_FILE = "history.jsonl"
-_PUSHED, _REFUSED, _STOPPED, _RUNNING, _KILLED = "pushed", "refused", "stopped", "running", "killed"
+PUSHED, REFUSED = "pushed", "refused"
+_STOPPED, _RUNNING, _KILLED = "stopped", "running", "killed"
 
-_COLOURS = {_PUSHED: "green", _REFUSED: "red", _STOPPED: "red", _KILLED: "red", _RUNNING: "yellow"}
+_COLOURS = {PUSHED: "green", REFUSED: "red", _STOPPED: "red", _KILLED: "red", _RUNNING: "yellow"}
 
 Entry = dict[str, Any]
 
@@ -51,7 +52,7 @@ def _ended(entry: Entry) -> Entry:
 def of_report(report: dict[str, Any]) -> Entry:
     """What is written down of a run that came to a verdict."""
     return {
-        "verdict": _PUSHED if report["blessed"] else _REFUSED,
+        "verdict": PUSHED if report["blessed"] else REFUSED,
         "version": report["pushed_version"],
         "because": report["not_blessed_because"],
         "interactions": report["dataset"]["interactions"],

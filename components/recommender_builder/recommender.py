@@ -26,8 +26,6 @@ from models.joining import PARTS, Weights, retrieval_scores
 _ITEMS = tf.TensorSpec([None], tf.string, name="item_id")
 _ITEM_LISTS = tf.TensorSpec([None, None], tf.string, name="item_id")
 
-Search = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # [B] queries by number, k -> [B, k] rows, best first; n fills up.
-
 _SPARE = 300  # Candidates that are looked for beside those wanted, before it is known how many have to be left out.
 
 Query = dict[str, tf.Tensor]  # Raw inputs of `recommend` by name.
@@ -82,10 +80,8 @@ class Recommender(tf.Module):
         rules: Rules,
     ):
         super().__init__()
-        self._size, self._recommendable = (
-            len(catalogue),
-            len(rules.rows),
-        )  # All items, and those that may be recommended.
+        self._size = len(catalogue)
+        self._recommendable = len(rules.rows)  # Those of the items that may be recommended.
         self._candidates_wanted, self._recommended = (
             min(most, self._recommendable) for most in (config.candidates, config.recommendations)
         )
@@ -274,45 +270,56 @@ class Recommender(tf.Module):
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """[B, N] catalogue rows of the best items that may be recommended, and their retrieval scores."""
 
-        def search(rows: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
-            queries = tf.gather(vectors, rows)
+        def search(queries: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+            asked = tf.gather(vectors, queries)
             if not wanted:
-                return self._index.search(queries, k)
-            return self._filters.search(self._index.search, queries, wanted.of(rows), k)
+                return self._index.search(asked, k)
+            return self._filters.search(self._index.search, asked, wanted.of(queries), k)
 
-        rows = tf.range(tf.shape(vectors)[0])
+        queries = tf.range(tf.shape(vectors)[0])
         if not self._histories.repeats:
             shown = query[f.HISTORY_ITEM_ID]
             shown = shown if exclude is None else tf.concat([shown, exclude], axis=1)
-            items = self._found(search, rows, self._had(query[f.USER_ID], shown))
+            items = self._found(search, queries, self._had(query[f.USER_ID], shown))
         else:
             left_out = None if exclude is None else tf.RaggedTensor.from_tensor(self._rows(exclude))
             own = self._own(query, left_out, wanted)
-            items = self._each_once(tf.concat([own, self._found(search, rows, left_out)], axis=1))
+            items = self._each_once(tf.concat([own, self._found(search, queries, left_out)], axis=1))
         scores = self._retrieval_scores(features, vectors, items)
         # An approximate search may order by other scores than the exact ones.
         best = tf.math.top_k(tf.where(items == self._size, NO_SCORE, scores), self._candidates_wanted)
         return tf.gather(items, best.indices, batch_dims=1), best.values
 
-    def _found(self, search: Search, rows: tf.Tensor, left_out: tf.RaggedTensor | None) -> tf.Tensor:
-        """[B, N] the best that a search finds for the queries 0 to B - 1, but for those that are left out."""
+    def _found(
+        self,
+        search: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+        queries: tf.Tensor,
+        left_out: tf.RaggedTensor | None,
+    ) -> tf.Tensor:
+        """[B, N] the best that a search finds, but for those that are left out.
+
+        Args:
+          search: [b] numbers of queries, and k, to [b, k] rows of the catalogue, the best first; n fills up.
+          queries: [B] numbers from 0 to B - 1.
+          left_out: for each query, rows of the catalogue.
+        """
         wanted = self._candidates_wanted
         if left_out is None:
-            return search(rows, tf.constant(wanted))
+            return search(queries, tf.constant(wanted))
         keys = self._keys(left_out)
-        queries = keys // tf.cast(self._size + 1, tf.int64)
-        most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(queries, tf.int32), queries, left_out.nrows()))
+        of_query = keys // tf.cast(self._size + 1, tf.int64)
+        most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(of_query, tf.int32), of_query, left_out.nrows()))
 
-        def among(rows: tf.Tensor, spare: tf.Tensor) -> tf.Tensor:
-            found = search(rows, tf.minimum(wanted + spare, self._recommendable))
-            return self._kept(found, ~self._are_in(rows, found, keys), wanted)
+        def among(queries: tf.Tensor, spare: tf.Tensor) -> tf.Tensor:
+            found = search(queries, tf.minimum(wanted + spare, self._recommendable))
+            return self._kept(found, ~self._are_in(queries, found, keys), wanted)
 
         def again() -> tf.Tensor:
             return tf.tensor_scatter_nd_update(found, short[:, tf.newaxis], among(short, most))
 
         # What few have had much of does not make the search of all a long one.
-        found = among(rows, tf.minimum(most, _SPARE))
-        short = tf.boolean_mask(rows, found[:, -1] == self._size)
+        found = among(queries, tf.minimum(most, _SPARE))
+        short = tf.boolean_mask(queries, found[:, -1] == self._size)
         return tf.cond((most > _SPARE) & (tf.size(short) > 0), again, lambda: found)
 
     def _own(self, query: Query, left_out: tf.RaggedTensor | None, wanted: Wanted | None) -> tf.Tensor:
@@ -349,7 +356,7 @@ class Recommender(tf.Module):
         return kept.to_tensor(default_value=self._size, shape=[None, length])
 
     def _retrieval_scores(self, features: inputs.Batch, vectors: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        logits = tf.linalg.matvec(tf.gather(self._vectors.retrieval, items), vectors)
+        logits = self._vectors.logits(vectors, items)
         indices = tf.gather(self._item_indices, items)
         return retrieval_scores(self._retrieval, self._histories, vectors, features, indices, logits)
 

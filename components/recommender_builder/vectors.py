@@ -28,6 +28,10 @@ class CandidateVectors(tf.Module):
         both[0] = tf.concat([both[0][:, :-1], np.append(popular, np.float32(0))[:, np.newaxis]], axis=1)
         self.retrieval, self.ranking = map(table, both)
 
+    def logits(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """[B, D] embeddings of queries and [B, M] items to their products, [B, M]."""
+        return tf.linalg.matvec(tf.gather(self.retrieval, items), queries)
+
     def directions(self, items: tf.Tensor) -> tf.Tensor:
         """The items' embeddings of retrieval at length one, without the bias and what is popular."""
         return tf.math.l2_normalize(tf.gather(self.retrieval, items)[..., :-3], axis=-1)

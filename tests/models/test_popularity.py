@@ -75,7 +75,7 @@ def test_what_comes_later_changes_no_earlier_count(fashion):
     assert not np.array_equal(tables[0][601], tables[1][601])
 
 
-def test_moments_share_columns_where_there_are_many_items(fashion, monkeypatch):
+def test_moments_share_rows_where_there_are_many_items(fashion, monkeypatch):
     monkeypatch.setattr(popularity, "_CELLS", 10 * 100)
     found = forecast(fashion, 10, 1000)
     assert (found.merged, found.of_moments.shape) == (10, (100, 10))
