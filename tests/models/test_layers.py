@@ -20,7 +20,7 @@ def test_weighted_sums_are_those_of_a_dense_product_and_so_are_their_gradients()
     with tf.GradientTape() as tape:
         sums = layers.weighted_sums(table, tf.constant(indices), tf.constant(weights))
         value = tf.reduce_sum(sums * wanted)
-    np.testing.assert_allclose(sums, weights @ table.embeddings.numpy()[indices], rtol=1e-5)
+    np.testing.assert_allclose(sums, weights @ table.embeddings.numpy()[indices], atol=1e-6)
     expected = np.zeros([6, 3])
     np.add.at(expected, indices, np.swapaxes(weights, 1, 2) @ wanted)
     gradient = tf.convert_to_tensor(tape.gradient(value, table.embeddings))
