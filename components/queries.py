@@ -47,6 +47,26 @@ def ask(model, signature: str, inputs: dict[str, tf.Tensor]) -> dict[str, np.nda
     return {name: values.numpy() for name, values in model.signatures[signature](**inputs).items()}
 
 
+class Measured:
+    """A servable that is asked for both of its lists, and for what it predicts of one item.
+
+    Args:
+      model: the servable.
+      ids: [n] bytes; its lists are given as rows of these, with -1 for what fills them up and -2 for other items.
+    """
+
+    def __init__(self, model, ids: np.ndarray):
+        self._measure = model.measure
+        row_of = {item: row for row, item in enumerate(ids.tolist())} | {b"": -1}
+        self._rows = np.array([row_of.get(item, -2) for item in model.ids.numpy().tolist()])
+
+    def __call__(self, query: dict[str, tf.Tensor], item_id: tf.Tensor) -> dict[str, np.ndarray]:
+        """`Recommender.measure`'s answers to a request, of [B] items."""
+        found = self._measure(query, item_id)
+        answers = {name: values.numpy() for name, values in found.items()}
+        return answers | {name: self._rows[answers[name]] for name in ("retrieved", "recommended")}
+
+
 def assume(model, train: Timelines) -> None:
     """Makes a servable know the train rows of these users, and no other row of anybody."""
     latest_first = slice(None, None, -1)

@@ -16,7 +16,7 @@ from benchmarks.quality.measure import LIST, Answers
 from components.evaluator.predictions import batches, load
 from components.evaluator.ranks import list_ranks
 from components.files import SPLITS
-from components.queries import ask, assume, read_queries, request
+from components.queries import Measured, assume, read_queries, request
 from models import inputs
 from models.features import names as f
 from models.features.feature_set import FeatureSet
@@ -31,7 +31,7 @@ from pipeline.steps import TRAINERS, Step
 
 RETRIEVAL, RANKED = "ours", "ours, ranked"
 
-_SIGNATURES = {RETRIEVAL: "retrieve", RANKED: "recommend"}
+_LISTS = {RETRIEVAL: "retrieved", RANKED: "recommended"}  # Of what the servable answers.
 _FEW = 3  # Entries that a new user's history has.
 _SAMPLE = 5_000
 _BATCH = 500
@@ -93,25 +93,25 @@ def answers(output: str, features: FeatureSet, loaded: Loaded) -> dict[str, dict
     model, (queries, train) = _servable(output), _queries(output, features)
     assume(model, train)
     items = len(loaded.item_ids)
-    row_of = {item: row for row, item in enumerate(loaded.item_ids.tolist())}
+    measured = Measured(model, loaded.item_ids)
     found = {}
     for name, asked in loaded.data.asked.items():
-        ranks = {stage: np.empty(len(asked)) for stage in _SIGNATURES}
-        lists = {stage: np.full((len(asked), min(LIST, items)), -1) for stage in _SIGNATURES}
+        ranks = {stage: np.empty(len(asked)) for stage in _LISTS}
+        lists = {stage: np.full((len(asked), min(LIST, items)), -1) for stage in _LISTS}
         lengths = {}
         for some in batches(queries.train_rows[loaded.places]):
             batch = queries.at(tf.constant(loaded.places[some]))
             sent = request(batch, features)
             if name == LIVE:
                 sent |= _history(asked.at(some), loaded.item_ids)
-            for stage, signature in _SIGNATURES.items():
-                of_stage = ask(model, signature, sent)
-                ids = of_stage["item_id"]
-                wanted = batch[f.ITEM_ID].numpy()[:, np.newaxis]
-                ranks[stage][some] = list_ranks(ids, of_stage["score"], wanted)[:, 0]
-                first = [[row_of.get(item, -1) for item in row] for row in ids[:, :LIST].tolist()]
-                lists[stage][some, : len(first[0])] = first
-                lengths[stage] = ids.shape[1]
+            answered = measured(sent, batch[f.ITEM_ID])
+            wanted = asked.item[some][:, np.newaxis]
+            for stage, name_of_list in _LISTS.items():
+                rows = answered[name_of_list]
+                ranks[stage][some] = list_ranks(rows, answered[f"{name_of_list}_score"], wanted)[:, 0]
+                first = np.maximum(rows[:, :LIST], -1)
+                lists[stage][some, : first.shape[1]] = first
+                lengths[stage] = rows.shape[1]
         found[name] = {
             stage: Answers(ranks[stage], lists[stage], length if length < items else None)
             for stage, length in lengths.items()
@@ -152,6 +152,8 @@ def _new_users(output: str, features: FeatureSet) -> dict[str, float]:
     entries of history before them; where rows are held out at random, there are entries after them, too.
     """
     model, (queries, _) = _servable(output), _queries(output, features)
+    item_ids = np.sort(model.ids.numpy()[:-1])  # The last is that of no item.
+    measured = Measured(model, item_ids)
     hits: dict[int, list[bool]] = {_FEW: [], 0: []}
     for start in range(0, queries.rows, _BATCH):
         batch = queries.at(tf.range(start, min(start + _BATCH, queries.rows), dtype=tf.int64))
@@ -166,9 +168,10 @@ def _new_users(output: str, features: FeatureSet) -> dict[str, float]:
         nobody = request(batch, features) | {f.USER_ID: tf.zeros_like(batch[f.USER_ID])}
         for shown, found in hits.items():
             histories = {name: batch[name][:, :shown] for name in (f.HISTORY_ITEM_ID, f.HISTORY_TIMESTAMP)}
-            lists = ask(model, "retrieve", nobody | histories)
-            wanted = batch[f.ITEM_ID].numpy()[:, np.newaxis]
-            found += np.isfinite(list_ranks(lists["item_id"], lists["score"], wanted)[:, 0]).tolist()
+            answered = measured(nobody | histories, batch[f.ITEM_ID])
+            wanted = np.searchsorted(item_ids, batch[f.ITEM_ID].numpy())[:, np.newaxis]
+            ranks = list_ranks(answered["retrieved"], answered["retrieved_score"], wanted)
+            found += np.isfinite(ranks[:, 0]).tolist()
         if len(hits[0]) == _SAMPLE:
             break
     return {f"new_user_with_{shown}_top_100": float(np.mean(found)) for shown, found in hits.items() if found}

@@ -53,6 +53,10 @@ class Counts:
         not_below -= len(left_out) - np.searchsorted(left_out, own, "left")
         return (above + 1 + not_below) / 2
 
+    def ranks_but(self, items: np.ndarray, without: np.ndarray) -> np.ndarray:
+        """As `ranks`, and infinite for what is left out itself."""
+        return np.where(np.isin(items, without), np.inf, self.ranks(items, without))
+
 
 def rank(train: Interactions, asked: Interactions, items: int, repeats: bool, k: int) -> tuple[Ranks, int]:
     """The ranks of all asked rows, and the days that recent popularity counts, which are chosen on train.
@@ -74,8 +78,7 @@ def rank(train: Interactions, asked: Interactions, items: int, repeats: bool, k:
             own[rows] = _own_ranks(popular, asked.item[rows], *had.of(user))
     else:
         for user, rows in _by(asked.user):
-            mine = had.items_of(user)
-            popularity[rows] = np.where(np.isin(asked.item[rows], mine), np.inf, popular.ranks(asked.item[rows], mine))
+            popularity[rows] = popular.ranks_but(asked.item[rows], had.items_of(user))
     days = _best_window(train, items, k)
     recent = _recent_ranks(train, asked, items, days, None if repeats else had)
     return Ranks(unfiltered, popularity, recent, own), days
@@ -140,9 +143,9 @@ def _recent_ranks(train: Interactions, asked: Interactions, items: int, days: in
         if had is None:
             ranks[rows] = recent.ranks(asked.item[rows], np.zeros(0, np.int64))
             continue
-        for row in rows:
-            mine, wanted = had.items_of(asked.user[row]), asked.item[row : row + 1]
-            ranks[row] = np.inf if np.isin(wanted, mine)[0] else recent.ranks(wanted, mine)[0]
+        for user, places in _by(asked.user[rows]):
+            of_user = rows[places]
+            ranks[of_user] = recent.ranks_but(asked.item[of_user], had.items_of(user))
     return ranks
 
 

@@ -22,7 +22,7 @@ from components.evaluator import outputs as o
 from components.evaluator import shards, slices
 from components.evaluator.figures import LIVE, Kind, Measured, build_eval_config, gated_length
 from components.evaluator.parity import Parity
-from components.evaluator.predictions import Predict, asked_names, load
+from components.evaluator.predictions import Predict, can_be_asked, load
 from components.evaluator.samples import sample_users
 from components.evaluator.settings import Evaluation
 from components.evaluator.verdict import INDEX_RECALL, PARITY, check_thresholds, refusals
@@ -52,7 +52,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         kind = Kind.of(features)
         model_dirs = {"": path_utils.serving_model_path(model.uri)}
         live = live_model_dir(artifact_utils.get_single_uri(input_dict["live_model"]))
-        if live and asked_names(live) != asked_names(model_dirs[""]):
+        if live and not can_be_asked(live, model_dirs[""]):
             notes.append(f"the live version {os.path.basename(live)} has other inputs or outputs: it was not compared")
             live = None
         if live:

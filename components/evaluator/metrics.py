@@ -101,7 +101,7 @@ class StandardError(tfma.metrics.Metric):
 
 
 class CatalogueCoverage(tfma.metrics.Metric):
-    """Share of the catalogue that is recommended to anybody. The prediction is [n, K] ids; "" is no item."""
+    """Share of the catalogue that is recommended to anybody. The prediction is [n, K] rows of it, below 0 for none."""
 
     def __init__(self, catalogue_size: int, name: str = "catalogue_coverage"):
         super().__init__(metric_util.merge_per_key_computations(_coverage), catalogue_size=catalogue_size, name=name)
@@ -231,11 +231,11 @@ class _Distinct(beam.CombineFn):
         return set()
 
     def add_input(self, accumulator, element):
-        accumulator.update(element.get_predictions(self._key.model_name, self._key.output_name).flat)
+        accumulator.update(element.get_predictions(self._key.model_name, self._key.output_name).ravel().tolist())
         return accumulator
 
     def merge_accumulators(self, accumulators):
         return set().union(*accumulators)
 
     def extract_output(self, accumulator):
-        return {self._key: len(accumulator - {b""}) / self._catalogue_size}
+        return {self._key: sum(row >= 0 for row in accumulator) / self._catalogue_size}

@@ -6,7 +6,7 @@ BEFORE, AFTER = "two_stage_before", "two_stage_after"  # Of positive items, befo
 PER_USER = "per_user"  # [n, R] ranks of all the user's eval items in the list of the user's first eval query.
 MOVED = "two_stage_moved"  # [n] what ranking adds to a positive item's nDCG@10, NaN as above.
 RATING, PREFERENCE = "rating", "preference"  # [n] predictions.
-RECOMMENDED = "recommended"  # [n, K] ids.
+RECOMMENDED = "recommended"  # [n, K] rows of the catalogue, below 0 for none.
 AVERAGE_POPULARITY, SEEN_SHARE = "average_popularity", "seen_share"  # [n] figures of the recommended list.
 
 LISTS = (RETRIEVAL, PER_USER, BEFORE, AFTER)

@@ -19,13 +19,14 @@ from components.evaluator import slices
 from components.evaluator.metrics import NDCG_LENGTH, ndcg
 from components.evaluator.ranks import list_ranks
 from components.evaluator.shards import Shard
-from components.queries import ask, assume, read_queries, request
+from components.queries import Measured, assume, read_queries, request
 from models.features import names as f
 from models.features.feature_set import FeatureSet
 from models.queries import Queries
 from models.timelines import Timelines
 
-_ASKED = ("retrieve", "recommend", "rank")
+_SIGNATURES = ("recommend", "rank")  # Which have the inputs and outputs of `measure` between them.
+_NEEDED = {"assume", "ids", "measure"}  # What is used of a servable beside its signatures.
 _BATCH = 512
 _CELLS = 2**21  # Limit of a batch's rows times the longest list of its users' train rows: 16 MB a tensor.
 _LOCK = threading.Lock()  # A runner may ask the models of a process from several threads.
@@ -74,14 +75,16 @@ class Predict(beam.DoFn):
             prefix: handle.acquire(lambda prefix=prefix: load(self._model_dirs[prefix]))
             for prefix, handle in self._handles.items()
         }
+        self._measured = {prefix: Measured(model, self._items.ids) for prefix, model in self._models.items()}
         self._row_of = {item: row for row, item in enumerate(self._items.ids.tolist())}
 
     def process(self, shard: Shard) -> Iterator[dict[str, Any]]:
         queries, train = read_queries([shard.train] if shard.train else [], [shard.eval], self._features)
         known = queries.train_rows[shard.rows]
         users = queries.asked.users[f.USER_ID][queries.user[shard.rows]]
-        of_user = _items_of_first(users, queries.asked.rows[f.ITEM_ID][shard.rows])
-        seen = _seen_by(train, {*users.tolist()})
+        items = self._rows_of(queries.asked.rows[f.ITEM_ID][shard.rows])
+        of_user = _items_of_first(users, items)
+        seen = self._seen_by(train, {*users.tolist()})
         with _LOCK:
             for model in self._models.values():
                 assume(model, train)
@@ -90,6 +93,7 @@ class Predict(beam.DoFn):
                     queries,
                     shard,
                     places,
+                    items[places],
                     [of_user.get(int(place), []) for place in places],
                     [seen.get(user, frozenset()) for user in users[places].tolist()],
                 )
@@ -99,8 +103,9 @@ class Predict(beam.DoFn):
         queries: Queries,
         shard: Shard,
         places: np.ndarray,
-        of_user: list[list[bytes]],
-        seen: list[frozenset[bytes]],
+        items: np.ndarray,
+        of_user: list[list[int]],
+        seen: list[frozenset[int]],
     ) -> dict[str, Any]:
         batch = queries.at(tf.constant(shard.rows[places]))
         ranks = [(name, getattr(shard.ranks, name)) for name in o.BASELINES]
@@ -110,8 +115,9 @@ class Predict(beam.DoFn):
         if self._features.rated:
             of_rows[o.RATING] = batch[f.RATING].numpy().astype(float)
         labels = {}
-        for prefix, model in self._models.items():
-            answers = self._of_model(model, batch, positive, of_user, seen)
+        sent = request(batch, self._features), batch[f.ITEM_ID]
+        for prefix, model in self._measured.items():
+            answers = self._of_answers(model(*sent), items, positive, of_user, seen)
             predictions |= {prefix + name: values for name, values in answers.items()}
             labels |= {prefix + name: values for name, values in of_rows.items() if name in answers}
         return {
@@ -129,46 +135,53 @@ class Predict(beam.DoFn):
             return np.isin(batch[f.EVENT].numpy().astype(bytes), [kind.encode() for kind in positive])
         return batch[f.RATING].numpy() >= np.float32(positive)  # As Transform compares.
 
-    def _of_model(
+    def _of_answers(
         self,
-        model,
-        batch: dict[str, tf.Tensor],
+        answers: dict[str, np.ndarray],
+        items: np.ndarray,
         positive: np.ndarray,
-        of_user: list[list[bytes]],
-        seen: list[frozenset[bytes]],
+        of_user: list[list[int]],
+        seen: list[frozenset[int]],
     ) -> dict[str, np.ndarray]:
-        inputs = request(batch, self._features)
-        retrieved, recommended = ask(model, "retrieve", inputs), ask(model, "recommend", inputs)
-        items = batch[f.ITEM_ID].numpy()
-        before = list_ranks(retrieved["item_id"], retrieved["score"], items[:, np.newaxis])
-        after = list_ranks(recommended["item_id"], recommended["score"], items[:, np.newaxis])
+        retrieved, recommended = ((answers[name], answers[f"{name}_score"]) for name in ("retrieved", "recommended"))
+        before, after = (list_ranks(*of, items[:, np.newaxis]) for of in (retrieved, recommended))
         per_user = np.full([len(items), max(1, *map(len, of_user))], np.nan)
         for number, wanted in enumerate(of_user):
             if wanted:
                 one = slice(number, number + 1)
-                found = list_ranks(retrieved["item_id"][one], retrieved["score"][one], np.array([wanted], object))
-                per_user[one, : len(wanted)] = found
-        lists = recommended["item_id"].tolist()
-        rows = np.array([[self._row_of.get(item, -1) for item in row] for row in lists])
+                per_user[one, : len(wanted)] = list_ranks(*(of[one] for of in retrieved), np.array([wanted]))
+        rows = recommended[0]
+        there = rows >= 0
         moved = ndcg(after, NDCG_LENGTH) - ndcg(before, NDCG_LENGTH)
-        figures = {
+        return {
             o.RETRIEVAL: before,
             o.PER_USER: per_user,
             o.BEFORE: np.where(positive[:, np.newaxis], before, np.nan),
             o.AFTER: np.where(positive[:, np.newaxis], after, np.nan),
             o.MOVED: np.where(positive, moved, np.nan),
-            o.RECOMMENDED: recommended["item_id"],
-            o.AVERAGE_POPULARITY: np.where(rows >= 0, self._items.counts[rows], 0).sum(1)
-            / np.maximum(1, (rows >= 0).sum(1)),
-            o.SEEN_SHARE: np.array([sum(item in had for item in row) for row, had in zip(lists, seen, strict=True)])
+            o.RECOMMENDED: rows,
+            o.AVERAGE_POPULARITY: np.where(there, self._items.counts[rows], 0).sum(1) / np.maximum(1, there.sum(1)),
+            o.SEEN_SHARE: np.array([len(had.intersection(row)) for row, had in zip(rows.tolist(), seen, strict=True)])
             / rows.shape[1],
+            **{
+                output: answers[name].astype(float)
+                for output, name in ((o.RATING, "predicted_rating"), (o.PREFERENCE, "positive_probability"))
+                if name in answers
+            },
         }
-        if self._features.rated or self._features.positive is not None:
-            ranked = ask(model, "rank", inputs | {f.ITEM_ID: tf.constant(items[:, np.newaxis])})
-            for output, name in ((o.RATING, "predicted_rating"), (o.PREFERENCE, "positive_probability")):
-                if name in ranked:
-                    figures[output] = ranked[name][:, 0].astype(float)
-        return figures
+
+    def _rows_of(self, items: np.ndarray) -> np.ndarray:
+        """[R] rows of the catalogue."""
+        return np.array([self._row_of[item] for item in items.tolist()], np.int64)
+
+    def _seen_by(self, train: Timelines, users: Collection[bytes]) -> dict[bytes, frozenset[int]]:
+        """The train items of these users."""
+        rows = self._rows_of(train.rows[f.ITEM_ID])
+        return {
+            user: frozenset(rows[train.starts[place] : train.starts[place + 1]].tolist())
+            for place, user in enumerate(train.users[f.USER_ID].tolist())
+            if user in users
+        }
 
     def _slices(self, batch: dict[str, tf.Tensor], known: np.ndarray) -> list[list[str]]:
         lengths = np.count_nonzero(batch[f.HISTORY_ITEM_ID].numpy() != b"", axis=1)
@@ -183,32 +196,32 @@ class Predict(beam.DoFn):
         return found
 
 
-def _items_of_first(users: np.ndarray, items: np.ndarray) -> dict[int, list[bytes]]:
+def _items_of_first(users: np.ndarray, items: np.ndarray) -> dict[int, list[int]]:
     """By the place of each user's first row, all the user's items, each once."""
     first: dict[bytes, int] = {}
-    wanted: dict[int, dict[bytes, None]] = {}
+    wanted: dict[int, dict[int, None]] = {}
     for place, (user, item) in enumerate(zip(users.tolist(), items.tolist(), strict=True)):
         wanted.setdefault(first.setdefault(user, place), {})[item] = None
     return {place: [*distinct] for place, distinct in wanted.items()}
 
 
-def _seen_by(train: Timelines, users: Collection[bytes]) -> dict[bytes, frozenset[bytes]]:
-    """The train items of these users."""
-    items = train.rows[f.ITEM_ID]
-    return {
-        user: frozenset(items[train.starts[place] : train.starts[place + 1]].tolist())
-        for place, user in enumerate(train.users[f.USER_ID].tolist())
-        if user in users
-    }
+def can_be_asked(model_dir: str, as_another: str) -> bool:
+    """Whether a servable takes and gives what another does; neither is loaded."""
+    return _asked(model_dir) == _asked(as_another)
 
 
-def asked_names(model_dir: str) -> dict[str, tuple[set[str], set[str]]]:
-    """Names of the inputs and outputs of the signatures that are asked, of a SavedModel, which is not loaded."""
+def _asked(model_dir: str) -> tuple[set[str], dict[str, tuple[set[str], set[str]]]]:
+    """Which of `_NEEDED` there are, and the names of the inputs and outputs of `_SIGNATURES`."""
     model = saved_model_pb2.SavedModel()
     with tf.io.gfile.GFile(os.path.join(model_dir, tf.saved_model.SAVED_MODEL_FILENAME_PB), "rb") as file:
         model.ParseFromString(file.read())
-    signatures = model.meta_graphs[0].signature_def.items()
-    return {name: (set(signature.inputs), set(signature.outputs)) for name, signature in signatures if name in _ASKED}
+    graph = model.meta_graphs[0]
+    signatures = {
+        name: (set(signature.inputs), set(signature.outputs))
+        for name, signature in graph.signature_def.items()
+        if name in _SIGNATURES
+    }
+    return _NEEDED & {child.local_name for child in graph.object_graph_def.nodes[0].children}, signatures
 
 
 def load(model_dir: str):

@@ -10,25 +10,28 @@ _HEAD_SHARE = (
 _TAIL_SHARE = 0.5
 POPULARITY_LEVELS = ("never rated", "tail", "middle", "head")
 
+NOTHING = -1  # The row of no item, which fills short lists up.
 
-def list_ranks(ids: np.ndarray, scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+
+def list_ranks(items: np.ndarray, scores: np.ndarray, relevant: np.ndarray) -> np.ndarray:
     """[n, R] ranks of each query's relevant items in its list, from 1; infinite where not in the list.
 
     Equal scores share their middle rank. A tie that reaches the end of the list may go on beyond it, so its members
     count as not found: ties never help.
 
     Args:
-      ids: [n, N] item ids, best first; "" fills a short list up.
+      items: [n, N] rows of a catalogue, best first; -1 fills a short list up.
       scores: [n, N], falling.
       relevant: [n, R] the items to look for.
     """
-    length = ids.shape[1]
+    length = items.shape[1]
     if not length:
         return np.full(relevant.shape, np.inf)
-    found = (relevant[:, :, np.newaxis] == ids[:, np.newaxis, :]) & (ids != b"")[:, np.newaxis, :]
+    filled = (items != NOTHING)[:, np.newaxis, :]
+    found = (relevant[:, :, np.newaxis] == items[:, np.newaxis, :]) & filled
     position = found.argmax(axis=2)
     score = np.take_along_axis(scores, position, axis=1)
-    tied = (scores[:, np.newaxis, :] == score[:, :, np.newaxis]) & (ids != b"")[:, np.newaxis, :]
+    tied = (scores[:, np.newaxis, :] == score[:, :, np.newaxis]) & filled
     first, count = tied.argmax(axis=2), tied.sum(axis=2)
     open_ended = (count > 1) & (first + count == length)
     return np.where(found.any(axis=2) & ~open_ended, first + (count + 1) / 2, np.inf)

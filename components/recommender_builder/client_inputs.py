@@ -37,10 +37,14 @@ class ClientInputs:
 
         def signature(**inputs: tf.Tensor) -> dict[str, tf.Tensor]:
             with tf.control_dependencies(_shape_checks(inputs)):
-                read = {name: self._read(name, values) for name, values in inputs.items()}
+                read = self.read(inputs)
             return call(**read)
 
         return signature
+
+    def read(self, inputs: Tensors) -> dict[str, tf.Tensor]:
+        """The inputs, unchecked, as the data has them."""
+        return {name: self._read(name, values) for name, values in inputs.items()}
 
     def _read(self, name: str, values: tf.Tensor) -> tf.Tensor:
         if values.dtype != tf.string:

@@ -98,7 +98,7 @@ class Recommender(tf.Module):
         self._index, self._similar_index = index, similar_index
         self._vectors = vectors
         self._weights = weights
-        self._ids = table([*catalogue.ids, b""])
+        self.ids = table([*catalogue.ids, b""])
         self._titles = table([*catalogue.titles, b""])
         self._rows = Lookup(catalogue.ids)
         self._item_indices = table(catalogue.features[f.ITEM_ID])
@@ -113,6 +113,7 @@ class Recommender(tf.Module):
         self._knows_all = table(1.0)  # 0: what is popular now is told by the train rows alone.
         rows = [tf.TensorSpec([None], dtype) for dtype in (tf.string, tf.string, tf.int64)]
         self.assume = tf.function(self._assume, input_signature=rows, autograph=False)
+        self.measure = tf.function(self._measure, input_signature=[dict(self._query_specs), _ITEMS], autograph=False)
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The exported functions by signature name; inputs and outputs as in ARCHITECTURE.md."""
@@ -176,28 +177,30 @@ class Recommender(tf.Module):
         self, query: Query, exclude: tf.Tensor | None, wanted: Mapping[str, tf.Tensor]
     ) -> dict[str, tf.Tensor]:
         features = self._features(query)
-        vectors = self._vectors_of(features)
         of_filters = self._filters.read(wanted) if wanted else None
-        candidates, scores = self._candidates(features, vectors, query, exclude, of_filters)
-        ranked = scores + self._weights.added(
-            self._ranking.score(features, tf.gather(self._vectors.ranking, candidates))
-        )
+        candidates, scores = self._candidates(features, self._vectors_of(features), query, exclude, of_filters)
+        ranked = self._ranking.score(features, tf.gather(self._vectors.ranking, candidates))
+        given = {name: of_filters.given[:, place] for place, name in enumerate(wanted)}
+        items, scores = self._list(candidates, scores + self._weights.added(ranked), given)
+        return {"item_id": tf.gather(self.ids, items), "title": tf.gather(self._titles, items), "score": scores}
+
+    def _list(
+        self, candidates: tf.Tensor, scores: tf.Tensor, given: Mapping[str, tf.Tensor]
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """[B, N] candidates and both stages' scores to the list of a reply, [B, K]; `given` as for `ListRules.best`."""
         if self._list_rules:
-            ranked = self._list_rules.boosted(candidates, ranked)
-        ranked = tf.where(candidates == self._size, NO_SCORE, ranked)
+            scores = self._list_rules.boosted(candidates, scores)
+        scores = tf.where(candidates == self._size, NO_SCORE, scores)
         if self._list_rules:
-            given = {name: of_filters.given[:, place] for place, name in enumerate(wanted)}
-            items, scores = self._list_rules.best(candidates, ranked, self._recommended, given)
-        else:
-            best = tf.math.top_k(ranked, self._recommended)
-            items, scores = tf.gather(candidates, best.indices, batch_dims=1), best.values
-        return {"item_id": tf.gather(self._ids, items), "title": tf.gather(self._titles, items), "score": scores}
+            return self._list_rules.best(candidates, scores, self._recommended, given)
+        best = tf.math.top_k(scores, self._recommended)
+        return tf.gather(candidates, best.indices, batch_dims=1), best.values
 
     def retrieve(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """The first stage of `recommend`: [B, N] item_id, score, best first."""
         features = self._features(query)
         candidates, scores = self._candidates(features, self._vectors_of(features), query)
-        return {"item_id": tf.gather(self._ids, candidates), "score": scores}
+        return {"item_id": tf.gather(self.ids, candidates), "score": scores}
 
     def rank(self, item_id: tf.Tensor, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """The second stage for given items, in the order given: [B, M] score, and what the ranker predicts beside."""
@@ -208,6 +211,25 @@ class Recommender(tf.Module):
         shown = {name: values for name, values in ranked.items() if name not in PARTS}
         return {"score": retrieval_scores + self._weights.added(ranked), **shown}
 
+    def _measure(self, query: Query, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
+        """What `retrieve`, `recommend`, and `rank` of one item for each query answer, from one look at the queries.
+
+        No server calls it: what measures a model does. Lists are rows of the catalogue, which `ids` has.
+
+        Returns:
+          `retrieved`, `retrieved_score` [B, N], `recommended`, `recommended_score` [B, K], and of what `rank` predicts
+          beside the score, [B].
+        """
+        query = self._client_inputs.read(query)
+        features = self._features(query)
+        candidates, scores = self._candidates(features, self._vectors_of(features), query)
+        asked = tf.concat([candidates, self._rows(item_id)[:, tf.newaxis]], axis=1)
+        ranked = self._ranking.score(features, tf.gather(self._vectors.ranking, asked))
+        of_candidates = {name: values[:, :-1] for name, values in ranked.items()}
+        items, best = self._list(candidates, scores + self._weights.added(of_candidates), {})
+        lists = {"retrieved": candidates, "retrieved_score": scores, "recommended": items, "recommended_score": best}
+        return lists | {name: values[:, -1] for name, values in ranked.items() if name not in PARTS}
+
     def similar(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
         """Items with the nearest embeddings, by cosine: [B, K] item_id, title, score."""
         items = self._rows(item_id)
@@ -217,7 +239,7 @@ class Recommender(tf.Module):
         found = self._kept(found, keep, self._recommended)
         scores = tf.linalg.matvec(self._vectors.directions(found), query)
         return {
-            "item_id": tf.gather(self._ids, found),
+            "item_id": tf.gather(self.ids, found),
             "title": tf.gather(self._titles, found),
             "score": tf.where(found == self._size, NO_SCORE, scores),
         }
@@ -229,7 +251,7 @@ class Recommender(tf.Module):
         rows = tf.ragged.range(starts, tf.minimum(ends, starts + self._histories.known))
         ages = tf.cast(tf.gather(self._had_ages, rows), tf.int64)
         items = tf.cast(tf.gather(self._had_rows, rows), tf.int32).to_tensor(default_value=self._size)
-        return tf.gather(self._ids, items), (self._end_of_data - ages).to_tensor()
+        return tf.gather(self.ids, items), (self._end_of_data - ages).to_tensor()
 
     def _features(self, query: Query) -> inputs.Batch:
         """Raw query to the model features of the query side."""

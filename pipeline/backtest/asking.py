@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from components.evaluator.metrics import NDCG_LENGTH, ndcg, recall
 from components.evaluator.ranks import list_ranks
-from components.queries import ask
+from components.queries import Measured
 from models.features import names as f
 from models.features.feature_set import FeatureSet
 
@@ -57,13 +57,14 @@ class Log:
 
     def of_model(self, model, rows: np.ndarray) -> Figures:
         """Figures of a servable that is asked with everything that users did before."""
-        retrieved, ranked = [], []
+        measured = Measured(model, self._ids)
+        ranks: dict[str, list[np.ndarray]] = {"retrieved": [], "recommended": []}
         for some in np.split(rows, range(_BATCH, len(rows), _BATCH)):
-            query, wanted = self._requests(some), self._ids[self._item[some]][:, np.newaxis]
-            for signature, ranks in (("retrieve", retrieved), ("recommend", ranked)):
-                answer = ask(model, signature, query)
-                ranks.append(list_ranks(answer["item_id"], answer["score"], wanted))
-        return _figures(np.concatenate(retrieved), np.concatenate(ranked))
+            wanted = self._item[some]
+            answers = measured(self._requests(some), tf.constant(self._ids[wanted]))
+            for name, of_list in ranks.items():
+                of_list.append(list_ranks(answers[name], answers[f"{name}_score"], wanted[:, np.newaxis]))
+        return _figures(*map(np.concatenate, ranks.values()))
 
     def _requests(self, rows: np.ndarray) -> dict[str, tf.Tensor]:
         histories = [self._history(row) for row in rows]

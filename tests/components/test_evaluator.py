@@ -13,6 +13,7 @@ from components.evaluator import metrics, predictions, slices, verdict
 from components.evaluator import outputs as o
 from components.evaluator.baselines import Ranks
 from components.evaluator.figures import LIVE, Kind, Measured, build_eval_config, gated_length
+from components.evaluator.predictions import can_be_asked
 from components.evaluator.ranks import POPULARITY_LEVELS, list_ranks, popularity_levels
 from components.evaluator.settings import Evaluation, Threshold
 from components.evaluator.shards import Shard
@@ -27,12 +28,12 @@ from tests.models.conftest import write, write_timelines
 NAN, INF = np.nan, np.inf
 
 
-def ranks(ids, scores, relevant):
-    return list_ranks(np.array([ids], object), np.array([scores]), np.array([relevant], object))[0].tolist()
+def ranks(items, scores, relevant):
+    return list_ranks(np.array([items]), np.array([scores]), np.array([relevant]))[0].tolist()
 
 
 def test_ranks_count_from_one_and_are_infinite_outside_the_list():
-    assert ranks([b"a", b"b", b"c"], [3.0, 2.0, 1.0], [b"c", b"a", b"z"]) == [3, 1, INF]
+    assert ranks([0, 1, 2], [3.0, 2.0, 1.0], [2, 0, 9]) == [3, 1, INF]
 
 
 def test_wide_rows_come_in_small_batches(monkeypatch):
@@ -45,26 +46,26 @@ def test_wide_rows_come_in_small_batches(monkeypatch):
 
 
 def test_equal_scores_share_the_middle_rank():
-    assert ranks([b"a", b"b", b"c", b"d"], [5.0, 2.0, 2.0, 1.0], [b"b", b"c"]) == [2.5, 2.5]
+    assert ranks([0, 1, 2, 3], [5.0, 2.0, 2.0, 1.0], [1, 2]) == [2.5, 2.5]
 
 
 def test_a_constant_score_finds_nothing():
-    assert ranks([str(i).encode() for i in range(100)], [1.0] * 100, [b"0", b"99"]) == [INF, INF]
+    assert ranks(range(100), [1.0] * 100, [0, 99]) == [INF, INF]
 
 
 def test_a_tie_that_ends_before_the_padding_is_closed():
-    assert ranks([b"a", b"b", b""], [1.0, 1.0, -9.0], [b"a", b""]) == [1.5, INF]
+    assert ranks([0, 1, -1], [1.0, 1.0, -9.0], [0, -1]) == [1.5, INF]
 
 
 def test_ranks_of_many_lists_are_those_of_each():
     rng = np.random.default_rng(0)
-    ids = np.array([[str(i).encode() for i in rng.permutation(30)[:12]] for _ in range(50)], object)
+    items = np.array([rng.permutation(30)[:12] for _ in range(50)])
     scores = -np.sort(-rng.integers(0, 6, [50, 12]).astype(float), axis=1)
-    relevant = np.array([[str(i).encode() for i in rng.permutation(30)[:3]] for _ in range(50)], object)
-    together = list_ranks(ids, scores, relevant)
+    relevant = np.array([rng.permutation(30)[:3] for _ in range(50)])
+    together = list_ranks(items, scores, relevant)
     for row in range(50):
         for item, found in zip(relevant[row], together[row], strict=True):
-            where = np.flatnonzero(ids[row] == item)
+            where = np.flatnonzero(items[row] == item)
             tied = np.flatnonzero(scores[row] == scores[row, where[0]]) if len(where) else []
             lost = not len(where) or (len(tied) > 1 and tied[-1] == 11)
             assert found == (INF if lost else 1 + np.mean(tied))
@@ -154,12 +155,12 @@ LIKED = RATINGS >= 4
 MOVED = 1 - np.where(RANKS <= 10, 1 / np.log2(1 + RANKS), 0)  # Ranking puts all that is liked first.
 
 
-def test_signatures_tell_their_names_without_being_loaded(tmp_path):
-    module = tf.Module()
-    names = [tf.TensorSpec([None], tf.string, name=name) for name in ("user_id", "movie_id")]
-    module.rank = tf.function(lambda *inputs: {"score": tf.zeros(tf.shape(inputs[0]))}, input_signature=names)
-    tf.saved_model.save(module, str(tmp_path), signatures={"rank": module.rank})
-    assert predictions.asked_names(str(tmp_path))["rank"] == ({"user_id", "movie_id"}, {"score"})
+def test_a_servable_can_be_asked_as_another_with_the_same_inputs_outputs_and_what_is_measured(tmp_path):
+    whole, context = FeatureSet(), FeatureSet(context={"place": Category()})
+    for name, of, missing in (("a", whole, ()), ("b", whole, ()), ("context", context, ()), ("older", whole, "ids")):
+        save_servable(tmp_path / name, of, missing)
+    asked = {name: can_be_asked(str(tmp_path / name), str(tmp_path / "a")) for name in ("b", "context", "older")}
+    assert asked == {"b": True, "context": False, "older": False}
 
 
 CUTS = [["item=head"]] * 6 + [["item=tail", "tags=Drama"]] * 2
@@ -169,7 +170,7 @@ def outputs(prefix, ranks):
     liked = np.where(LIKED, ranks, NAN)
     per_user = np.full([8, 2], NAN)
     per_user[0] = [1, INF]
-    ids = np.array([[b"a", b"b"], [b"a", b"c"], [b"a", b""], *[[b"a", b"b"]] * 5], object)
+    lists = np.array([[0, 1], [0, 2], [0, -1], *[[0, 1]] * 5])
     found = {
         o.RETRIEVAL: ranks[:, np.newaxis],
         o.PER_USER: per_user,
@@ -178,7 +179,7 @@ def outputs(prefix, ranks):
         o.MOVED: np.where(LIKED, MOVED, NAN),
         o.RATING: PREDICTED,
         o.PREFERENCE: 1 / (1 + np.exp(4 - PREDICTED)),
-        o.RECOMMENDED: ids,
+        o.RECOMMENDED: lists,
         o.AVERAGE_POPULARITY: np.arange(8.0),
         o.SEEN_SHARE: np.array([0, 0.5, 0, 0, 0, 0, 0, 0]),
     }
@@ -248,7 +249,7 @@ def test_tfma_gives_the_values_that_numpy_gives(measured):
     pairs = PREDICTED[LIKED][:, np.newaxis] - PREDICTED[~LIKED]
     assert ranking["auc"] == pytest.approx(np.mean((pairs > 0) + (pairs == 0) / 2), abs=1e-3)
     recommended = {"catalogue_coverage": 0.3, "average_popularity": 3.5, "seen_share": 0.0625}
-    assert found["recommended"] == pytest.approx(recommended), "of ten items a, b and c; an empty entry is none"
+    assert found["recommended"] == pytest.approx(recommended), "of ten items three; an empty entry is none"
 
 
 @pytest.mark.parametrize("rating", [5.0, 4.1])
@@ -446,28 +447,33 @@ EVAL = [
 ]
 
 
-def save_servable(directory, features):
-    """A servable that gives everybody the same lists."""
+def save_servable(directory, features, missing=()):
+    """A servable that gives everybody the same lists; its catalogue has an item z that is no longer there."""
 
-    def always(**outputs):
-        return lambda **query: {name: tf.repeat([of], tf.size(query["user_id"]), 0) for name, of in outputs.items()}
-
-    def rank(item_id, **_):
+    def measure(query, item_id):
+        lists = {"retrieved": [0, 1, 2, 4], "recommended": [1, 3]}  # c, b, z and nothing; b, a.
+        scores = {"retrieved_score": [3.0, 2.0, 1.0, -9.0], "recommended_score": [2.0, 1.0]}
+        found = {name: tf.repeat([of], tf.size(query["user_id"]), 0) for name, of in (lists | scores).items()}
         rating = tf.where(item_id == "b", 4.5, 2.0)
-        return {"predicted_rating": rating, "positive_probability": tf.fill(tf.shape(item_id), 0.25)}
+        return found | {"predicted_rating": rating, "positive_probability": tf.fill(tf.shape(item_id), 0.25)}
+
+    def answer(**query):
+        return {"score": tf.zeros_like(query["timestamp"])}
 
     query = query_specs(features)
     lists = {"item_id": tf.TensorSpec([None, None], tf.string, "item_id")}
-    signatures = {
-        "retrieve": (always(item_id=[b"c", b"b", b"a", b""], score=[3.0, 2.0, 1.0, -9.0]), query),
-        "recommend": (always(item_id=[b"b", b"a"], score=[2.0, 1.0]), query),
-        "rank": (rank, query | lists),
-    }
     module = tf.Module()
     rows = [tf.TensorSpec([None], dtype) for dtype in (tf.string, tf.string, tf.int64)]
-    module.assume = tf.function(lambda user_id, item_id, timestamp: None, input_signature=rows)
-    functions = {name: tf.function(call).get_concrete_function(**specs) for name, (call, specs) in signatures.items()}
-    tf.saved_model.save(module, str(directory), signatures=functions)
+    parts = {
+        "ids": tf.Variable(["c", "b", "z", "a", ""]),
+        "assume": tf.function(lambda user_id, item_id, timestamp: None, input_signature=rows),
+        "measure": tf.function(measure, input_signature=[query, tf.TensorSpec([None], tf.string)]),
+    }
+    for name in parts.keys() - {missing}:
+        setattr(module, name, parts[name])
+    specs = {"recommend": query, "rank": query | lists}
+    signatures = {name: tf.function(answer).get_concrete_function(**of) for name, of in specs.items()}
+    tf.saved_model.save(module, str(directory), signatures=signatures)
 
 
 def test_predictions_of_a_shard_are_its_rows_with_all_that_is_measured(tmp_path):
@@ -501,7 +507,7 @@ def test_predictions_of_a_shard_are_its_rows_with_all_that_is_measured(tmp_path)
     for name, values in expected.items():
         np.testing.assert_array_equal(np.ravel(given[name]), values, name)
     np.testing.assert_array_equal(given[o.PER_USER], [[INF, NAN], [2, 1], [NAN, NAN], [NAN, NAN]])
-    assert given[o.RECOMMENDED].tolist() == [[b"b", b"a"]] * 4
+    assert given[o.RECOMMENDED].tolist() == [[1, 0]] * 4
     assert given.keys() == {*expected, o.PER_USER, o.RECOMMENDED}
     labels = found[tfma.LABELS_KEY]
     assert labels[o.RATING].tolist() == [5, 4, 1, 3.5] and labels[o.PREFERENCE].tolist() == [1, 1, 0, 0]

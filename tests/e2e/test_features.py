@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_transform as tft
 from tfx.utils import io_utils, path_utils
 
-from components.evaluator.predictions import asked_names, load
+from components.evaluator.predictions import load
 from pipeline.outputs import latest_artifact_uri
 from pipeline.steps import Step
 from tests.e2e.conftest import recommender
@@ -123,7 +123,7 @@ def test_events_have_a_preference_head_and_no_rating_head(output, report):
     assert metrics["parity"]["train_serve_difference"] < 1e-5
     assert metrics["two_stage"]["ndcg_at_10_after"] > 0
     model = path_utils.serving_model_path(latest_artifact_uri(str(output), Step.RECOMMENDER_BUILDER, "model"))
-    assert asked_names(model)["rank"][1] == {"score", "positive_probability"}
+    assert load(model).signatures["rank"].structured_outputs.keys() == {"score", "positive_probability"}
     assert (
         "interactions.an event of a kind that is not named in events: 600 rows do not count and were left out"
         in (report["notes"])

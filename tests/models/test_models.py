@@ -208,6 +208,27 @@ def test_all_signatures_read_what_clients_send_as_the_data_was_read(recommender_
             assert values.numpy().tolist() == odd[output].numpy().tolist(), (name, output)
 
 
+@pytest.mark.parametrize("user", ["a", "nobody"])
+def test_what_is_measured_is_what_the_signatures_answer(recommender_that_finds, user):
+    recommender = recommender_that_finds(0, 1, 2, 3)
+    signatures = recommender.signatures()
+    query = NO_QUERY | {
+        "user_id": tf.constant([user]),
+        "history_item_id": tf.constant([["3", " 1.0"]]),
+        "history_timestamp": tf.constant([[900, 0]], tf.int64),
+    }
+    found = {name: values.numpy() for name, values in recommender.measure(query, tf.constant(["1"])).items()}
+    ids = recommender.ids.numpy()
+    for name, signature in (("retrieved", "retrieve"), ("recommended", "recommend")):
+        answer = {output: values.numpy() for output, values in signatures[signature](**query).items()}
+        assert ids[found[name]].tolist() == answer["item_id"].tolist()
+        np.testing.assert_allclose(found[f"{name}_score"], answer["score"], rtol=1e-6)
+    ranked = signatures["rank"](**query, item_id=tf.constant([["1"]]))
+    assert found.keys() - ranked.keys() == {"retrieved", "retrieved_score", "recommended", "recommended_score"}
+    for name in found.keys() & ranked.keys():
+        np.testing.assert_allclose(found[name], ranked[name][:, 0], rtol=1e-5)
+
+
 def test_a_catalogue_of_fewer_items_gives_no_longer_lists(recommender_that_finds):
     """Four items, of which ten are to be recommended out of a hundred."""
     recommender = recommender_that_finds(0, 1, 2, 3)
