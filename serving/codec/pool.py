@@ -6,9 +6,10 @@ import asyncio
 import heapq
 import itertools
 import logging
+import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
@@ -32,7 +33,19 @@ class _Job(NamedTuple):
     number: int
     answer: asyncio.Future
     function: str
+    raw: Sequence[bytes]
     arguments: tuple[Any, ...]
+
+
+def is_costly(raw: Sequence[bytes]) -> bool:
+    """Whether a request, in pieces, goes to a worker."""
+    if _size(raw) > _INLINE_BYTES:
+        return True
+    return sum(piece.count(b"[") + piece.count(b"{") for piece in raw) > _INLINE_BRACKETS
+
+
+def _size(raw: Sequence[bytes]) -> int:
+    return sum(map(len, raw))
 
 
 class ParserPool:
@@ -67,21 +80,23 @@ class ParserPool:
         """The opposite of `hold`."""
         self._held_bytes -= size
 
-    def is_costly(self, raw: bytes) -> bool:
-        """Whether a request goes to a worker."""
-        return len(raw) > _INLINE_BYTES or raw.count(b"[") + raw.count(b"{") > _INLINE_BRACKETS
+    async def run(self, function: Callable, raw: Sequence[bytes], *arguments: Any) -> Any:
+        """What a function of `requests` returns for a request, which comes in pieces, and further arguments.
 
-    async def run(self, function: Callable, raw: bytes, *arguments: Any) -> Any:
-        """What a function of `requests` returns for a request and further arguments. Raises RequestError."""
-        if not self.is_costly(raw):
+        Nothing large is joined or copied here: the interpreter would let nobody else run meanwhile.
+
+        Raises:
+          RequestError: as the function.
+        """
+        if not is_costly(raw):
             try:
-                return function(raw, *arguments)
+                return function(b"".join(raw), *arguments)
             except RecursionError:
                 pass  # A worker has room for it.
         answer = asyncio.get_running_loop().create_future()
         heapq.heappush(
             self._jobs,
-            _Job(self._clock + len(raw), next(self._numbers), answer, function.__name__, (raw, *arguments)),
+            _Job(self._clock + _size(raw), next(self._numbers), answer, function.__name__, raw, arguments),
         )
         self._dispatch()
         try:
@@ -113,7 +128,7 @@ class ParserPool:
         loop = asyncio.get_running_loop()
         limit = loop.call_later(_JOB_SECONDS, process.stop)
         try:
-            result = await loop.run_in_executor(self._threads, process.run, job.function, job.arguments)
+            result = await loop.run_in_executor(self._threads, process.run, job)
         finally:
             limit.cancel()
             self._idle.append(process)
@@ -143,11 +158,11 @@ class _Worker:
             self._process.kill()
             self._process.wait()
 
-    def run(self, function: str, arguments: tuple[Any, ...]) -> Any:
+    def run(self, job: _Job) -> Any:
         """The result, or a RequestError."""
         process = self.start()
         try:
-            pipes.write(process.stdin, (function, arguments))
+            pipes.write(process.stdin, (job.function, [pickle.PickleBuffer(piece) for piece in job.raw], job.arguments))
             result, ends = pipes.read(process.stdout)
         except (EOFError, OSError):
             _log.warning("a request could not be read: its worker has ended with status %s", process.wait())

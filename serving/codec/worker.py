@@ -1,8 +1,8 @@
 """A process that reads requests, so that one that takes long takes neither time nor memory from the server.
 
 The server starts it, sends it one job at a time, and reads one result; it ends with the server. A job is pickled: a
-function of `requests` and its arguments. A result is what the function returned or the error that it raised, and
-whether the worker ends, since it has become large.
+function of `requests`, a request in pieces, and further arguments. A result is what the function returned or the error
+that it raised, and whether the worker ends, since it has become large.
 """
 
 from __future__ import annotations
@@ -43,9 +43,10 @@ def _serve(max_bytes: int) -> None:
     incoming, outgoing = sys.stdin.buffer, sys.stdout.buffer
     resource.setrlimit(resource.RLIMIT_DATA, (max_bytes + _OWN_BYTES + _STACK_BYTES,) * 2)
     sys.setrecursionlimit(_MAX_DEPTH)
-    for function, arguments in _jobs(incoming):
+    for function, raw, arguments in _jobs(incoming):
         try:
-            result = getattr(requests, function)(*arguments)
+            raw = b"".join(raw)
+            result = getattr(requests, function)(raw, *arguments)
         except RequestError as error:
             result = RequestError(
                 error.code, str(error), error.http_status
@@ -56,7 +57,7 @@ def _serve(max_bytes: int) -> None:
             result = exhausted(f"The request takes more than {max_bytes} bytes to read")
         except Exception as error:
             result = RequestError(grpc.StatusCode.INTERNAL, f"{type(error).__name__}: {error}")
-        arguments = None
+        raw = arguments = None
         ends = _held_bytes() > _KEPT_BYTES
         pipes.write(outgoing, (result, ends))
         if ends:

@@ -68,8 +68,8 @@ class HttpServer:
         self._server.pre_shutdown()
         await self._server.shutdown(grace_seconds)
 
-    async def read(self, request: web.BaseRequest) -> bytes:
-        """The body of a request, which counts as held by the parsers until `release`.
+    async def read(self, request: web.BaseRequest) -> list[bytes]:
+        """The body of a request in pieces, which count as held by the parsers until `release`.
 
         Raises:
           RequestError: it is too large, or not compressed as it says; too many others are being received; the client
@@ -99,7 +99,7 @@ class HttpServer:
         finally:
             del self._receiving[request.protocol]
             self._waiting.pop(request.protocol, None)
-        return b"".join(pieces)
+        return pieces
 
     def release(self, size: int) -> None:
         """Says that so many bytes of a body are no longer held."""

@@ -22,7 +22,7 @@ from tensorflow_serving.apis import (
 
 from serving.codec import requests
 from serving.codec.errors import RequestError, invalid
-from serving.codec.pool import ParserPool
+from serving.codec.pool import ParserPool, is_costly
 from serving.codec.requests import DEFAULT_SIGNATURE
 from serving.codec.tensor_protos import fill
 from serving.server import examples
@@ -65,7 +65,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
 
     async def Predict(self, raw: bytes, context: grpc.aio.ServicerContext) -> predict_pb2.PredictResponse:
         with self._metrics.request("Predict", "GRPC") as seen:
-            check = None if self._parsers.is_costly(raw) else functools.partial(self._check, seen)
+            check = None if is_costly([raw]) else functools.partial(self._check, seen)
             request = await self._read(raw, requests.predict_proto, self._max_bytes, check)
             spec = model_pb2.ModelSpec.FromString(request.spec)
             seen.model_name = spec.name
@@ -85,7 +85,7 @@ class PredictionService(prediction_service_pb2_grpc.PredictionServiceServicer):
     async def _read(self, raw: bytes, function: Callable, *arguments: Any) -> Any:
         self._parsers.hold(len(raw))
         try:
-            return await self._parsers.run(function, raw, *arguments)
+            return await self._parsers.run(function, [raw], *arguments)
         finally:
             self._parsers.release(len(raw))
 

@@ -124,11 +124,11 @@ class RestApi:
         server = self._server
 
         async def read_and_answer() -> bytes:
-            raw = await server.read(request)
+            body = await server.read(request)
             try:
-                return await answer(raw, target)
+                return await answer(body, target)
             finally:
-                server.release(len(raw))
+                server.release(sum(map(len, body)))
 
         with self._metrics.request(api, "REST", target.name):
             try:
@@ -137,9 +137,9 @@ class RestApi:
                 message = f"No answer within {self._timeout_seconds:g} s"
                 raise RequestError(grpc.StatusCode.DEADLINE_EXCEEDED, message) from None
 
-    async def _predict(self, raw: bytes, target: Target) -> bytes:
+    async def _predict(self, body: list[bytes], target: Target) -> bytes:
         model = self._inference.registry.find(target)
-        given = await self._parsers.run(requests.predict_json, raw, model.inputs, self._max_bytes)
+        given = await self._parsers.run(requests.predict_json, body, model.inputs, self._max_bytes)
         outputs = await self._inference.predict(model, given.signature, given.tensors)
         spec = model_pb2.ModelSpec(name=target.name, signature_name=given.signature)
         spec.version.value = model.version
@@ -148,12 +148,12 @@ class RestApi:
             return await asyncio.to_thread(json_answers.format_outputs, outputs, given.by_row)
         return json_answers.format_outputs(outputs, given.by_row)
 
-    async def _classify(self, raw: bytes, target: Target) -> bytes:
-        model, given = self._inference.registry.find(target), await self._parsers.run(requests.examples_json, raw)
+    async def _classify(self, body: list[bytes], target: Target) -> bytes:
+        model, given = self._inference.registry.find(target), await self._parsers.run(requests.examples_json, body)
         return json_answers.format_classes(await self._inference.classify(model, _name(given), given.serialized))
 
-    async def _regress(self, raw: bytes, target: Target) -> bytes:
-        model, given = self._inference.registry.find(target), await self._parsers.run(requests.examples_json, raw)
+    async def _regress(self, body: list[bytes], target: Target) -> bytes:
+        model, given = self._inference.registry.find(target), await self._parsers.run(requests.examples_json, body)
         return json_answers.format_regressions(await self._inference.regress(model, _name(given), given.serialized))
 
     def _status(self, target: Target) -> web.Response:
