@@ -58,7 +58,7 @@ def serve(**options: Any) -> None:
 @click.option("--history-times", metavar="T,T,…", help="When, in Unix seconds.  [default: just now]")
 @click.option("--context", metavar="NAME=VALUE", multiple=True, help="What is known of the moment, as device=phone.")
 @click.option(
-    "--wanted", metavar="NAME=VALUE", multiple=True, help="What items must have; for each NAME one value of it."
+    "--wanted", metavar="NAME=VALUE", multiple=True, help="What items must have; of each NAME one value."
 )
 @click.option("--exclude", metavar="ID,ID,…", help="Items that are not to be recommended.")
 @click.option("--grpc", "use_grpc", is_flag=True, help="Ask over gRPC instead of REST.")
