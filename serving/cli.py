@@ -57,6 +57,8 @@ def serve(**options: Any) -> None:
 @click.option("--history", metavar="ID,ID,…", help="Items the user has had, most recent first.")
 @click.option("--history-times", metavar="T,T,…", help="When, in Unix seconds.  [default: just now]")
 @click.option("--context", metavar="NAME=VALUE", multiple=True, help="What is known of the moment, as device=phone.")
+@click.option("--wanted", metavar="NAME=VALUE", multiple=True, help="What items must have; of each NAME one value.")
+@click.option("--exclude", metavar="ID,ID,…", help="Items that are not to be recommended.")
 @click.option("--grpc", "use_grpc", is_flag=True, help="Ask over gRPC instead of REST.")
 @click.option("--host", default="127.0.0.1", show_default=True)
 @click.option("--port", default=8500, show_default=True, help="gRPC port.")
@@ -68,6 +70,8 @@ def predict(
     history: str | None,
     history_times: str | None,
     context: tuple[str, ...],
+    wanted: tuple[str, ...],
+    exclude: str | None,
     use_grpc: bool,
     host: str,
     port: int,
@@ -77,15 +81,22 @@ def predict(
     """Ask a running server what to recommend to USER_ID ("" is an unknown user)."""
     from serving.client import Recommender
 
-    pairs = [one.partition("=") for one in context]
-    if wrong := [name for name, equals, _ in pairs if not equals]:
-        raise click.BadParameter(f"{wrong[0]!r}: expected NAME=VALUE", param_hint="--context")
-    given = {name: value for name, _, value in pairs}
+    asked: dict[str, Any] = {"context": dict(_pairs(context, "--context")), "wanted": {}}
+    for name, value in _pairs(wanted, "--wanted"):
+        asked["wanted"].setdefault(name, []).append(value)
     address = f"{host}:{port}" if use_grpc else f"http://{host}:{rest_port}"
     with Recommender(address, model_name) as client:
-        recommendations = client.recommend(user_id, _history(history, history_times), context=given, k=k)
+        entries, excluded = _history(history, history_times), exclude.split(",") if exclude else []
+        recommendations = client.recommend(user_id, entries, exclude=excluded, k=k, **asked)
     for place, item in enumerate(recommendations, 1):
         click.echo(f"{place:3d}  {item.score:8.3f}  {one_line(item.title)}  ({one_line(item.item_id)})")
+
+
+def _pairs(given: tuple[str, ...], option: str) -> list[tuple[str, str]]:
+    pairs = [one.partition("=") for one in given]
+    if wrong := [name for name, equals, _ in pairs if not equals]:
+        raise click.BadParameter(f"{wrong[0]!r}: expected NAME=VALUE", param_hint=option)
+    return [(name, value) for name, _, value in pairs]
 
 
 def _history(items: str | None, times: str | None) -> list[Any] | None:

@@ -37,8 +37,10 @@ _TWO_STAGE = {"ndcg_at_10_before": (o.BEFORE, "ndcg_at_10"), "ndcg_at_10_after":
 GAIN = "gain"  # Of two-stage quality: after over before.
 GAIN_UPPER = "gain_upper"  # The upper end of the gain's 95 % interval.
 _SURE = 1.96  # Standard errors.
+COVERAGE_IN_LISTS = "coverage_in_lists"
 _RECOMMENDED = {
     "catalogue_coverage": (o.RECOMMENDED, "catalogue_coverage"),
+    COVERAGE_IN_LISTS: (o.RECOMMENDED, COVERAGE_IN_LISTS),
     "average_popularity": (o.AVERAGE_POPULARITY, "average_popularity"),
     "seen_share": (o.SEEN_SHARE, "seen_share"),
 }

@@ -5,6 +5,7 @@ An extract holds many queries: every array of its predictions and labels has the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import apache_beam as beam
@@ -12,8 +13,11 @@ import numpy as np
 import tensorflow_model_analysis as tfma
 from tensorflow_model_analysis.metrics import metric_types, metric_util
 
+from components.evaluator.ranks import NOTHING
+
 NDCG_LENGTH = 10
 _AUC_BINS = 1000
+_FEW_LISTS = 10
 _NO_SPREAD = 1e-9  # Of the squares: what rounding makes of ratings that are all the same.
 
 
@@ -101,7 +105,11 @@ class StandardError(tfma.metrics.Metric):
 
 
 class CatalogueCoverage(tfma.metrics.Metric):
-    """Share of the catalogue that is recommended to anybody. The prediction is [n, K] rows of it, below 0 for none."""
+    """Share of the catalogue that is recommended to anybody. The prediction is [n, K] rows of it, below 0 for none.
+
+    `coverage_in_lists` is how many lists these items would fill: 1 where everybody gets the same one. It is NaN where
+    the catalogue fills fewer than `_FEW_LISTS`.
+    """
 
     def __init__(self, catalogue_size: int, name: str = "catalogue_coverage"):
         super().__init__(metric_util.merge_per_key_computations(_coverage), catalogue_size=catalogue_size, name=name)
@@ -219,23 +227,29 @@ def _standard_error(name, model_name="", output_name="", **_):
 
 
 def _coverage(catalogue_size, name, model_name="", output_name="", **_):
-    key = metric_types.MetricKey(name, model_name=model_name, output_name=output_name)
-    return [metric_types.MetricComputation([key], None, _Distinct(key, catalogue_size))]
+    names = name, "coverage_in_lists"
+    keys = [metric_types.MetricKey(one, model_name=model_name, output_name=output_name) for one in names]
+    return [metric_types.MetricComputation(keys, None, _Distinct(keys, catalogue_size))]
 
 
 class _Distinct(beam.CombineFn):
-    def __init__(self, key, catalogue_size):
-        self._key, self._catalogue_size = key, catalogue_size
+    def __init__(self, keys, catalogue_size):
+        self._keys, self._catalogue_size = keys, catalogue_size
 
     def create_accumulator(self):
-        return set()
+        return set(), 0
 
     def add_input(self, accumulator, element):
-        accumulator.update(element.get_predictions(self._key.model_name, self._key.output_name).ravel().tolist())
-        return accumulator
+        items, longest = accumulator
+        lists = element.get_predictions(self._keys[0].model_name, self._keys[0].output_name)
+        items.update(lists[lists >= 0].tolist())
+        return items, max(longest, int(np.count_nonzero(lists != NOTHING, axis=-1).max(initial=0)))
 
     def merge_accumulators(self, accumulators):
-        return set().union(*accumulators)
+        items, longest = zip(*accumulators, strict=True)
+        return set().union(*items), max(longest)
 
     def extract_output(self, accumulator):
-        return {self._key: sum(row >= 0 for row in accumulator) / self._catalogue_size}
+        items, longest = len(accumulator[0]), accumulator[1]
+        many = self._catalogue_size >= _FEW_LISTS * longest > 0
+        return dict(zip(self._keys, (items / self._catalogue_size, items / longest if many else math.nan), strict=True))

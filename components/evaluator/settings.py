@@ -9,7 +9,16 @@ from pydantic import Field, field_validator, model_validator
 from models.settings import Settings
 
 # All other figures are shares.
-UNBOUNDED = {"rmse", "mae", "rmse_over_constant", "calibration", "average_popularity", "gain", "gain_upper"}
+UNBOUNDED = {
+    "rmse",
+    "mae",
+    "rmse_over_constant",
+    "calibration",
+    "average_popularity",
+    "coverage_in_lists",
+    "gain",
+    "gain_upper",
+}
 
 
 class Threshold(Settings):
@@ -62,6 +71,7 @@ DEFAULT_THRESHOLDS: dict[str, dict[str, Any]] = {
         "at_least": 1.05,
     },
     "ranking_helps": {"metric": "gain_upper", "at_least": 1.0},  # A list is not worse, as far as chance lets one see.
+    "lists_differ": {"metric": "coverage_in_lists", "at_least": 3.0},  # 1: everybody's list is the same.
     "nothing_seen": {"metric": "seen_share", "at_most": 0.0},
     "index_recall": {"metric": "recall_at_100", "at_least": 0.95},
     "train_serve_parity": {"metric": "train_serve_difference", "at_most": 1e-3},

@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from components.evaluator import slices
-from components.evaluator.figures import BEST_BASELINE, GAIN, GAIN_UPPER, LIVE, OVERALL, Figures, Kind, Measured
+from components.evaluator.figures import (
+    BEST_BASELINE,
+    COVERAGE_IN_LISTS,
+    GAIN,
+    GAIN_UPPER,
+    LIVE,
+    OVERALL,
+    Figures,
+    Kind,
+    Measured,
+)
 from components.evaluator.settings import DEFAULT_THRESHOLDS, Evaluation, Threshold
 from models.errors import UserError
 from models.features.feature_set import FeatureSet
@@ -61,6 +71,8 @@ def refusals(measured: Measured, checks: Figures, limits: Evaluation) -> list[st
         value = (measured.figures(slice_) | checks)[metric]
         if metric in (GAIN, GAIN_UPPER) and value is None:
             continue  # There is no list to make worse.
+        if metric == COVERAGE_IN_LISTS and (value is None or measured.queries(slice_) < limits.min_slice_queries):
+            continue  # There is little to choose from, or few have been asked about.
         if threshold.against == BEST_BASELINE:
             reason = _compared(threshold, value, *measured.best_baseline(metric, slice_))
         elif threshold.against:

@@ -15,8 +15,6 @@ from models.files import VALIDATION_FILE
 
 _COUNTS = ("interactions", "users", "items", "rejected_rows", "duplicate_rows")
 _TRAINED = ("retrieval", "ranking")
-_ALIKE, _MANY = 3, 10  # Times a list's length: so few items fill all lists, of a catalogue of so many.
-_EVERYBODY = 10  # So many users at least.
 
 
 def build_report(artifacts: dict, properties: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +63,6 @@ def build_report(artifacts: dict, properties: dict[str, Any]) -> dict[str, Any]:
                 if properties["warm_start"] and not one["warm_start"]["warm"]
             ),
             *(f"not refitted: {reason}" for reason in (refit["because"] if refit and not reasons else [])),
-            *_of_lists(evaluation, summary["items"]),
             *evaluation["notes"],
         ],
         "blessed": not reasons,
@@ -73,16 +70,6 @@ def build_report(artifacts: dict, properties: dict[str, Any]) -> dict[str, Any]:
         "pushed_version": None if reasons else pushed,
         "serving_model_dir": properties["push_destination"],
     }
-
-
-def _of_lists(evaluation: dict[str, Any], items: int) -> Iterator[str]:
-    """Whether lists are nearly alike for everybody, though there is much to choose from."""
-    coverage = evaluation["metrics"]["recommended"]["catalogue_coverage"]
-    lengths = [len(user["recommended"]) for user in evaluation["samples"]]
-    if coverage is None or len(lengths) < _EVERYBODY:
-        return
-    if coverage * items < _ALIKE * max(lengths) and items >= _MANY * max(lengths):
-        yield f"lists are nearly alike for everybody: {round(coverage * items):,} of {items:,} items fill all of them"
 
 
 def _of_tables(summary: dict[str, Any]) -> Iterator[str]:

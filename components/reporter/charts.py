@@ -132,8 +132,10 @@ def _plot_trade_off(axes, points) -> None:
 
 
 def _legend(axes: Axes, entries: int) -> None:
-    """Above the chart, in two rows where they would not fit into one."""
-    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=entries if entries <= _IN_A_ROW else 2)
+    """Above the chart and over all its width, in two rows where they would not fit into one."""
+    handles, labels = axes.get_legend_handles_labels()
+    columns = entries if entries <= _IN_A_ROW else 2
+    axes.figure.legend(handles, labels, loc="outside upper center", ncols=columns)
 
 
 def _chart(label: str, height: float, plot: Callable[[Axes], None]) -> str:

@@ -20,6 +20,8 @@ _REMEDIES = {
     "(`positive`), so that it has something else to tell than retrieval",
     "rating_error": "ratings may be no more than noise: leave `rating` out and use it for `positive` alone, or train "
     "the ranker longer",
+    "lists_differ": "lists are nearly alike for everybody: see whether user_id names people, and whether they have "
+    "several items each; train longer (retrieval.epochs); where index.boost is set, make its weights smaller",
     "nothing_seen": "this cannot be by training: something is wrong with ids, as of a user who is written in two ways",
     "index_recall": "raise index.recall, or set index.kind=exact below some 100,000 items",
     "train_serve_parity": "what is served is not what was trained: run again; if it stays, report the fault",

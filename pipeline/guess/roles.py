@@ -127,7 +127,7 @@ def _table_of_interactions(told: Told, keys: dict[str, Column], decisions: list[
         decisions.append(Decision(f"{at}.require", f"{share:.0%} of the first rows have no user; they are left out"))
     if rest:
         names = ", ".join(str(column.source) for column in rest)
-        why = f"not used: {names}. What a request knows, too, as its device, may be declared under `context`"
+        why = f"not used: {names}. Those that a request could bring along, as a device, may stand under `context`"
         decisions.append(Decision(at, why, False))
     return table
 

@@ -1,6 +1,7 @@
 """Ranks, metrics, slices and thresholds against answers that can be counted by hand, or by a few lines of numpy."""
 
 import copy
+import math
 from types import SimpleNamespace
 
 import apache_beam as beam
@@ -203,7 +204,7 @@ KIND = Kind(rated=True, has_positives=True, repeats=False)
 
 
 def measure(output, with_live):
-    config = build_eval_config(catalogue_size=10, with_live=with_live, kind=KIND)
+    config = build_eval_config(catalogue_size=20, with_live=with_live, kind=KIND)
     with beam.Pipeline() as pipeline:
         (
             pipeline
@@ -248,8 +249,13 @@ def test_tfma_gives_the_values_that_numpy_gives(measured):
     assert ranking["binary_accuracy"] == np.mean((PREDICTED > 4) == LIKED)
     pairs = PREDICTED[LIKED][:, np.newaxis] - PREDICTED[~LIKED]
     assert ranking["auc"] == pytest.approx(np.mean((pairs > 0) + (pairs == 0) / 2), abs=1e-3)
-    recommended = {"catalogue_coverage": 0.3, "average_popularity": 3.5, "seen_share": 0.0625}
-    assert found["recommended"] == pytest.approx(recommended), "of ten items three; an empty entry is none"
+    recommended = {
+        "catalogue_coverage": 0.15,
+        "coverage_in_lists": 1.5,
+        "average_popularity": 3.5,
+        "seen_share": 0.0625,
+    }
+    assert found["recommended"] == pytest.approx(recommended), "of twenty items three; an empty entry is none"
 
 
 @pytest.mark.parametrize("rating", [5.0, 4.1])
@@ -381,6 +387,36 @@ def of_kind(measured, **kind):
     other = copy.copy(measured)
     other.kind = KIND._replace(**kind)
     return other
+
+
+def test_lists_that_are_nearly_alike_for_everybody_are_refused(measured):
+    """Lists of two, of three items: they would fill one and a half."""
+    alike = limits(alike={"metric": "coverage_in_lists", "at_least": 3})
+    assert refusals(measured, CHECKS, alike) == ["alike: coverage_in_lists is 1.5, and has to be at least 3"]
+    few = alike.model_copy(update={"min_slice_queries": 9})
+    assert refusals(measured, CHECKS, few) == [], "too few queries to tell"
+
+
+@pytest.mark.parametrize(
+    ("items", "lists", "coverage"),
+    [
+        (100, [[7] * 10, [7] * 10], 0.1),
+        (100, [[7, 8, *[-1] * 8]], 1.0),
+        (99, [[*range(10)]], None),
+        (100, [[*range(10)], [*range(20, 30)]], 2.0),
+        (100, [[-1] * 10], None),
+    ],
+    ids=["one item", "a short list", "little to choose from", "two lists", "nothing"],
+)
+def test_coverage_in_lists(items, lists, coverage):
+    (computation,) = metrics._coverage(items, "catalogue_coverage")
+    combiner = computation.combiner
+    parts = [
+        combiner.add_input(combiner.create_accumulator(), SimpleNamespace(get_predictions=lambda *_, one=one: one))
+        for one in (np.array([rows]) for rows in lists)
+    ]
+    found = combiner.extract_output(combiner.merge_accumulators(parts))[computation.keys[1]]
+    assert found == pytest.approx(math.nan if coverage is None else coverage, nan_ok=True)
 
 
 def test_what_was_had_may_be_recommended_where_items_repeat(measured):

@@ -2,7 +2,6 @@
 
 import pytest
 
-from components.reporter.build import _of_lists
 from components.reporter.headline import headline
 from components.reporter.words import of_100, sentences
 
@@ -72,23 +71,3 @@ def test_runs_are_compared_by_the_best_baseline_and_the_live_model():
     assert (figures["baseline"], figures["baseline_top_100"]) == ("recent_popularity", 0.15)
     assert (figures["top_100"], figures["live_top_100"], figures["live_version"]) == (0.24, 0.23, "17")
     assert (figures["rmse"], figures["live_rmse"]) == (0.89, 0.9)
-
-
-@pytest.mark.parametrize(
-    ("coverage", "items", "users", "alike"),
-    [
-        (0.02, 1000, 10, True),
-        (0.03, 1000, 10, False),
-        (0.2, 90, 10, False),
-        (0.02, 1000, 2, False),
-        (None, 1000, 10, False),
-    ],
-)
-def test_lists_that_are_nearly_alike_for_everybody(coverage, items, users, alike):
-    """Lists of ten: fewer than thirty items fill all of them, of a hundred or more, and there are ten users to ask."""
-    evaluation = {
-        "metrics": {"recommended": {"catalogue_coverage": coverage}},
-        "samples": [{"recommended": list(range(10))}] * users,
-    }
-    notes = list(_of_lists(evaluation, items))
-    assert notes == (["lists are nearly alike for everybody: 20 of 1,000 items fill all of them"] if alike else [])

@@ -137,6 +137,20 @@ def test_filters_and_exclusions(client):
         client.recommend("42", wanted={"brand": ["a"]})
 
 
+@pytest.mark.parametrize("protocol", [[], ["--grpc"]])
+def test_predict_filters_and_excludes(server, protocol):
+    ports = ["--port", str(server.grpc_port), "--rest-port", str(server.rest_port), "--model-name", "toy"]
+
+    def predict(*arguments):
+        return CliRunner().invoke(cli, ["predict", "42", *arguments, *protocol, *ports])
+
+    found = predict("--wanted", "category=a, b", "--wanted", "category=c=d", "--exclude", "7,8").output.split("\n")
+    assert [line.partition("  (")[2] for line in found[:-1]] == ["not 7)", "not 8)", "a, b)", "c=d)"]
+    assert "has no filter 'brand'; it has category" in str(predict("--wanted", "brand=a").exception)
+    refused = predict("--wanted", "category")
+    assert refused.exit_code == 2 and "'category': expected NAME=VALUE" in refused.output
+
+
 @every_kind
 def test_similar_items_and_an_only_output(client):
     assert client.similar("7") == [Recommendation("7", "7", 0), Recommendation("7'", "7'", 0)]
