@@ -13,6 +13,7 @@ from moto.server import ThreadedMotoServer
 import pipeline  # noqa: F401  Chooses Keras 2 before TensorFlow is imported.
 
 _TESTS = Path(__file__).parent
+_FIGURES = pytest.StashKey[dict[str, object]]()
 # What takes long, the longest first.
 _SLOW = (
     "e2e/test_kubeflow.py",
@@ -42,6 +43,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path in places:
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+@pytest.fixture(scope="session")
+def figures(pytestconfig):
+    """What is measured, by name: pytest prints it at its end, where it runs in one process."""
+    return pytestconfig.stash.setdefault(_FIGURES, {})
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    """Prints what was measured."""
+    for name, value in config.stash.get(_FIGURES, {}).items():
+        terminalreporter.write_line(f"{name}: {value}")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 
 from tests.cluster.kube import get, image, kubectl
-from tests.containers.steps import WRITABLE
+from tests.containers.steps import STEP_SECONDS, WRITABLE
 from tests.kubeflow.backend import Pod
 from tests.serving.conftest import wait_for
 
@@ -24,7 +24,7 @@ class StepPods:
     def run(self, name: str, pod: Pod) -> int:
         """Runs a task's pod to its end; returns the step's exit status."""
         made = self._start(name, pod)
-        wait_for(lambda: self._state(made).get("terminated"), seconds=1200)
+        wait_for(lambda: self._state(made).get("terminated"), seconds=STEP_SECONDS)
         pod.log.write_text(kubectl("logs", made, "--container=step").stdout)
         status = self._state(made)["terminated"]["exitCode"]
         if status == 0:
@@ -37,7 +37,7 @@ class StepPods:
     def kill(self, name: str, pod: Pod, when: threading.Event) -> None:
         """Starts a task's pod and deletes it once `when` is set."""
         made = self._start(name, pod)
-        wait_for(lambda: when.is_set() or self._state(made).get("terminated"), seconds=1200)
+        wait_for(lambda: when.is_set() or self._state(made).get("terminated"), seconds=STEP_SECONDS)
         assert "running" in self._state(made), kubectl("logs", made, "--container=step").stdout
         kubectl("delete", "pod", made, "--grace-period=0", "--force")
 

@@ -4,6 +4,7 @@ import base64
 import contextlib
 import json
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -75,7 +76,7 @@ def directory(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ready(applied, directory):
+def ready(applied, directory, figures):
     """Both servers with the first version, which was pushed once they ran, and a pod for their clients."""
     kubectl("create", "configmap", "load", f"--from-file={Path(__file__).with_name('load.py')}")
     kubectl("apply", "--filename=-", given=_CLIENT)
@@ -84,7 +85,9 @@ def ready(applied, directory):
     conditions = [one["status"]["conditions"] for one in get("pods", SELECTOR)["items"]]
     assert not [one for found in conditions for one in found if one["type"] == "Ready" and one["status"] == "True"]
     push(directory, 1)
+    pushed = time.monotonic()
     kubectl("wait", "--for=condition=Available", "deployment/recommender", "--timeout=60s")
+    figures["seconds from the first push to a server that is ready"] = round(time.monotonic() - pushed, 1)
     kubectl("rollout", "status", "deployment/recommender", "--timeout=60s")
 
 
@@ -95,7 +98,7 @@ def _running(container):
 
 
 @contextlib.contextmanager
-def load():
+def load(figures, during_what):
     """Clients that ask while something happens; afterwards not one of at least 10,000 requests was lost."""
     inside = ("exec", "client", "--")
     kubectl(*inside, "sh", "-c", "rm -rf /dev/shm/load && mkdir /dev/shm/load")
@@ -110,6 +113,7 @@ def load():
     found = json.loads(printed)
     assert found["errors"] == []
     assert found["answers"].keys() == {"1,2"} and found["answers"]["1,2"] >= _REQUESTS
+    figures[f"requests during {during_what}, all answered"] = found["answers"]["1,2"]
 
 
 @pytest.mark.parametrize(
@@ -135,27 +139,27 @@ def test_another_pod_gets_recommendations_by_the_services_name(ready, option):
     assert [line.split()[-1] for line in lines] == ["(1)", "(2)"]
 
 
-def test_a_push_under_load_loses_no_request(ready, directory):
-    with load():
+def test_a_push_under_load_loses_no_request(ready, directory, figures):
+    with load(figures, "a push"):
         push(directory, 2)
         wait_for(lambda: available() == [{2}, {2}])
 
 
-def test_a_rolling_update_under_load_loses_no_request(ready):
-    with load():
+def test_a_rolling_update_under_load_loses_no_request(ready, figures):
+    with load(figures, "a rolling update"):
         kubectl("rollout", "restart", "deployment/recommender")
         kubectl("rollout", "status", "deployment/recommender", "--timeout=300s")
 
 
-def test_a_server_that_is_killed_under_load_loses_no_request_and_is_replaced(ready):
-    with load():
+def test_a_server_that_is_killed_under_load_loses_no_request_and_is_replaced(ready, figures):
+    with load(figures, "the loss of a server"):
         kubectl("delete", "pod", pods()[0], "--grace-period=0", "--force")
         kubectl("rollout", "status", "deployment/recommender", "--timeout=300s")
 
 
-def test_a_mirror_that_is_killed_is_started_again_and_brings_the_next_version(ready, directory):
+def test_a_mirror_that_is_killed_is_started_again_and_brings_the_next_version(ready, directory, figures):
     killed = pods()
-    with load():
+    with load(figures, "the loss of both mirrors"):
         for pod in killed:
             kubectl("exec", pod, "--container=mirror", "--", "sh", "-c", "kill 1")
         push(directory, 3)
@@ -165,9 +169,12 @@ def test_a_mirror_that_is_killed_is_started_again_and_brings_the_next_version(re
     assert [{one["name"]: one["restartCount"] for one in each} for each in counts] == [{"mirror": 1, "server": 0}] * 2
 
 
-def test_a_store_that_is_away_costs_no_request_and_the_next_version_comes_when_it_is_back(ready, store, directory):
-    with load():
+def test_a_store_that_is_away_costs_no_request_and_the_next_version_comes_when_it_is_back(
+    ready, store, directory, figures
+):
+    with load(figures, "a minute without the store"):
         store.vanish()
+        time.sleep(60)
         wait_for(lambda: all("cannot mirror" in kubectl("logs", pod, "--container=mirror").stdout for pod in pods()))
         push(directory, 4)
         store.appear()

@@ -9,6 +9,7 @@ from tests.containers.engine import call, image, run_command
 from tests.kubeflow.backend import Pod
 from tests.serving.conftest import wait_for
 
+STEP_SECONDS = 1200  # What a test waits at most for a step, which imports TFX on a machine that may be busy.
 # What KFP's launcher and Argo's executor write beside the step, which gets volumes there.
 WRITABLE = ("/kfp-launcher", "/gcs", "/s3", "/minio", "/.local", "/.cache", "/.config", "/var/run/argo")
 # As a pod of KFP: the image's user, no rights, these volumes, this machine's network.
@@ -33,9 +34,11 @@ class StepContainers:
         container = f"killed-{name.lower()}"
         with pod.log.open("w") as log:
             process = subprocess.Popen(self._command(pod, f"--name={container}"), stdout=log, stderr=subprocess.STDOUT)
-            wait_for(lambda: when.is_set() or process.poll() is not None)
-            assert process.poll() is None, pod.log.read_text()
-            call("kill", "--signal=KILL", container)
+            try:
+                wait_for(lambda: when.is_set() or process.poll() is not None, seconds=STEP_SECONDS)
+                assert process.poll() is None, pod.log.read_text()
+            finally:
+                call("kill", "--signal=KILL", container, check=False)
             assert process.wait() == 137
 
     def _command(self, pod: Pod, *options: str) -> list[str]:

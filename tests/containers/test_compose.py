@@ -55,22 +55,21 @@ def test_the_model_is_served_on_the_loopback_and_shown_on_the_page(tmp_path, com
     wait_for(lambda: "<title>" in requests.get(f"http://127.0.0.1:{environment['PAGE_PORT']}/").text)
 
 
-def test_the_mirror_brings_what_is_pushed(tmp_path, compose, store, monkeypatch):
-    """The store is one that containers reach, too."""
+def test_the_mirror_brings_what_is_pushed(tmp_path, compose, store):
+    """Containers reach the store by a second server, as the first is on the loopback alone."""
     call, environment = compose
     models = tmp_path / "models" / "recommender"
     models.mkdir(parents=True)
     for path in (models, models.parent):
         path.chmod(0o777)
+    export_shelf(tmp_path / "exported")
+    archives.upload(str(tmp_path / "exported"), f"{store}/compose", 1)
     host = subprocess.run(["hostname", "-I"], text=True, capture_output=True, check=True).stdout.split()[0]
     server = ThreadedMotoServer("0.0.0.0", 0)
     server.start()
     try:
         _, port = server.get_host_and_port()
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
-        export_shelf(tmp_path / "exported")
-        archives.upload(str(tmp_path / "exported"), f"{store}/compose", 1)
-        seen = {"PUSH_DESTINATION": f"{store}/compose", "AWS_ENDPOINT_URL": os.environ["AWS_ENDPOINT_URL"]}
+        seen = {"PUSH_DESTINATION": f"{store}/compose", "AWS_ENDPOINT_URL": f"http://{host}:{port}"}
         call("--profile=mirror", "up", "--detach", "recommender", "mirror", **seen)
         url = f"http://127.0.0.1:{environment['REST_PORT']}/v1/models/recommender/metadata"
         wait_for(lambda: requests.get(url).ok)
