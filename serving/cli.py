@@ -57,9 +57,7 @@ def serve(**options: Any) -> None:
 @click.option("--history", metavar="ID,ID,…", help="Items the user has had, most recent first.")
 @click.option("--history-times", metavar="T,T,…", help="When, in Unix seconds.  [default: just now]")
 @click.option("--context", metavar="NAME=VALUE", multiple=True, help="What is known of the moment, as device=phone.")
-@click.option(
-    "--wanted", metavar="NAME=VALUE", multiple=True, help="What items must have; of each NAME one value."
-)
+@click.option("--wanted", metavar="NAME=VALUE", multiple=True, help="What items must have; of each NAME one value.")
 @click.option("--exclude", metavar="ID,ID,…", help="Items that are not to be recommended.")
 @click.option("--grpc", "use_grpc", is_flag=True, help="Ask over gRPC instead of REST.")
 @click.option("--host", default="127.0.0.1", show_default=True)
