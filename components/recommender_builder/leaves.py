@@ -14,7 +14,7 @@ from components.recommender_builder.settings import Index
 _ALL_BELOW = 20_000  # Items whose scores take about a millisecond.
 _MOST_LEAVES = 40  # As many average leaves as one search looks at, so that none takes long.
 _SAMPLE = 250_000
-_MISSES = 0.75  # Of those that `index.recall` admits: other queries and filters than these find somewhat less.
+_MISSES = 0.5  # Of those that `index.recall` admits: other queries and filters than these find somewhat less.
 _NARROW = 20  # Of so many items one has the value of the narrow filter that is tuned with.
 _STEPS, _ROUNDS = 17, 3  # 16³ places between the lowest and the highest score.
 _FARTHEST = 6.0  # Standard deviations from a leaf's mean, beyond which no score lies.
