@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.recommender_builder.item_values import ItemValues
-from components.recommender_builder.leaves import Leaves
+from components.recommender_builder.leaves import Leaves, by_expectation
 from components.recommender_builder.tensors import Lookup, distinct, is_in, ranges, table
 
 Search = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]  # [B, D] queries, k -> [B, k] rows, best first; n fills up.
@@ -34,9 +34,9 @@ class Wanted(NamedTuple):
 class Filters(tf.Module):
     """The items by the values of their features, and within a value by leaf.
 
-    Of the feature whose wanted values the fewest items have, it scores those items that are in the query's nearest
-    leaves: all where they are few. So neither a narrow nor a wide filter scores many, and as the scores are exact,
-    what is found is as sure as the leaves are well chosen.
+    Of the feature whose wanted values the fewest items have, it scores those items that are in the leaves where most of
+    the best are to be expected: all where they are few. So neither a narrow nor a wide filter scores many, and as the
+    scores are exact, what is found is as sure as the leaves are well chosen.
 
     Args:
       values: [n, (number of values)] of each feature that filters.
@@ -49,7 +49,7 @@ class Filters(tf.Module):
         super().__init__()
         self.features = list(values)
         self._vectors, self._unknown = vectors, vectors.shape[0] - 1
-        self._size, self._scored = len(rows), leaves.scored
+        self._size, self._share, self._most = len(rows), leaves.share, leaves.most
         items, numbers, lookups, starts = [], [], [], [0]
         for lists in values.values():
             known, number = np.unique(lists.flat_values.numpy(), return_inverse=True)
@@ -81,7 +81,7 @@ class Filters(tf.Module):
         self._blocks = table(_starts(value[first], total + 1))
         self._block_starts = table(np.append(first, len(item)).astype(np.int32))
         self._block_leaves = table(leaf[first])
-        self._centroids = table(leaves.centroids)
+        self._means, self._variances = table(leaves.means), table(leaves.variances)
 
     def read(self, wanted: Mapping[str, tf.Tensor]) -> Wanted:
         """[B, V] texts by feature, of which "" is none."""
@@ -130,33 +130,34 @@ class Filters(tf.Module):
         # An item may have several of the values.
         shares = tf.where(given, tf.minimum(tf.cast(counts, tf.float32) / self._size, 1.0), 1.0)
         chosen = tf.boolean_mask(values, of_feature == narrowest)
-        # What other features leave of those that are looked at has to be enough.
         others = tf.math.divide_no_nan(tf.reduce_prod(shares), shares[narrowest])
-        scored = tf.cast(tf.maximum(self._scored, 2 * k), tf.float32)
-        scored = tf.cast(tf.minimum(scored / tf.maximum(others, 1 / self._size), float(self._size)), tf.int32)
-        found = self._best(query, chosen, values, given, k, scored)
+        blocks = self._searched(query, ranges(self._blocks, chosen).flat_values, others, k)
+        found = self._best(query, chosen, blocks, values, given, k)
         found = tf.cond(
-            (tf.size(found) < k) & (scored < counts[narrowest]),
-            lambda: self._best(query, chosen, values, given, k, counts[narrowest]),
+            tf.size(found) < k,
+            lambda: self._best(query, chosen, ranges(self._blocks, chosen).flat_values, values, given, k),
             lambda: found,
         )
         return tf.pad(found, [[0, k - tf.size(found)]], constant_values=self._unknown)
+
+    def _searched(self, query: tf.Tensor, blocks: tf.Tensor, others: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
+        """Those of [B] blocks to search for the best k, where the share `others` of their items is left by the rest."""
+        sizes = tf.gather(self._block_starts, blocks + 1) - tf.gather(self._block_starts, blocks)
+        leaves, passing = tf.gather(self._block_leaves, blocks), tf.cast(sizes, tf.float32) * others
+        order, before = by_expectation(query, self._means, self._variances, leaves, passing, k)
+        scored = tf.cumsum(tf.gather(sizes, order), exclusive=True)
+        return tf.boolean_mask(tf.gather(blocks, order), (before < self._share) & (scored < self._most))
 
     def _best(
         self,
         query: tf.Tensor,
         chosen: tf.Tensor,
+        blocks: tf.Tensor,
         values: tf.Tensor,
         given: tf.Tensor,
         k: tf.Tensor,
-        scored: tf.Tensor,
     ) -> tf.Tensor:
-        """The best k that have one of the chosen values and all that is wanted, of the `scored` in nearest leaves."""
-        blocks = ranges(self._blocks, chosen).flat_values
-        nearness = tf.gather(tf.linalg.matvec(self._centroids, query), tf.gather(self._block_leaves, blocks))
-        blocks = tf.gather(blocks, tf.argsort(nearness, direction="DESCENDING", stable=True))
-        sizes = tf.gather(self._block_starts, blocks + 1) - tf.gather(self._block_starts, blocks)
-        blocks = tf.boolean_mask(blocks, tf.cumsum(sizes, exclusive=True) < scored)
+        """The best k items of the blocks, which have one of the chosen values, that have all that is wanted."""
         items = tf.gather(self._items, ranges(self._block_starts, blocks).flat_values)
         if len(self.features) > 1:
             items = tf.cond(
