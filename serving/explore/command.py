@@ -40,7 +40,9 @@ def explore(
         _serve(host, rest_port, model_name, model_dir, page_port, opens)
         return
     model_dir = model_dir or DEFAULT_MODEL_DIR
-    with running_server(_newest(model_dir), model_name=model_name) as ports:
+    versions = _newest(model_dir)
+    click.echo(f"Loading version {' and '.join(map(str, versions))} of {model_dir}")
+    with running_server(versions, model_name=model_name) as ports:
         _serve("127.0.0.1", ports.rest, model_name, model_dir, page_port, opens)
 
 
