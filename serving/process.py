@@ -38,7 +38,7 @@ class Ports(NamedTuple):
 
 @contextlib.contextmanager
 def running_server(
-    versions: dict[int, str], image: str | None = None, model_name: str = "recommender", ready_seconds: float = 120
+    versions: dict[int, str], image: str | None = None, model_name: str = "recommender", ready_seconds: float = 600
 ) -> Iterator[Ports]:
     """Serves models on free loopback ports inside the `with`; yields the ports once the newest version answers.
 
