@@ -16,7 +16,6 @@ OVERRIDES = [
     "retrieval.batch_size=256",
     # However busy the machine is.
     "infra_validator.max_milliseconds=60000",
-    "infra_validator.ready_seconds=600",
 ]
 SMALL = [f"--set={override}" for override in OVERRIDES]
 

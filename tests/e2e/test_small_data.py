@@ -16,7 +16,7 @@ data:
   items: {file: products.csv, columns: {item_id: sku, title: name}}
 retrieval: {epochs: 1}
 ranking: {epochs: 1}
-infra_validator: {batch: 20, max_milliseconds: 60000, ready_seconds: 600}
+infra_validator: {batch: 20, max_milliseconds: 60000}
 """
 # So that the candidate is served, whatever one epoch has taught it.
 LET_PASS = [f"--set=evaluation.thresholds.{name}=null" for name in ("rating_error", "ranking_helps")]
