@@ -47,12 +47,12 @@ def ask(model, signature: str, inputs: dict[str, tf.Tensor]) -> dict[str, np.nda
     return {name: values.numpy() for name, values in model.signatures[signature](**inputs).items()}
 
 
-class Measured:
+class MeasuredServable:
     """A servable that is asked for both of its lists, and for what it predicts of one item.
 
     Args:
       model: the servable.
-      ids: [n] bytes; its lists are given as rows of these, with -1 for what fills them up and -2 for other items.
+      ids: [n] bytes; lists are given as rows of these, with -1 for what fills them up and -2 for other items.
     """
 
     def __init__(self, model, ids: np.ndarray):

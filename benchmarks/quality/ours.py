@@ -16,7 +16,7 @@ from benchmarks.quality.measure import LIST, Answers
 from components.evaluator.predictions import batches, load
 from components.evaluator.ranks import list_ranks
 from components.files import SPLITS
-from components.queries import Measured, assume, read_queries, request
+from components.queries import MeasuredServable, assume, read_queries, request
 from models import inputs
 from models.features import names as f
 from models.features.feature_set import FeatureSet
@@ -93,7 +93,7 @@ def answers(output: str, features: FeatureSet, loaded: Loaded) -> dict[str, dict
     model, (queries, train) = _servable(output), _queries(output, features)
     assume(model, train)
     items = len(loaded.item_ids)
-    measured = Measured(model, loaded.item_ids)
+    measured = MeasuredServable(model, loaded.item_ids)
     found = {}
     for name, asked in loaded.data.asked.items():
         ranks = {stage: np.empty(len(asked)) for stage in _LISTS}
@@ -153,7 +153,7 @@ def _new_users(output: str, features: FeatureSet) -> dict[str, float]:
     """
     model, (queries, _) = _servable(output), _queries(output, features)
     item_ids = np.sort(model.ids.numpy()[:-1])  # The last is that of no item.
-    measured = Measured(model, item_ids)
+    measured = MeasuredServable(model, item_ids)
     hits: dict[int, list[bool]] = {_FEW: [], 0: []}
     for start in range(0, queries.rows, _BATCH):
         batch = queries.at(tf.range(start, min(start + _BATCH, queries.rows), dtype=tf.int64))

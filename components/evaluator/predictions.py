@@ -19,7 +19,7 @@ from components.evaluator import slices
 from components.evaluator.metrics import NDCG_LENGTH, ndcg
 from components.evaluator.ranks import list_ranks
 from components.evaluator.shards import Shard
-from components.queries import Measured, assume, read_queries, request
+from components.queries import MeasuredServable, assume, read_queries, request
 from models.features import names as f
 from models.features.feature_set import FeatureSet
 from models.queries import Queries
@@ -75,7 +75,7 @@ class Predict(beam.DoFn):
             prefix: handle.acquire(lambda prefix=prefix: load(self._model_dirs[prefix]))
             for prefix, handle in self._handles.items()
         }
-        self._measured = {prefix: Measured(model, self._items.ids) for prefix, model in self._models.items()}
+        self._measured = {prefix: MeasuredServable(model, self._items.ids) for prefix, model in self._models.items()}
         self._row_of = {item: row for row, item in enumerate(self._items.ids.tolist())}
 
     def process(self, shard: Shard) -> Iterator[dict[str, Any]]:

@@ -15,4 +15,4 @@ class InfraValidation(Settings):
     users: int = Field(50, ge=1)  # Users of the eval split that are asked about.
     batch: int = Field(1000, ge=1)  # Queries in the large request.
     max_milliseconds: float = Field(500.0, gt=0)  # Median answer to one query.
-    ready_seconds: float = Field(600.0, gt=0)
+    ready_seconds: float = Field(600.0, gt=0)  # Until the server has loaded the model, at most.

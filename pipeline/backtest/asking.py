@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from components.evaluator.metrics import NDCG_LENGTH, ndcg, recall
 from components.evaluator.ranks import list_ranks
-from components.queries import Measured
+from components.queries import MeasuredServable
 from models.features import names as f
 from models.features.feature_set import FeatureSet
 
@@ -57,7 +57,7 @@ class Log:
 
     def of_model(self, model, rows: np.ndarray) -> Figures:
         """Figures of a servable that is asked with everything that users did before."""
-        measured = Measured(model, self._ids)
+        measured = MeasuredServable(model, self._ids)
         ranks: dict[str, list[np.ndarray]] = {"retrieved": [], "recommended": []}
         for some in np.split(rows, range(_BATCH, len(rows), _BATCH)):
             wanted = self._item[some]

@@ -41,7 +41,7 @@ def explore(
         return
     model_dir = model_dir or DEFAULT_MODEL_DIR
     versions = _newest(model_dir)
-    click.echo(f"Loading version {' and '.join(map(str, versions))} of {model_dir}")
+    click.echo(f"Loading {' and '.join(f'version {version}' for version in versions)} of {model_dir}")
     with running_server(versions, model_name=model_name) as ports:
         _serve("127.0.0.1", ports.rest, model_name, model_dir, page_port, opens)
 
