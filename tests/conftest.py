@@ -1,5 +1,6 @@
 """Fixtures that several tests share."""
 
+import gc
 import logging
 import os
 import subprocess
@@ -43,6 +44,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.path in places:
             item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_collection_finish():
+    """Keeps all that is imported, which is never garbage, out of later looks for it: they took a tenth of the time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

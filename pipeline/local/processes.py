@@ -15,7 +15,6 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
-_IMPORTED = ["pipeline.dag", "models.ranking", "pipeline.local.beam_workers"]  # With all that these import.
 _NAME_LENGTH = 15  # What Linux keeps of a process's name.
 _GRACE_SECONDS = 10.0  # From a SIGTERM on, for a process to stop what it has started, as the InfraValidator its server.
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -24,7 +23,7 @@ _LOCK = threading.Lock()  # Starting a process also asks how others ended, which
 
 def prepare() -> None:
     """Has the imports made in the background, so that the first process starts sooner."""
-    _CONTEXT.set_forkserver_preload(_IMPORTED)
+    _CONTEXT.set_forkserver_preload(["pipeline.local.preload"])
     forkserver.ensure_running()
 
 

@@ -10,7 +10,7 @@ from urllib.parse import quote
 from serving.protocols import Inputs, Rest, RestRequest, Signatures
 from serving.senders import AsyncRestSender, run_async
 
-_TIMEOUT_SECONDS = 30
+_TIMEOUT_SECONDS = 120  # The first call of a signature may take half a minute on a busy machine.
 
 
 class Call(NamedTuple):

@@ -193,7 +193,7 @@ def expected(scores, candidates, products, directions, free=()):
 def test_lists_follow_boost_limits_and_diversity(ruled, products, brand):
     """Over the candidates of `retrieve`, which the rules of lists do not change."""
     model = load(ruled)
-    ids = [item.decode() for item in model._ids.numpy()]
+    ids = [item.decode() for item in model.ids.numpy()]
     vectors = model._vectors.retrieval.numpy()[:, :-3]  # Without the bias and what is popular.
     directions = dict(zip(ids, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), strict=True))
     for user in USERS:
