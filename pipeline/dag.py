@@ -227,7 +227,6 @@ def create_pipeline(
         ).with_id(Step.REFITTER)
     infra_validator = ServedModelValidator(
         model=candidate.outputs["model"],
-        model_blessing=evaluator.outputs["blessing"],
         examples=interactions.outputs["examples"],
         items=items.outputs["examples"],
         features=feature_set,

@@ -10,11 +10,10 @@ class ServedModelValidator(Component):
     """Blesses a model whose server answers well, and adds warm-up requests to it.
 
     It stands where TFX's InfraValidator does, which needs docker and looks at no answer. As there, the blessing holds
-    the model that is to be pushed.
+    the model that is to be pushed. It does not wait for the Evaluator, beside which it runs.
 
     Args:
       model: the servable.
-      model_blessing: the Evaluator's. No server is started for a model that it refused.
       examples: InteractionGen's, whose eval rows are asked about.
       items: ItemGen's.
       features: the FeatureSet of the data, as JSON.
@@ -25,7 +24,6 @@ class ServedModelValidator(Component):
     EXECUTOR = Executor
     INPUTS = {
         "model": standard_artifacts.Model,
-        "model_blessing": standard_artifacts.ModelBlessing,
         "examples": standard_artifacts.Examples,
         "items": standard_artifacts.Examples,
     }

@@ -7,8 +7,8 @@ import os
 import tempfile
 from typing import Any
 
-from tfx.components.util import model_utils
 from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
 from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
@@ -23,7 +23,7 @@ from serving.client import Recommender
 from serving.errors import NotStarted, ServingError
 from serving.process import running_server
 
-_REFUSED_BEFORE = "not asked, as the Evaluator refused the model"
+_NO_MODEL = "there is no model to ask, as the Evaluator refused what would be refitted"
 
 
 class Executor(base_executor.BaseExecutor):
@@ -32,8 +32,9 @@ class Executor(base_executor.BaseExecutor):
     def Do(self, input_dict: dict, output_dict: dict, exec_properties: dict[str, Any]) -> None:
         blessing = artifact_utils.get_single_instance(output_dict["blessing"])
         report: dict[str, Any] = {"refused_because": []}
-        if not model_utils.is_model_blessed(artifact_utils.get_single_instance(input_dict["model_blessing"])):
-            report["skipped"] = _REFUSED_BEFORE
+        source = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
+        if not fileio.exists(source):
+            report["skipped"] = _NO_MODEL
         else:
             config = InfraValidation.model_validate_json(exec_properties["settings"])
             features = FeatureSet.model_validate_json(exec_properties["features"])
@@ -42,7 +43,6 @@ class Executor(base_executor.BaseExecutor):
                 features,
                 config.users,
             )
-            source = path_utils.serving_model_path(artifact_utils.get_single_uri(input_dict["model"]))
             build = json.loads(io_utils.read_string_file(os.path.join(source, BUILD_FILE)))
             recommendable = Recommendable.read(split_files(input_dict["items"], ITEMS_SPLIT), features, build)
             with tempfile.TemporaryDirectory() as scratch:  # The artifacts may be in an object store.

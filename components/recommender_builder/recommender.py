@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -41,6 +43,20 @@ def query_specs(features: FeatureSet) -> dict[str, tf.TensorSpec]:
         f.HISTORY_TIMESTAMP: tf.TensorSpec([None, None], tf.int64, name=f.HISTORY_TIMESTAMP),
         **context,
     }
+
+
+class _Retrieved(NamedTuple):
+    """What the first stage gives for B queries.
+
+    Attributes:
+      features: what the ranker reads of the queries.
+      candidates: [B, N] rows of the catalogue, the best first.
+      scores: [B, N] of the retrieval.
+    """
+
+    features: inputs.Batch
+    candidates: tf.Tensor
+    scores: tf.Tensor
 
 
 class Recommender(tf.Module):
@@ -111,13 +127,19 @@ class Recommender(tf.Module):
         self._had_rows = table(users.items.astype(np.min_scalar_type(self._size)), of_any_length=True)
         self._had_ages = table(self._ages(users.timestamps), of_any_length=True)
         self._knows_all = table(1.0)  # 0: what is popular now is told by the train rows alone.
+        # Functions of their own, so that the graph has once what several signatures do.
+        query = dict(self._query_specs)
+        self._look = tf.function(self._looked_at, input_signature=[query], autograph=False)
+        self._first_stage = tf.function(self._retrieved, input_signature=[query], autograph=False)
         rows = [tf.TensorSpec([None], dtype) for dtype in (tf.string, tf.string, tf.int64)]
         self.assume = tf.function(self._assume, input_signature=rows, autograph=False)
-        self.measure = tf.function(self._measure, input_signature=[dict(self._query_specs), _ITEMS], autograph=False)
+        self.measure = tf.function(self._measure, input_signature=[query, _ITEMS], autograph=False)
 
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The exported functions by signature name; inputs and outputs as in ARCHITECTURE.md."""
         query = self._query_specs
+        # What is traced only while the module is saved is traced once more with all that it calls.
+        self.measure.get_concrete_function()
         functions = {
             "serving_default": (self.recommend_known, {f.USER_ID: query[f.USER_ID]}),
             "recommend": (self.recommend, query),
@@ -165,23 +187,21 @@ class Recommender(tf.Module):
 
     def recommend(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """Retrieves, drops what the user has had unless items repeat, ranks: [B, K] item_id, title, score."""
-        return self._recommend(query, None, {})
+        return self._ranked(self._first_stage(query))
 
     def recommend_filtered(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `recommend`, of what has wanted values and is not among the [B, E] `exclude_item_id`."""
         exclude = query.pop(f.EXCLUDE_ITEM_ID)
         wanted = {name: query.pop(name) for name in (self._filters.features if self._filters else ())}
-        return self._recommend(query, exclude, wanted)
-
-    def _recommend(
-        self, query: Query, exclude: tf.Tensor | None, wanted: Mapping[str, tf.Tensor]
-    ) -> dict[str, tf.Tensor]:
-        features = self._features(query)
         of_filters = self._filters.read(wanted) if wanted else None
-        candidates, scores = self._candidates(features, self._vectors_of(features), query, exclude, of_filters)
-        ranked = self._ranking.score(features, tf.gather(self._vectors.ranking, candidates))
         given = {name: of_filters.given[:, place] for place, name in enumerate(wanted)}
-        items, scores = self._list(candidates, scores + self._weights.added(ranked), given)
+        return self._ranked(self._retrieved(query, exclude, of_filters), given)
+
+    def _ranked(self, retrieved: _Retrieved, given: Mapping[str, tf.Tensor] | None = None) -> dict[str, tf.Tensor]:
+        """The lists that the second stage makes; `given` as for `ListRules.best`."""
+        ranked = self._ranking.score(retrieved.features, tf.gather(self._vectors.ranking, retrieved.candidates))
+        scores = retrieved.scores + self._weights.added(ranked)
+        items, scores = self._list(retrieved.candidates, scores, given or {})
         return {"item_id": tf.gather(self.ids, items), "title": tf.gather(self._titles, items), "score": scores}
 
     def _list(
@@ -198,15 +218,14 @@ class Recommender(tf.Module):
 
     def retrieve(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """The first stage of `recommend`: [B, N] item_id, score, best first."""
-        features = self._features(query)
-        candidates, scores = self._candidates(features, self._vectors_of(features), query)
+        _, candidates, scores = self._first_stage(query)
         return {"item_id": tf.gather(self.ids, candidates), "score": scores}
 
     def rank(self, item_id: tf.Tensor, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """The second stage for given items, in the order given: [B, M] score, and what the ranker predicts beside."""
-        features = self._features(query)
+        features, vectors = self._look(query)
         items = self._rows(item_id)
-        retrieval_scores = self._retrieval_scores(features, self._vectors_of(features), items)
+        retrieval_scores = self._retrieval_scores(features, vectors, items)
         ranked = self._ranking.score(features, tf.gather(self._vectors.ranking, items))
         shown = {name: values for name, values in ranked.items() if name not in PARTS}
         return {"score": retrieval_scores + self._weights.added(ranked), **shown}
@@ -220,9 +239,7 @@ class Recommender(tf.Module):
           `retrieved`, `retrieved_score` [B, N], `recommended`, `recommended_score` [B, K], and of what `rank` predicts
           beside the score, [B].
         """
-        query = self._client_inputs.read(query)
-        features = self._features(query)
-        candidates, scores = self._candidates(features, self._vectors_of(features), query)
+        features, candidates, scores = self._first_stage(self._client_inputs.read(query))
         asked = tf.concat([candidates, self._rows(item_id)[:, tf.newaxis]], axis=1)
         ranked = self._ranking.score(features, tf.gather(self._vectors.ranking, asked))
         of_candidates = {name: values[:, :-1] for name, values in ranked.items()}
@@ -253,6 +270,11 @@ class Recommender(tf.Module):
         items = tf.cast(tf.gather(self._had_rows, rows), tf.int32).to_tensor(default_value=self._size)
         return tf.gather(self.ids, items), (self._end_of_data - ages).to_tensor()
 
+    def _looked_at(self, query: Query) -> tuple[inputs.Batch, tf.Tensor]:
+        """The model features of the query side, and the embeddings."""
+        features = self._features(query)
+        return features, self._vectors_of(features)
+
     def _features(self, query: Query) -> inputs.Batch:
         """Raw query to the model features of the query side."""
         length = self._histories.known
@@ -282,15 +304,9 @@ class Recommender(tf.Module):
         by_all = after * self._knows_all
         return tf.concat([vectors[:, :-2], after - by_all, by_all], axis=1)
 
-    def _candidates(
-        self,
-        features: inputs.Batch,
-        vectors: tf.Tensor,
-        query: Query,
-        exclude: tf.Tensor | None = None,
-        wanted: Wanted | None = None,
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """[B, N] catalogue rows of the best items that may be recommended, and their retrieval scores."""
+    def _retrieved(self, query: Query, exclude: tf.Tensor | None = None, wanted: Wanted | None = None) -> _Retrieved:
+        """The best items that may be recommended."""
+        features, vectors = self._look(query)
 
         def search(queries: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
             asked = tf.gather(vectors, queries)
@@ -310,7 +326,7 @@ class Recommender(tf.Module):
         scores = self._retrieval_scores(features, vectors, items)
         # An approximate search may order by other scores than the exact ones.
         best = tf.math.top_k(tf.where(items == self._size, NO_SCORE, scores), self._candidates_wanted)
-        return tf.gather(items, best.indices, batch_dims=1), best.values
+        return _Retrieved(features, tf.gather(items, best.indices, batch_dims=1), best.values)
 
     def _found(
         self,
@@ -332,6 +348,7 @@ class Recommender(tf.Module):
         of_query = keys // tf.cast(self._size + 1, tf.int64)
         most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(of_query, tf.int32), of_query, left_out.nrows()))
 
+        @functools.partial(tf.function, autograph=False)  # It, too, is in the graph once.
         def among(queries: tf.Tensor, spare: tf.Tensor) -> tf.Tensor:
             found = search(queries, tf.minimum(wanted + spare, self._recommendable))
             return self._kept(found, ~self._are_in(queries, found, keys), wanted)

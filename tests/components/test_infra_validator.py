@@ -1,9 +1,13 @@
 """Whom a candidate is asked about, and what tells of the model that is asked, and what of the machine alone."""
 
-import pytest
+import json
 
+import pytest
+from tfx.types import standard_artifacts
+
+from components.files import INFRA_VALIDATION_FILE
 from components.infra_validator.asked import Asked, Recommendable
-from components.infra_validator.executor import ask
+from components.infra_validator.executor import Executor, ask
 from components.infra_validator.settings import InfraValidation
 from models.features.feature_set import FeatureSet, Histories
 from serving.errors import NotStarted
@@ -46,6 +50,16 @@ def test_the_first_eval_row_of_each_user_is_asked_about_and_known_users_come_fir
 
 def test_all_users_are_asked_about_where_there_are_no_more(asked):
     assert asked(50).inputs["user_id"].numpy().tolist() == [b"ann", b"cat", b"bob"]
+
+
+def test_nothing_is_blessed_where_there_is_no_model(tmp_path):
+    """As a Refitter leaves it, after the Evaluator's refusal."""
+    model, blessing = standard_artifacts.Model(), standard_artifacts.InfraBlessing()
+    model.uri, blessing.uri = str(tmp_path / "model"), str(tmp_path / "blessing")
+    Executor().Do({"model": [model]}, {"blessing": [blessing]}, {})
+    assert [blessing.get_int_custom_property(name) for name in ("blessed", "has_model")] == [0, 0]
+    report = json.loads((tmp_path / "blessing" / INFRA_VALIDATION_FILE).read_text())
+    assert report["refused_because"] == [] and "no model" in report["skipped"]
 
 
 def test_a_model_that_cannot_answer_is_refused(tmp_path, asked):

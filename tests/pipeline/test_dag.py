@@ -91,6 +91,12 @@ def test_training_goes_on_and_models_are_refitted_only_where_that_is_asked_for(c
     assert by_id[Step.INFRA_VALIDATOR].inputs["model"].producer_component_id == Step.REFITTER
 
 
+def test_a_model_is_served_and_asked_while_it_is_evaluated():
+    by_id = {component.id: component for component in made_of([])}
+    upstream = {node.id for node in by_id[Step.INFRA_VALIDATOR].upstream_nodes}
+    assert Step.RECOMMENDER_BUILDER in upstream and Step.EVALUATOR not in upstream
+
+
 def test_nothing_is_pushed_without_both_blessings(components):
     by_id = {component.id: component for component in components}
     upstream = {node.id for node in by_id[Step.PUSHER].upstream_nodes}
