@@ -31,7 +31,7 @@ def sampled_softmax(
       added: [A, C] to the logits of the first A queries; there is no gradient of it.
       ids: [C] item indices.
       probability: [C] of a candidate to be sampled, whose log is taken from the logits; None: no correction.
-      config: temperature, hard negatives, and whether other rows of the query's own item are left out.
+      config: temperature, precision, hard negatives, and whether other rows of the query's own item are left out.
 
     Returns:
       [B] losses.
@@ -45,13 +45,19 @@ def sampled_softmax(
     if config.remove_accidental_hits:
         hits = ids == tf.gather(ids, rows)[:, tf.newaxis]
         added = tf.where(tf.linalg.set_diag(hits, tf.zeros_like(rows, tf.bool)), NEVER, added)
-    logits = tf.matmul(queries, candidates, transpose_b=True) + tf.stop_gradient(added)
+    logits = _product(queries, candidates, config.precision) + tf.stop_gradient(added)
     own = tf.reduce_sum(queries * candidates[: tf.size(rows)], axis=1) + tf.linalg.diag_part(added)
     if config.hard_negatives is not None:
         others = tf.linalg.set_diag(logits, tf.fill(tf.shape(rows), NEVER))
         hardest = tf.math.top_k(others, tf.minimum(config.hard_negatives, tf.shape(ids)[0] - 1)).values
         logits = tf.concat([own[:, tf.newaxis], hardest], axis=1)
     return _log_sum_exp(logits) - own
+
+
+def _product(queries: tf.Tensor, candidates: tf.Tensor, precision: str) -> tf.Tensor:
+    """[B, C] float32; it and its gradients are nearly all of a step's arithmetic."""
+    factors = (tf.cast(values, precision) for values in (queries, candidates))
+    return tf.cast(tf.matmul(*factors, transpose_b=True), tf.float32)
 
 
 @tf.custom_gradient

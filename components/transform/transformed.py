@@ -42,6 +42,7 @@ class TransformFile(beam.DoFn):
         self._transform = tf.function(
             lambda records: loaded.apply_transform_model(tf.io.parse_example(records, raw)),
             [tf.TensorSpec([None], tf.string)],
+            autograph=False,  # It takes longer than the rows of small data.
         )
         self._coders = {split: _coders(transform, names) for split, names in self._outputs.items()}
 

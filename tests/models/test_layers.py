@@ -124,6 +124,24 @@ def test_negatives_beyond_the_batch_are_left_out_by_their_ids(hard):
         assert got[row] == pytest.approx(expected, rel=1e-4)
 
 
+def test_products_of_half_the_width_give_nearly_the_same_losses_and_gradients():
+    rng = np.random.default_rng(0)
+    queries, candidates = (tf.constant(rng.normal(size=(rows, 32)) / 2, tf.float32) for rows in (64, 256))
+    probability = tf.constant(rng.uniform(0.001, 0.1, 256), tf.float32)
+
+    def of(precision):
+        with tf.GradientTape() as tape:
+            tape.watch([queries, candidates])
+            found = losses.sampled_softmax(
+                queries, candidates, tf.zeros([0, 256]), tf.range(256), probability, Retrieval(precision=precision)
+            )
+        return [found, *tape.gradient(found, [queries, candidates])]
+
+    for exact, got in zip(of("float32"), of("bfloat16"), strict=True):
+        assert got.dtype == tf.float32 and (got.numpy() != exact.numpy()).any()
+        assert tf.norm(got - exact) < 0.02 * tf.norm(exact)
+
+
 def test_the_gradient_of_sampled_softmax_is_its_probabilities():
     queries, candidates = (tf.constant(np.random.default_rng(0).normal(size=(rows, 4)), tf.float32) for rows in (2, 3))
     nothing, ids = tf.zeros([0, 3]), tf.range(3)

@@ -283,6 +283,15 @@ def test_the_servable_sorts_what_its_index_finds_and_knows_what_is_no_candidate(
     assert sorted(retrieved("a", 1, 4, 0, 4, repeats=True)[0]) == [b"", b"", b"1", b"2"]
 
 
+@pytest.fixture
+def eagerly():
+    """Functions run as Python does them."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("spare", [0, 1, 300])
 def test_who_has_had_much_gets_as_many_candidates(recommender_that_finds, spare, monkeypatch):
     monkeypatch.setattr(recommender_module, "_SPARE", spare)
