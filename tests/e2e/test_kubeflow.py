@@ -156,7 +156,7 @@ def test_the_epochs_of_the_run_reach_the_trainers(finished):
 
 def test_a_model_that_misses_a_threshold_of_the_run_is_not_pushed(finished, other_run, store):
     other = other_run(thresholds='{"better_than_popularity": {"at_least": 50}, "rating_error": null, "rmse": null}')
-    for name in ("Evaluator", "InfraValidator", "Pusher", "Reporter"):
+    for name in ("Evaluator", "Pusher", "Reporter"):
         other.step(name)
     (reason,) = other.json("Evaluator", "evaluation", "evaluation.json")["not_blessed_because"]
     assert reason.startswith("better_than_popularity") and "50 times" in reason

@@ -96,7 +96,7 @@ def test_a_changed_limit_evaluates_again_and_a_refused_model_is_not_pushed(outpu
     metrics, page = shown_by_kfp(output)
     assert (metrics["blessed"], metrics["refused_because"]) == (0.0, reason)
     assert "Refused: nothing was pushed" in page and reason in html.unescape(page)
-    assert done_anew(refused) == {"Evaluator", "InfraValidator", "Pusher", "Reporter"}
+    assert done_anew(refused) == {"Evaluator", "Pusher", "Reporter"}
     assert os.listdir(first["serving_model_dir"]) == [first["pushed_version"]]
 
 
@@ -129,7 +129,8 @@ def test_the_next_run_goes_on_and_a_retrained_model_is_compared_with_the_live_on
     (live,) = os.listdir(first["serving_model_dir"])
     retrained = run(output, *RETRAINED)
     assert retrained["not_blessed_because"] == []
-    assert done_anew(retrained) == {"Evaluator", "InfraValidator", "Pusher", "Reporter"}
+    # The InfraValidator ran beside the Evaluator that was killed, and may have come to its end.
+    assert done_anew(retrained) - {"InfraValidator"} == {"Evaluator", "Pusher", "Reporter"}
     assert retrained["metrics"]["baselines"]["live"]["version"] == live
     assert sorted(os.listdir(first["serving_model_dir"])) == [live, retrained["pushed_version"]]
 
