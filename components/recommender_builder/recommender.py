@@ -138,8 +138,6 @@ class Recommender(tf.Module):
     def signatures(self) -> dict[str, tf.types.experimental.ConcreteFunction]:
         """The exported functions by signature name; inputs and outputs as in ARCHITECTURE.md."""
         query = self._query_specs
-        # What is traced only while the module is saved is traced once more with all that it calls.
-        self.measure.get_concrete_function()
         functions = {
             "serving_default": (self.recommend_known, {f.USER_ID: query[f.USER_ID]}),
             "recommend": (self.recommend, query),
