@@ -9,7 +9,7 @@ demo: setup  ## The main job on built-in data, then answers over REST and gRPC.
 PYTEST = .venv/bin/python -m pytest -q --dist loadfile --no-loadscope-reorder
 
 # More files at a time than two processors: some tests wait for servers and for other processes.
-test: setup lint  ## All tests, in 25 minutes on two fast processors, in more than an hour on slow ones.
+test: setup lint  ## All tests: 25 minutes on two fast processors, more than an hour on slow ones.
 	@$(PYTEST) -n 3 tests
 	@echo "Not run here: make test-containers, which needs a container engine, and make test-cluster, which needs a Kubernetes."
 

@@ -64,7 +64,7 @@ class Retrieval(Training):
     item_dropout: Probability = 0.1  # That a row hides the item id, so that new items work.
     uniform_negatives: int = Field(1024, ge=0)  # Catalogue samples added to the in-batch negatives.
     temperature: float = Field(1.0, gt=0)
-    # Of training's products of queries and candidates: half the width pays on a GPU. Weights stay float32.
+    # Of training's products of queries and candidates: half the width is for GPUs that are made for it.
     precision: Literal["float32", "bfloat16"] = "float32"
     hard_negatives: int | None = Field(None, ge=1)
     remove_accidental_hits: bool = True

@@ -185,7 +185,7 @@ class Recommender(tf.Module):
 
     def recommend(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """Retrieves, drops what the user has had unless items repeat, ranks: [B, K] item_id, title, score."""
-        return self._ranked(self._first_stage(query))
+        return self._ranked(self._first_stage(query), {})
 
     def recommend_filtered(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """As `recommend`, of what has wanted values and is not among the [B, E] `exclude_item_id`."""
@@ -195,11 +195,11 @@ class Recommender(tf.Module):
         given = {name: of_filters.given[:, place] for place, name in enumerate(wanted)}
         return self._ranked(self._retrieved(query, exclude, of_filters), given)
 
-    def _ranked(self, retrieved: _Retrieved, given: Mapping[str, tf.Tensor] | None = None) -> dict[str, tf.Tensor]:
+    def _ranked(self, retrieved: _Retrieved, given: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
         """The lists that the second stage makes; `given` as for `ListRules.best`."""
         ranked = self._ranking.score(retrieved.features, tf.gather(self._vectors.ranking, retrieved.candidates))
         scores = retrieved.scores + self._weights.added(ranked)
-        items, scores = self._list(retrieved.candidates, scores, given or {})
+        items, scores = self._list(retrieved.candidates, scores, given)
         return {"item_id": tf.gather(self.ids, items), "title": tf.gather(self._titles, items), "score": scores}
 
     def _list(
@@ -346,7 +346,7 @@ class Recommender(tf.Module):
         of_query = keys // tf.cast(self._size + 1, tf.int64)
         most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(of_query, tf.int32), of_query, left_out.nrows()))
 
-        @functools.partial(tf.function, autograph=False)  # It, too, is in the graph once.
+        @functools.partial(tf.function, autograph=False)  # Called twice, in the graph once.
         def among(queries: tf.Tensor, spare: tf.Tensor) -> tf.Tensor:
             found = search(queries, tf.minimum(wanted + spare, self._recommendable))
             return self._kept(found, ~self._are_in(queries, found, keys), wanted)

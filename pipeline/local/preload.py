@@ -1,7 +1,7 @@
 """What the process that others are forked from imports.
 
-Its objects are millions, and none of them is ever garbage: they are kept out of every later look for it, which also
-leaves their memory shared among the processes.
+None of its objects is ever garbage. So the collector does not look at them while they are made, nor later: a look
+takes time, and writes to memory that the processes share.
 """
 
 import gc
