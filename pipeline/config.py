@@ -13,6 +13,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from components import storage
+from components.beam_args import IN_PROCESS
 from components.drift_validator.settings import Drift
 from components.evaluator.settings import Evaluation
 from components.infra_validator.settings import InfraValidation
@@ -22,7 +23,6 @@ from models.errors import UserError
 from models.features.feature_set import FeatureSet, Histories
 from models.settings import Ranking, Retrieval, Settings, Transform
 from pipeline import steps
-from pipeline.beam_args import IN_PROCESS
 from pipeline.data.settings import Data
 from pipeline.options import PACKAGE
 

@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import apache_beam as beam
-import numpy as np
 import tensorflow as tf
 import tensorflow_model_analysis as tfma
 import tensorflow_transform as tft
@@ -18,23 +17,26 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils, path_utils
 
 from components.artifacts import live_model_dir, split_files, trained_models
+from components.beam_args import ONE_WORKER
 from components.evaluator import outputs as o
 from components.evaluator import shards, slices
 from components.evaluator.figures import LIVE, Kind, Measured, build_eval_config, gated_length
 from components.evaluator.parity import Parity
-from components.evaluator.predictions import Predict, can_be_asked, load
+from components.evaluator.predictions import ASKING, Predict, can_be_asked
 from components.evaluator.samples import sample_users
 from components.evaluator.settings import Evaluation
 from components.evaluator.verdict import INDEX_RECALL, PARITY, check_thresholds, refusals
 from components.files import BEFORE_REFIT, BUILD_FILE, EVALUATION_FILE, ITEMS_SPLIT
 from models import inputs
-from models.catalogue import Catalogue, load_catalogue
+from models.catalogue import load_catalogue
 from models.errors import UserError
 from models.features import names as f
 from models.features.feature_set import FeatureSet
 from models.files import VALIDATION_FILE
 from models.joining import Weights
 from models.settings import TOP_KS
+
+_FEW_QUERIES = 25_000  # For more, it pays that each of several workers loads the servables.
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
@@ -82,26 +84,33 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         item_files = split_files(input_dict["items"], ITEMS_SPLIT)
         items = slices.of_items(item_files, features, sliced, catalogue, loaded.item_counts)
         eval_config = build_eval_config(int((~hidden).sum()), with_live=bool(live), kind=kind)
-        parity = self._parity(
-            input_dict, splits, model_dirs[""], features, transform, catalogue, hidden, limits, weights
-        )
+        predict = Predict(model_dirs, features, sliced, items)
+
+        def compare() -> tuple[dict[str, float | None], list[dict[str, Any]]]:
+            models = map(tf.saved_model.load, trained_models(input_dict).values())
+            rows = limits.parity_rows
+            with ASKING:
+                servable = predict.servable("")
+                parity = Parity(servable, *models, features, transform, catalogue, hidden, *splits, rows, weights)
+                checks = {INDEX_RECALL: parity.index_recall(), PARITY: parity.score_difference()}
+                return checks, sample_users(parity, catalogue)
+
+        if sum(len(shard.rows) for shard in loaded.shards) <= _FEW_QUERIES:
+            self._beam_pipeline_args = [*self._beam_pipeline_args, ONE_WORKER]
         # The Beam job leaves a processor idle while it is built and while its workers load the servable.
         with ThreadPoolExecutor() as beside:
-            checks = {
-                INDEX_RECALL: beside.submit(parity.index_recall),
-                PARITY: beside.submit(parity.score_difference),
-            }
+            compared = beside.submit(compare)
             with self._make_beam_pipeline() as pipeline:
                 (
                     pipeline
                     | "Shards" >> beam.Create(loaded.shards)
-                    | "Predictions" >> beam.ParDo(Predict(model_dirs, features, sliced, items))
+                    | "Predictions" >> beam.ParDo(predict)
                     | "Evaluate"
                     >> tfma.ExtractEvaluateAndWriteResults(
                         eval_config=eval_config, extractors=[slices.by_slice()], output_path=output
                     )
                 )
-            checks = {name: check.result() for name, check in checks.items()}
+            checks, samples = compared.result()
         measured = Measured(tfma.load_eval_result(output), with_live=bool(live), kind=kind, k=k)
 
         run_uri = artifact_utils.get_single_uri(input_dict["retrieval_run"])
@@ -114,27 +123,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             "metrics": metrics,
             "not_blessed_because": refusals(measured, checks, limits),
             "notes": notes,
-            "samples": sample_users(parity, catalogue),
+            "samples": samples,
         }
         io_utils.write_string_file(os.path.join(output, EVALUATION_FILE), json.dumps(report, indent=2))
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), model, not report["not_blessed_because"])
-
-    def _parity(
-        self,
-        input_dict: dict,
-        splits: list[shards.Split],
-        model_dir: str,
-        features: FeatureSet,
-        transform: tft.TFTransformOutput,
-        catalogue: Catalogue,
-        hidden: np.ndarray,
-        limits: Evaluation,
-        weights: Weights,
-    ) -> Parity:
-        retrieval, ranking = map(tf.saved_model.load, trained_models(input_dict).values())
-        servable = load(model_dir)
-        rows = limits.parity_rows
-        return Parity(servable, retrieval, ranking, features, transform, catalogue, hidden, *splits, rows, weights)
 
 
 def _limits(section: str, changes: str, features: FeatureSet) -> Evaluation:

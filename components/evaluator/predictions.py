@@ -29,7 +29,8 @@ _SIGNATURES = ("recommend", "rank")  # Which have the inputs and outputs of `mea
 _NEEDED = {"assume", "ids", "measure"}  # What is used of a servable beside its signatures.
 _BATCH = 512
 _CELLS = 2**21  # Limit of a batch's rows times the longest list of its users' train rows: 16 MB a tensor.
-_LOCK = threading.Lock()  # A runner may ask the models of a process from several threads.
+# Held by who asks a servable of this process: a runner has several threads, and what a servable knows is changed.
+ASKING = threading.RLock()
 
 
 def batches(widths: np.ndarray) -> Iterator[np.ndarray]:
@@ -70,11 +71,13 @@ class Predict(beam.DoFn):
         self._items = items
         self._handles = {prefix: shared.Shared() for prefix in model_dirs}
 
+    def servable(self, prefix: str):
+        """The model whose outputs have this prefix, loaded once in a process."""
+        with ASKING:
+            return self._handles[prefix].acquire(lambda: load(self._model_dirs[prefix]))
+
     def setup(self) -> None:
-        self._models = {
-            prefix: handle.acquire(lambda prefix=prefix: load(self._model_dirs[prefix]))
-            for prefix, handle in self._handles.items()
-        }
+        self._models = {prefix: self.servable(prefix) for prefix in self._handles}
         self._measured = {prefix: MeasuredServable(model, self._items.ids) for prefix, model in self._models.items()}
         self._row_of = {item: row for row, item in enumerate(self._items.ids.tolist())}
 
@@ -85,7 +88,7 @@ class Predict(beam.DoFn):
         items = self._rows_of(queries.asked.rows[f.ITEM_ID][shard.rows])
         of_user = _items_of_first(users, items)
         seen = self._seen_by(train, {*users.tolist()})
-        with _LOCK:
+        with ASKING:
             for model in self._models.values():
                 assume(model, train)
             for places in batches(known):

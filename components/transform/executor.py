@@ -19,6 +19,7 @@ from tfx.types import artifact_utils
 from tfx.utils import io_utils
 
 from components.artifacts import split_files
+from components.beam_args import ONE_WORKER
 from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from components.tables import shards
 from components.transform.source import OrderedExamples
@@ -29,7 +30,6 @@ from models.features.preprocessing import preprocessing_fn
 from models.features.schema import joint_schema
 from models.settings import Transform
 
-_ONE_WORKER = "--direct_num_workers=1"
 _SCRATCH = "unfinished"  # Below the graph, as all workers reach that.
 
 
@@ -44,7 +44,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         analyzed = split_files(input_dict["examples"], TRAIN_SPLIT) + split_files(input_dict["items"], ITEMS_SPLIT)
         workers = self._beam_pipeline_args
         # Sums and quantiles depend on who adds up what, so one worker analyzes; any number transforms.
-        self._beam_pipeline_args = [*workers, _ONE_WORKER]
+        self._beam_pipeline_args = [*workers, ONE_WORKER]
         with self._make_beam_pipeline() as pipeline:
             analyze(pipeline, analyzed, schema, features, settings, graph)
         self._beam_pipeline_args = workers

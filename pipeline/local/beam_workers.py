@@ -23,7 +23,7 @@ from apache_beam.runners.worker import sdk_worker_main
 from apache_beam.transforms.environments import ExternalEnvironment
 from google.protobuf import text_format
 
-from pipeline.beam_args import NOT_PACKED
+from components.beam_args import NOT_PACKED
 from pipeline.local import processes
 
 _OPTIONS, _JOB, _PID = "options", "job", "pid"  # What the runner tells the pool.
@@ -42,7 +42,7 @@ class _LocalWorkerHandler(ExternalWorkerHandler):
 
 
 class PoolRunner(FnApiRunner):
-    """Runs each stage on workers of the pool that is there.
+    """Runs each stage on workers of the pool that is there, but what one worker does in the process itself.
 
     They are `--direct_num_workers`; 0 means one a processor, up to a limit.
     """
@@ -51,6 +51,8 @@ class PoolRunner(FnApiRunner):
         """As the base class."""
         direct = options.view_as(DirectOptions)
         direct.direct_num_workers = direct.direct_num_workers or min(os.cpu_count(), _MOST_WORKERS)
+        if direct.direct_num_workers == 1:
+            return super().run_pipeline(pipeline, options)
         told = {
             _OPTIONS: json.dumps(options.get_all_options(drop_default=True)),
             _JOB: multiprocessing.current_process().name,

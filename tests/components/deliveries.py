@@ -11,11 +11,11 @@ from tfx.components.statistics_gen import executor as statistics_gen
 from tfx.types import artifact_utils, standard_artifacts
 
 from components.artifacts import DataSummary
+from components.beam_args import IN_PROCESS
 from components.drift_validator import kept
 from components.drift_validator.kept import Delivery
 from components.interaction_gen import executor as interaction_gen
 from components.item_gen import executor as item_gen
-from pipeline.beam_args import IN_PROCESS
 from pipeline.config import Config
 from pipeline.data import checks
 

@@ -9,12 +9,12 @@ import tensorflow_transform as tft
 from google.protobuf import text_format
 from tfx.types import artifact_utils, standard_artifacts
 
+from components.beam_args import IN_PROCESS
 from components.interaction_gen import timelines
 from components.transform.executor import Executor
 from models import inputs
 from models.features.schema import build_schema
 from models.settings import Transform
-from pipeline.beam_args import IN_PROCESS
 from pipeline.config import load_config
 from pipeline.data.generator import write_generated
 from pipeline.data.settings import Generated

@@ -1,13 +1,16 @@
 """Real runs of the pipeline, through its command, that the end-to-end tests look at."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 
+from pipeline import cli
 from tests.e2e.shop import write_config
 
 ROOT = Path(__file__).parent.parent.parent
@@ -25,6 +28,38 @@ def recommender(*arguments, cwd=None, **kwargs):
     command = [sys.executable, "-m", "pipeline.cli", *map(str, arguments)]
     environment = os.environ | {"PYTHONPATH": str(ROOT), "COLUMNS": "200"}
     return subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, **kwargs)
+
+
+def recommender_here(*arguments):
+    """As `recommender`, in this process: it has made the imports, which are much of what a small run takes."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as errors:
+        with _printing_to(1, out), _printing_to(2, errors), pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["recommender", *map(str, arguments)])
+            patch.setenv("COLUMNS", "200")
+            try:
+                cli.main()
+                status = 0
+            except SystemExit as end:
+                status = end.code
+        printed = []
+        for file in (out, errors):
+            file.seek(0)
+            printed.append(file.read())
+        return subprocess.CompletedProcess(arguments, status, *printed)
+
+
+@contextlib.contextmanager
+def _printing_to(descriptor, file):
+    """Has all that is printed there go to a file, by this process and by those that it starts."""
+    saved = os.dup(descriptor)
+    redirect = {1: contextlib.redirect_stdout, 2: contextlib.redirect_stderr}[descriptor]
+    os.dup2(file.fileno(), descriptor)
+    try:
+        with redirect(os.fdopen(descriptor, "w", buffering=1, closefd=False)):
+            yield
+    finally:
+        os.dup2(saved, descriptor)
+        os.close(saved)
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +81,7 @@ def shop_run(tmp_path_factory):
 
     def run(directory):
         few = ["--set=retrieval.epochs=1", "--set=ranking.epochs=1"]
-        done = recommender("run", "--config", write_config(directory), "--output", directory / "run", *few)
+        done = recommender_here("run", "--config", write_config(directory), "--output", directory / "run", *few)
         assert done.returncode in (0, 3), done.stdout + done.stderr
 
     return _made_once(tmp_path_factory, "shop_run", run)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from components.evaluator import predictions
+from components.interaction_gen.shard import ToExamples
 from components.recommender_builder import recommender
 from components.recommender_builder import servable as builder
 from models import training
@@ -58,7 +58,7 @@ def killed_trainer(patch):
 
 
 def killed_beam_worker(patch):
-    patch.setattr(predictions.Predict, "process", lambda *_: signal.raise_signal(signal.SIGKILL))
+    patch.setattr(ToExamples, "start_bundle", lambda _: signal.raise_signal(signal.SIGKILL))
 
 
 def run_with(fault, target, *arguments):

@@ -5,7 +5,7 @@ from pathlib import Path
 from tfx.orchestration import metadata
 
 from components.base import BeamComponent
-from pipeline.beam_args import IN_PROCESS
+from components.beam_args import IN_PROCESS
 from pipeline.outputs import PIPELINE_NAME, Outputs, connection
 from pipeline.steps import Step
 

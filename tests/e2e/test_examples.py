@@ -10,7 +10,7 @@ from tfx.utils import path_utils
 from components.evaluator.predictions import load
 from pipeline.outputs import latest_artifact_uri
 from pipeline.steps import Step
-from tests.e2e.conftest import ROOT, recommender
+from tests.e2e.conftest import ROOT, recommender_here
 
 EXAMPLES = {"complete-journey": "groceries", "online-retail": "gifts", "movietweetings": "tweets"}
 
@@ -22,7 +22,7 @@ def run(request, tmp_path_factory):
     output = tmp_path_factory.mktemp(request.param)
     config = directory / f"{EXAMPLES[request.param]}.yaml"
     few = ["--set=retrieval.epochs=1", "--set=ranking.epochs=1"]
-    done = recommender("run", "--config", config, "--data", directory / "sample", "--output", output, *few)
+    done = recommender_here("run", "--config", config, "--data", directory / "sample", "--output", output, *few)
     assert done.returncode in (0, 3), done.stdout + done.stderr
     return request.param, output, json.loads((output / "report.json").read_text())
 

@@ -11,7 +11,7 @@ from components.evaluator.settings import DEFAULT_THRESHOLDS
 from pipeline.data.generator import write_generated
 from pipeline.data.settings import Generated
 from pipeline.history import read
-from tests.e2e.conftest import recommender
+from tests.e2e.conftest import recommender_here
 
 SPANS = ("2026-11-01", "2026-11-02", "2026-11-03")
 CONFIG = """
@@ -65,7 +65,7 @@ def nights(tmp_path_factory):
     output, found = directory / "output", {}
 
     def night(name, *more):
-        done = recommender("run", "--config", directory / "shop.yaml", "--output", output, *LENIENT, *more)
+        done = recommender_here("run", "--config", directory / "shop.yaml", "--output", output, *LENIENT, *more)
         found[name] = (done, versions(output))
 
     write_span(directory / "days" / SPANS[0], of_spans[0])
@@ -101,7 +101,7 @@ def test_the_window_and_what_drifted_are_in_the_report(nights):
     assert report["drift"]["against"] == found["first"][1][0]
     assert not [one for one in report["drift"]["findings"] if one["level"] == "stop"]
     assert "span 2026-11-02, with the 1 before it" in found["mended"][0].stdout
-    assert recommender("report", "--output", output).returncode == 0
+    assert recommender_here("report", "--output", output).returncode == 0
     page = (output / "report.html").read_text()
     assert f"Since version {found['first'][1][0]}, which is live" in page and "The runs so far" in page
 
@@ -142,9 +142,9 @@ def test_every_night_is_in_the_history(nights):
         (SPANS[1], "pushed"),
     ]
     assert [entry.get("version") for entry in entries] == [found["first"][1][0], None, found["mended"][1][1]]
-    done = recommender("history", "--output", output, "--json", "-")
+    done = recommender_here("history", "--output", output, "--json", "-")
     assert json.loads(done.stdout) == entries
-    assert "drift.limits.numbers.rating" in recommender("history", "--output", output).stdout
+    assert "drift.limits.numbers.rating" in recommender_here("history", "--output", output).stdout
 
 
 def test_cleaning_leaves_what_is_live_and_what_a_cached_run_needs(nights):
@@ -154,15 +154,15 @@ def test_cleaning_leaves_what_is_live_and_what_a_cached_run_needs(nights):
     (output / "serving_models" / "recommender" / "1").mkdir()
     (output / "serving_models" / "recommender" / "1" / "saved_model.pb").touch()
     clean = ("clean", "--keep", "1", "--output", output)
-    dry = recommender(*clean, "--dry-run")
+    dry = recommender_here(*clean, "--dry-run")
     assert dry.returncode == 0 and versions(output) == ["1", *before]
     assert "Would remove" in dry.stdout and "Trainer.retrieval/model/" in dry.stdout
-    done = recommender(*clean)
+    done = recommender_here(*clean)
     assert dry.stdout.replace("Would remove", "Removed") == done.stdout, done.stderr
     assert versions(output) == before
     assert [len(list((output / "pipeline" / "Reporter" / key).iterdir())) for key in ("metrics", "report")] == [1, 1]
-    assert "Removed 0 artifacts and files, 0.0 MB, and 0 versions" in recommender(*clean).stdout
-    again = recommender("run", "--config", directory / "shop.yaml", "--output", output, *LENIENT)
+    assert "Removed 0 artifacts and files, 0.0 MB, and 0 versions" in recommender_here(*clean).stdout
+    again = recommender_here("run", "--config", directory / "shop.yaml", "--output", output, *LENIENT)
     assert again.returncode == 0, again.stderr
     assert "Trainer.retrieval: reused" in again.stdout and "Evaluator: reused" in again.stdout
     assert versions(output) == before, "the same delivery is not pushed twice"

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from rich.console import Console
 
-from pipeline.beam_args import NOT_PACKED
+from components.beam_args import NOT_PACKED
 from pipeline.config import load_config
 from pipeline.local import beam_workers, runner
 from pipeline.outputs import latest_artifact_uri

@@ -15,7 +15,7 @@ from rich.console import Console
 from pipeline.config import load_config
 from pipeline.errors import RunError
 from pipeline.local import processes, runner
-from tests.e2e.conftest import OVERRIDES, ROOT, SMALL, recommender
+from tests.e2e.conftest import OVERRIDES, ROOT, SMALL, recommender, recommender_here
 from tests.e2e.test_main_job import COMPONENTS, report, shown_by_kfp
 
 RETRAINED = ["retrieval.seed=1"]
@@ -75,7 +75,7 @@ def test_a_killed_run_goes_on_where_it_was(first):
 
 
 def test_a_second_run_reuses_every_component_and_pushes_nothing(output, first):
-    done = recommender("run", "--output", output, *SMALL)
+    done = recommender_here("run", "--output", output, *SMALL)
     assert done.returncode == 0, done.stderr
     second = report(output)
     assert done_anew(second) == set()
@@ -85,7 +85,7 @@ def test_a_second_run_reuses_every_component_and_pushes_nothing(output, first):
 
 def test_a_changed_limit_evaluates_again_and_a_refused_model_is_not_pushed(output, first):
     limit = "--set=evaluation.thresholds.better_than_popularity.at_least=50"
-    done = recommender("run", "--output", output, *SMALL, limit)
+    done = recommender_here("run", "--output", output, *SMALL, limit)
     assert done.returncode == 3, done.stderr
     refused = report(output)
     assert not refused["blessed"] and refused["pushed_version"] is None
@@ -117,20 +117,24 @@ def test_a_version_that_was_deleted_is_pushed_again(output, first):
 
 
 @pytest.mark.parametrize(
-    ("fault", "component"), [("killed_trainer", "Trainer.retrieval"), ("killed_beam_worker", "Evaluator")]
+    ("fault", "component", "changed"),
+    [
+        ("killed_beam_worker", "InteractionGen", ["split.eval_share=0.3"]),
+        ("killed_trainer", "Trainer.retrieval", RETRAINED),
+    ],
 )
-def test_a_killed_process_stops_the_run(fault, component, output, first, broken):
+def test_a_killed_process_stops_the_run(fault, component, changed, output, first, broken):
     broken(fault)
     with pytest.raises(RunError, match=rf"{component} failed: its process was killed by signal 9"):
-        run(output, *RETRAINED)
+        run(output, *changed)
 
 
 def test_the_next_run_goes_on_and_a_retrained_model_is_compared_with_the_live_one(output, first):
     (live,) = os.listdir(first["serving_model_dir"])
     retrained = run(output, *RETRAINED)
     assert retrained["not_blessed_because"] == []
-    # The InfraValidator ran beside the Evaluator that was killed, and may have come to its end.
-    assert done_anew(retrained) - {"InfraValidator"} == {"Evaluator", "Pusher", "Reporter"}
+    again = {"Trainer.retrieval", "RecommenderBuilder", "Evaluator", "InfraValidator", "Pusher", "Reporter"}
+    assert done_anew(retrained) == again
     assert retrained["metrics"]["baselines"]["live"]["version"] == live
     assert sorted(os.listdir(first["serving_model_dir"])) == [live, retrained["pushed_version"]]
 

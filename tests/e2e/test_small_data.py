@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.e2e.conftest import recommender
+from tests.e2e.conftest import recommender_here
 
 CONFIG = """
 data:
@@ -38,7 +38,9 @@ def run(directory, items, users, seen, time, *options):
     write_table(directory / "events.csv", ["customer", "sku", "stars", "time"], events)
     write_table(directory / "products.csv", ["sku", "name"], [[f"p{item}", f"Thing {item}"] for item in range(items)])
     (directory / "shop.yaml").write_text(CONFIG)
-    done = recommender("run", "--config", directory / "shop.yaml", "--output", directory / "out", *LET_PASS, *options)
+    done = recommender_here(
+        "run", "--config", directory / "shop.yaml", "--output", directory / "out", *LET_PASS, *options
+    )
     assert "Traceback" not in done.stdout + done.stderr
     return done, json.loads((directory / "out" / "report.json").read_text())
 

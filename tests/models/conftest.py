@@ -8,6 +8,7 @@ import tensorflow as tf
 from google.protobuf import text_format
 from tfx.types import artifact_utils, standard_artifacts
 
+from components.beam_args import IN_PROCESS
 from components.files import EVAL_SPLIT, ITEMS_SPLIT, TRAIN_SPLIT
 from components.tables.records import to_examples
 from components.transform.executor import Executor
@@ -17,7 +18,6 @@ from models.features.kinds import Category, Number, Tags, Text, Vector
 from models.features.schema import build_schema
 from models.queries import model_batch
 from models.settings import Transform
-from pipeline.beam_args import IN_PROCESS
 
 FEATURES = FeatureSet(
     items={"title": Text(min_count=1), "tags": Tags(), "price": Number(scale="log"), "image": Vector()},
