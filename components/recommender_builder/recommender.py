@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -129,8 +129,12 @@ class Recommender(tf.Module):
         self._knows_all = table(1.0)  # 0: what is popular now is told by the train rows alone.
         # Functions of their own, so that the graph has once what several signatures do.
         query = dict(self._query_specs)
-        self._look = tf.function(self._looked_at, input_signature=[query], autograph=False)
-        self._first_stage = tf.function(self._retrieved, input_signature=[query], autograph=False)
+
+        def once(method: Callable[[Query], Any]) -> tf.types.experimental.ConcreteFunction:
+            return tf.function(lambda query: method(query), autograph=False).get_concrete_function(query)
+
+        self._look = once(self._looked_at)
+        self._first_stage = once(self._retrieved)
         rows = [tf.TensorSpec([None], dtype) for dtype in (tf.string, tf.string, tf.int64)]
         self.assume = tf.function(self._assume, input_signature=rows, autograph=False)
         self.measure = tf.function(self._measure, input_signature=[query, _ITEMS], autograph=False)
