@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib
 import json
 import logging
 import os
@@ -14,6 +15,7 @@ import traceback
 from typing import Any
 
 from models.errors import UserError
+from pipeline.collector import nothing_collected
 
 _FAILED, _WRONG_INPUT = 1, 2
 
@@ -36,10 +38,13 @@ def run(arguments: list[str]) -> None:
     executor_input = normalise(json.loads(options.json_serialized_invocation_args), options.artifact_types)
     options.json_serialized_invocation_args = json.dumps(executor_input)
 
-    from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
+    with nothing_collected():
+        from tfx.orchestration.kubeflow.v2.container import kubeflow_v2_run_executor
 
-    from components.storage import enable_s3
-    from kubeflow import storage
+        from components.storage import enable_s3
+        from kubeflow import storage
+
+        importlib.import_module(options.executor_class_path.rpartition(".")[0])
 
     if any("s3://" in argument for argument in arguments):
         enable_s3()

@@ -1,16 +1,8 @@
-"""What the process that others are forked from imports.
+"""What the process that others are forked from imports."""
 
-None of its objects is ever garbage. So the collector does not look at them while they are made, nor later: a look
-takes time, and writes to memory that the processes share.
-"""
+from pipeline.collector import nothing_collected
 
-import gc
-
-gc.disable()
-
-import models.ranking  # noqa: E402, F401
-import pipeline.dag  # noqa: E402
-import pipeline.local.beam_workers  # noqa: E402, F401
-
-gc.freeze()
-gc.enable()
+with nothing_collected():
+    import models.ranking  # noqa: F401
+    import pipeline.dag
+    import pipeline.local.beam_workers  # noqa: F401

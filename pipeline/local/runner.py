@@ -18,6 +18,7 @@ from components import storage
 from components.files import REPORT_FILE
 from models.errors import UserError
 from pipeline import history, outputs, steps
+from pipeline.collector import nothing_collected
 from pipeline.config import Config
 from pipeline.data import checks
 from pipeline.data.generator import write_generated
@@ -138,12 +139,12 @@ def _beam(workers: int | None, arguments: Sequence[str]) -> Iterator[_BeamArgs]:
 def _run(
     config: Config, output: str, serving_dir: str, console: Console, beam_args: _BeamArgs, started: float
 ) -> dict[str, Any]:
-    # Imported here: it takes many seconds, and prints.
-    import tensorflow as tf
+    with nothing_collected():  # Imported here: it takes many seconds, and prints.
+        import tensorflow as tf
 
-    from components.live_model.executor import live_version
-    from pipeline.dag import Parameters, create_pipeline
-    from pipeline.local.dag_runner import DagRunner
+        from components.live_model.executor import live_version
+        from pipeline.dag import Parameters, create_pipeline
+        from pipeline.local.dag_runner import DagRunner
 
     connection = outputs.connection(output)
     fingerprint = checks.fingerprint(config)
