@@ -146,7 +146,7 @@ def recommender_that_finds(data):
 
     def make(*rows, repeats=False):
         index = tf.Module()
-        index.search = lambda queries, k: tf.constant([rows])
+        index.search = lambda queries, k: tf.constant([rows], tf.int32)
         features, servables, vectors = models(repeats)
         indexes, weights = (index, index), Weights(choice=0.7, preference=1.5)
         rules = Rules(np.zeros(len(data.catalogue) + 1, bool))
