@@ -107,7 +107,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                     | "Predictions" >> beam.ParDo(predict)
                     | "Evaluate"
                     >> tfma.ExtractEvaluateAndWriteResults(
-                        eval_config=eval_config, extractors=[slices.by_slice()], output_path=output
+                        eval_config=eval_config, extractors=[slices.by_slice()], writers=_writers(output, eval_config)
                     )
                 )
             checks, samples = compared.result()
@@ -127,6 +127,15 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         }
         io_utils.write_string_file(os.path.join(output, EVALUATION_FILE), json.dumps(report, indent=2))
         _bless(artifact_utils.get_single_instance(output_dict["blessing"]), model, not report["not_blessed_because"])
+
+
+def _writers(output: str, eval_config: tfma.EvalConfig) -> list[tfma.writers.Writer]:
+    """What `tfma.load_eval_result` reads: TFMA's defaults without plots, attributions and validations, which are empty."""
+    metrics = {tfma.METRICS_KEY: os.path.join(output, tfma.METRICS_KEY)}
+    return [
+        tfma.writers.EvalConfigWriter(output, eval_config),
+        tfma.writers.MetricsPlotsAndValidationsWriter(metrics, eval_config),
+    ]
 
 
 def _limits(section: str, changes: str, features: FeatureSet) -> Evaluation:

@@ -8,15 +8,14 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Collection, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
 import numpy as np
 import tensorflow as tf
 from google.protobuf import json_format
-from tensorflow.core.protobuf import config_pb2, meta_graph_pb2
+from tensorflow.core.protobuf import config_pb2, meta_graph_pb2, rewriter_config_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2
 
 from serving.codec.dtypes import BY_NUMPY, of_number
@@ -28,19 +27,33 @@ from serving.server.status import from_tensorflow
 WARM_UP_FILE = os.path.join("assets.extra", "tf_serving_warmup_requests")
 
 
+def session_config() -> config_pb2.ConfigProto:
+    """How TensorFlow prepares a signature's graph at its first call: in one pass, with its functions inlined.
+
+    By default it leaves those that may have effects, such as a lookup in a table, as functions: each is then
+    instantiated and optimised by itself, which makes first calls three times as long and all others slower.
+    """
+    session = config_pb2.ConfigProto()
+    rewrites = session.graph_options.rewrite_options
+    rewrites.function_optimization = rewriter_config_pb2.RewriterConfig.AGGRESSIVE
+    rewrites.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE
+    rewrites.disable_tfg_optimizer = True
+    return session
+
+
 @dataclass(frozen=True)
 class ModelOptions:
     """How models are loaded.
 
     Attributes:
       tags: of the graph in a SavedModel.
-      session: TensorFlow's ConfigProto; None for TensorFlow's defaults.
+      session: TensorFlow's ConfigProto.
       warm_up: whether a model's own requests are answered before it serves.
       warm_up_iterations: how often each of them.
     """
 
     tags: tuple[str, ...] = (tf.saved_model.SERVING,)
-    session: config_pb2.ConfigProto | None = None
+    session: config_pb2.ConfigProto = field(default_factory=session_config)
     warm_up: bool = True
     warm_up_iterations: int = 1
 
@@ -85,17 +98,17 @@ class LoadedModel:
             name: {key: of_number(info.dtype) for key, info in signature.inputs.items()}
             for name, signature in served.items()
         }
-        self._locks = {name: threading.Lock() for name in served}
         self._callables: dict[str, Callable] = {}
+        self._first_calls = threading.Lock()
+        self._called: set[str] = set()  # Signatures that have answered.
         if options.warm_up:
             self._warm_up(os.path.join(path, WARM_UP_FILE), options.warm_up_iterations)
 
     def _warm_up(self, path: str, iterations: int) -> None:
         """Answers the requests that came with the model, so that the first real one does not wait."""
         if tf.io.gfile.exists(path):
-            records = list(tf.compat.v1.io.tf_record_iterator(path))
-            with ThreadPoolExecutor() as pool:  # Each signature's graph is optimised at its first run.
-                list(pool.map(self._answer, records * iterations))
+            for record in list(tf.compat.v1.io.tf_record_iterator(path)) * iterations:
+                self._answer(record)
 
     def _answer(self, record: bytes) -> None:
         log = prediction_log_pb2.PredictionLog.FromString(record)
@@ -149,7 +162,7 @@ class LoadedModel:
                 raise invalid(f"Expects arg[{number}] to be {wanted.name} but {given.name} is provided")
         fetched = sorted({info.name for info in signature.outputs.values()} - set(fed))
         try:
-            values = self._callable(name, list(fed), fetched)(*fed.values())
+            values = self._call(name, fed, fetched)
         except tf.errors.OpError as error:
             raise from_tensorflow(error) from error
         except (TypeError, ValueError) as error:
@@ -157,13 +170,21 @@ class LoadedModel:
         found = fed | dict(zip(fetched, values, strict=True))
         return {key: _array(found[info.name]) for key, info in signature.outputs.items()}
 
-    def _callable(self, name: str, fed: list[str], fetched: list[str]) -> Callable:
-        """Runs a signature's graph on whatever it is given: unlike `Session.run`, it leaves shapes to the graph."""
-        with self._locks[name]:  # The graph is optimised for each signature at its first call.
-            if name not in self._callables:
-                options = config_pb2.CallableOptions(feed=fed, fetch=fetched)
+    def _call(self, name: str, fed: dict[str, np.ndarray], fetched: list[str]) -> list:
+        """Runs a signature's graph, until it has answered once with no other that has not.
+
+        ScaNN makes a searcher at its first use, and has no lock for two signatures that share it: the second would make
+        it anew under the search of the first, which then reads memory that is no longer there.
+        """
+        if name in self._called:
+            return self._callables[name](*fed.values())
+        with self._first_calls:
+            if name not in self._callables:  # It leaves shapes to the graph, unlike `Session.run`.
+                options = config_pb2.CallableOptions(feed=list(fed), fetch=fetched)
                 self._callables[name] = self._session._make_callable_from_options(options)
-            return self._callables[name]
+            values = self._callables[name](*fed.values())
+            self._called.add(name)
+        return values
 
 
 def _array(value: Any) -> np.ndarray:

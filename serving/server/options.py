@@ -12,7 +12,7 @@ from tensorflow_serving.config import model_server_config_pb2
 from serving.errors import ServingError
 from serving.server import protos
 from serving.server.batching import BatchingParameters
-from serving.server.model import ModelOptions
+from serving.server.model import ModelOptions, session_config
 from serving.server.text_files import read_text_format
 from serving.server.tls import Tls, read_tls
 from serving.server.versions import Loading
@@ -139,9 +139,9 @@ class ServerOptions:
 
     def loading(self) -> Loading:
         """How versions are loaded. Raises ServingError if the file of the session cannot be used."""
-        session = config_pb2.ConfigProto()
+        session = session_config()
         if self.tensorflow_session_config_file:
-            read_text_format(self.tensorflow_session_config_file, session)
+            session = read_text_format(self.tensorflow_session_config_file, config_pb2.ConfigProto())
         intra, inter = self.tensorflow_intra_op_parallelism, self.tensorflow_inter_op_parallelism
         if self.tensorflow_session_parallelism and (intra or inter):
             raise ServingError(
