@@ -130,7 +130,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
 
 
 def _writers(output: str, eval_config: tfma.EvalConfig) -> list[tfma.writers.Writer]:
-    """What `tfma.load_eval_result` reads: TFMA's defaults without plots, attributions and validations, which are empty."""
+    """What `tfma.load_eval_result` reads: the defaults without plots, attributions and validations, which are empty."""
     metrics = {tfma.METRICS_KEY: os.path.join(output, tfma.METRICS_KEY)}
     return [
         tfma.writers.EvalConfigWriter(output, eval_config),
