@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -15,8 +14,9 @@ from components.recommender_builder.client_inputs import ClientInputs
 from components.recommender_builder.filters import Wanted
 from components.recommender_builder.lists import NO_SCORE
 from components.recommender_builder.rules import Rules
+from components.recommender_builder.search import LeftOut, Search, best, each_once, kept
 from components.recommender_builder.settings import Index
-from components.recommender_builder.tensors import Lookup, column, distinct, is_in, only_column, ranges, table
+from components.recommender_builder.tensors import Lookup, column, only_column, ranges, table
 from components.recommender_builder.users import Users
 from components.recommender_builder.vectors import CandidateVectors
 from models import inputs
@@ -27,8 +27,6 @@ from models.joining import PARTS, Weights, retrieval_scores
 
 _ITEMS = tf.TensorSpec([None], tf.string, name="item_id")
 _ITEM_LISTS = tf.TensorSpec([None, None], tf.string, name="item_id")
-
-_SPARE = 300  # Candidates that are looked for beside those wanted, before it is known how many have to be left out.
 
 Query = dict[str, tf.Tensor]  # Raw inputs of `recommend` by name.
 
@@ -215,8 +213,8 @@ class Recommender(tf.Module):
         scores = tf.where(candidates == self._size, NO_SCORE, scores)
         if self._list_rules:
             return self._list_rules.best(candidates, scores, self._recommended, given)
-        best = tf.math.top_k(scores, self._recommended)
-        return tf.gather(candidates, best.indices, batch_dims=1), best.values
+        top = tf.math.top_k(scores, self._recommended)
+        return tf.gather(candidates, top.indices, batch_dims=1), top.values
 
     def retrieve(self, **query: tf.Tensor) -> dict[str, tf.Tensor]:
         """The first stage of `recommend`: [B, N] item_id, score, best first."""
@@ -245,8 +243,8 @@ class Recommender(tf.Module):
         asked = tf.concat([candidates, self._rows(item_id)[:, tf.newaxis]], axis=1)
         ranked = self._ranking.score(features, tf.gather(self._vectors.ranking, asked))
         of_candidates = {name: values[:, :-1] for name, values in ranked.items()}
-        items, best = self._list(candidates, scores + self._weights.added(of_candidates), {})
-        lists = {"retrieved": candidates, "retrieved_score": scores, "recommended": items, "recommended_score": best}
+        items, listed = self._list(candidates, scores + self._weights.added(of_candidates), {})
+        lists = {"retrieved": candidates, "retrieved_score": scores, "recommended": items, "recommended_score": listed}
         return lists | {name: values[:, -1] for name, values in ranked.items() if name not in PARTS}
 
     def similar(self, item_id: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -255,7 +253,7 @@ class Recommender(tf.Module):
         query = self._vectors.directions(items)
         found = self._similar_index.search(query, min(self._recommended + 1, self._recommendable))
         keep = (found != items[:, tf.newaxis]) & (items < self._size)[:, tf.newaxis]
-        found = self._kept(found, keep, self._recommended)
+        found = kept(found, keep, self._recommended, self._size)
         scores = tf.linalg.matvec(self._vectors.directions(found), query)
         return {
             "item_id": tf.gather(self.ids, found),
@@ -320,81 +318,37 @@ class Recommender(tf.Module):
         if not self._histories.repeats:
             shown = query[f.HISTORY_ITEM_ID]
             shown = shown if exclude is None else tf.concat([shown, exclude], axis=1)
-            items = self._found(search, queries, self._had(query[f.USER_ID], shown))
+            items = self._found(search, queries, LeftOut(self._had(query[f.USER_ID], shown), self._size))
         else:
-            left_out = None if exclude is None else tf.RaggedTensor.from_tensor(self._rows(exclude))
-            own = self._own(query, left_out, wanted)
-            items = self._each_once(tf.concat([own, self._found(search, queries, left_out)], axis=1))
+            left_out = None
+            if exclude is not None:
+                left_out = LeftOut(tf.RaggedTensor.from_tensor(self._rows(exclude)), self._size)
+            found = self._found(search, queries, left_out)
+            items = each_once(tf.concat([self._own(query, queries, left_out, wanted), found], axis=1), self._size)
         scores = self._retrieval_scores(features, vectors, items)
         # An approximate search may order by other scores than the exact ones.
-        best = tf.math.top_k(tf.where(items == self._size, NO_SCORE, scores), self._candidates_wanted)
-        return _Retrieved(features, tf.gather(items, best.indices, batch_dims=1), best.values)
+        top = tf.math.top_k(tf.where(items == self._size, NO_SCORE, scores), self._candidates_wanted)
+        return _Retrieved(features, tf.gather(items, top.indices, batch_dims=1), top.values)
 
-    def _found(
-        self,
-        search: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
-        queries: tf.Tensor,
-        left_out: tf.RaggedTensor | None,
-    ) -> tf.Tensor:
-        """[B, N] the best that a search finds, but for those that are left out.
+    def _found(self, search: Search, queries: tf.Tensor, left_out: LeftOut | None) -> tf.Tensor:
+        return best(search, queries, left_out, self._candidates_wanted, self._recommendable)
 
-        Args:
-          search: [b] numbers of queries, and k, to [b, k] rows of the catalogue, the best first; n fills up.
-          queries: [B] numbers from 0 to B - 1.
-          left_out: for each query, rows of the catalogue.
-        """
-        wanted = self._candidates_wanted
-        if left_out is None:
-            return search(queries, tf.constant(wanted))
-        keys = self._keys(left_out)
-        of_query = keys // tf.cast(self._size + 1, tf.int64)
-        most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(of_query, tf.int32), of_query, left_out.nrows()))
-
-        @functools.partial(tf.function, autograph=False)  # Called twice, in the graph once.
-        def among(queries: tf.Tensor, spare: tf.Tensor) -> tf.Tensor:
-            found = search(queries, tf.minimum(wanted + spare, self._recommendable))
-            return self._kept(found, ~self._are_in(queries, found, keys), wanted)
-
-        def again() -> tf.Tensor:
-            return tf.tensor_scatter_nd_update(found, short[:, tf.newaxis], among(short, most))
-
-        # What few have had much of does not make the search of all a long one.
-        found = among(queries, tf.minimum(most, _SPARE))
-        short = tf.boolean_mask(queries, found[:, -1] == self._size)
-        return tf.cond((most > _SPARE) & (tf.size(short) > 0), again, lambda: found)
-
-    def _own(self, query: Query, left_out: tf.RaggedTensor | None, wanted: Wanted | None) -> tf.Tensor:
+    def _own(self, query: Query, queries: tf.Tensor, left_out: LeftOut | None, wanted: Wanted | None) -> tf.Tensor:
         """[B, H] the history's items that may be recommended again; row n stands for the others."""
         items = self._history_rows(query)
         if self._hidden is not None:
             items = tf.where(tf.gather(self._hidden, items), self._size, items)
         if left_out is not None:
-            rows = tf.range(left_out.nrows())
-            items = tf.where(self._are_in(rows, items, self._keys(left_out)), self._size, items)
+            items = tf.where(left_out.has(queries, items), self._size, items)
         if wanted:
             items = tf.where(self._filters.passing(items, wanted), items, self._size)
         return items
-
-    def _keys(self, rows: tf.RaggedTensor) -> tf.Tensor:
-        """Numbers of the pairs of a query and a catalogue row, each once, rising."""
-        width = tf.cast(self._size + 1, tf.int64)
-        return distinct(tf.cast(rows.value_rowids(), tf.int64) * width + tf.cast(rows.flat_values, tf.int64))
-
-    def _are_in(self, queries: tf.Tensor, items: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-        """Whether the pairs of [B] numbers of queries and their [B, M] items are among the keys."""
-        width = tf.cast(self._size + 1, tf.int64)
-        return is_in(tf.cast(queries, tf.int64)[:, tf.newaxis] * width + tf.cast(items, tf.int64), keys)
 
     def _had(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.RaggedTensor:
         """Catalogue rows that each query's user has had, as is known here or by the [B, H] ids given."""
         known = ranges(self._starts, self._user_rows(user_id))
         given = tf.RaggedTensor.from_tensor(self._rows(item_id))
         return tf.concat([tf.cast(tf.gather(self._had_rows, known), tf.int32), given], axis=1)
-
-    def _kept(self, items: tf.Tensor, keep: tf.Tensor, length: int) -> tf.Tensor:
-        """The first `length` of each row's items that are to be kept, in order, filled up with row n."""
-        kept = tf.ragged.boolean_mask(items, keep)[:, :length]
-        return kept.to_tensor(default_value=self._size, shape=[None, length])
 
     def _retrieval_scores(self, features: inputs.Batch, vectors: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         logits = self._vectors.logits(vectors, items)
@@ -403,9 +357,3 @@ class Recommender(tf.Module):
 
     def _history_rows(self, query: Query) -> tf.Tensor:
         return self._rows(query[f.HISTORY_ITEM_ID][:, : self._histories.known])
-
-    def _each_once(self, items: tf.Tensor) -> tf.Tensor:
-        """[B, M] items of each row, each once, filled up with row n."""
-        items = tf.sort(items, axis=1)
-        repeated = tf.concat([tf.zeros_like(items[:, :1], tf.bool), items[:, 1:] == items[:, :-1]], axis=1)
-        return tf.where(repeated, self._size, items)

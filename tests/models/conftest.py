@@ -17,7 +17,9 @@ from models.features.feature_set import FeatureSet
 from models.features.kinds import Category, Number, Tags, Text, Vector
 from models.features.schema import build_schema
 from models.queries import model_batch
-from models.settings import Transform
+from models.ranking import RankingModel
+from models.retrieval import RetrievalModel
+from models.settings import Ranking, Retrieval, Transform
 
 FEATURES = FeatureSet(
     items={"title": Text(min_count=1), "tags": Tags(), "price": Number(scale="log"), "image": Vector()},
@@ -162,3 +164,13 @@ def rows(data):
 def shop(tmp_path_factory):
     """Of SHOP: three rows of ann, one of bob."""
     return training.TrainingData(transform(tmp_path_factory.mktemp("shop"), SHOP, SHOP_TRAIN, SHOP_EVAL, SHOP_ITEMS))
+
+
+def retrieval_model(data, **values):
+    """A small model that hides nothing."""
+    return RetrievalModel(Retrieval(embedding_dim=4, history_dropout=0, user_dropout=0, item_dropout=0, **values), data)
+
+
+def ranking_model(data, **values):
+    """A small model."""
+    return RankingModel(Ranking(embedding_dim=4, layers=[8], dropout=0, **values), data)

@@ -1,0 +1,83 @@
+"""What a search finds, without what is left out for each query."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from components.recommender_builder.tensors import distinct, is_in
+
+# [b] numbers of queries, and k, to [b, k] rows of a catalogue of n items, the best first; n fills up.
+Search = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+
+_SPARE = 300  # Candidates that are looked for beside those wanted, before it is known how many have to be left out.
+
+
+class LeftOut:
+    """Pairs of a query and a row of the catalogue.
+
+    Args:
+      rows: for each of B queries, rows of the catalogue.
+      size: of the catalogue, n.
+
+    Attributes:
+      most: how many different ones a query has, at most.
+    """
+
+    def __init__(self, rows: tf.RaggedTensor, size: int):
+        self.size = size
+        self._keys = distinct(self._pairs(rows.value_rowids(), rows.flat_values))  # Rising, for a binary search.
+        of_query = self._keys // (size + 1)
+        self.most = tf.reduce_max(
+            tf.math.unsorted_segment_sum(tf.ones_like(of_query, tf.int32), of_query, rows.nrows())
+        )
+
+    def has(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        """Whether the pairs of [b] numbers of queries and their [b, M] rows are among these."""
+        return is_in(self._pairs(queries[:, tf.newaxis], items), self._keys)
+
+    def _pairs(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+        return tf.cast(queries, tf.int64) * (self.size + 1) + tf.cast(items, tf.int64)
+
+
+def best(search: Search, queries: tf.Tensor, left_out: LeftOut | None, wanted: int, available: int) -> tf.Tensor:
+    """[B, wanted] rows of the catalogue that a search finds, the best first, but for those that are left out.
+
+    Args:
+      search: of `available` items.
+      queries: [B] numbers from 0 to B - 1.
+      left_out: for these queries; None: nothing.
+      wanted: how many.
+      available: how many there are.
+    """
+    if left_out is None:
+        return search(queries, tf.constant(wanted))
+    size, most = left_out.size, left_out.most
+
+    @functools.partial(tf.function, autograph=False)  # Called twice, in the graph once.
+    def among(queries: tf.Tensor, spare: tf.Tensor) -> tf.Tensor:
+        found = search(queries, tf.minimum(wanted + spare, available))
+        return kept(found, ~left_out.has(queries, found), wanted, size)
+
+    def again() -> tf.Tensor:
+        return tf.tensor_scatter_nd_update(found, short[:, tf.newaxis], among(short, most))
+
+    # What few have had much of does not make the search of all a long one.
+    found = among(queries, tf.minimum(most, _SPARE))
+    short = tf.boolean_mask(queries, found[:, -1] == size)
+    return tf.cond((most > _SPARE) & (tf.size(short) > 0), again, lambda: found)
+
+
+def kept(items: tf.Tensor, keep: tf.Tensor, length: int, size: int) -> tf.Tensor:
+    """The first `length` of each row's items that are to be kept, in order, filled up with row n of the catalogue."""
+    ragged = tf.ragged.boolean_mask(items, keep)[:, :length]
+    return ragged.to_tensor(default_value=size, shape=[None, length])
+
+
+def each_once(items: tf.Tensor, size: int) -> tf.Tensor:
+    """[B, M] items of each row, each once, filled up with row n of the catalogue."""
+    items = tf.sort(items, axis=1)
+    repeated = tf.concat([tf.zeros_like(items[:, :1], tf.bool), items[:, 1:] == items[:, :-1]], axis=1)
+    return tf.where(repeated, size, items)
