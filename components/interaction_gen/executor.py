@@ -98,10 +98,10 @@ class Executor(base_beam_executor.BaseBeamExecutor):
     def _tables(self, window: spans.Window, data: Tables, features: FeatureSet) -> dict[str, ReadTable]:
         tables = {}
         if data.items:
-            tables["items"] = ReadTable("items", window, data.items)
-        interactions = ReadTable("interactions", window, data.interactions)
+            tables["items"] = ReadTable("items", window, data)
+        interactions = ReadTable("interactions", window, data)
         if data.users and features.users:
-            tables["users"] = ReadTable("users", window, data.users, interactions.shards)
+            tables["users"] = ReadTable("users", window, data, interactions.shards)
         return tables | {"interactions": interactions}
 
 

@@ -51,7 +51,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 written = ids | beam.combiners.ToList() | "Write" >> beam.Map(_write_named, writer)
             else:
                 names = read_summary(artifact_utils.get_single_uri(input_dict["summary"]))["spans"]
-                table = ReadTable("items", spans.of_names(exec_properties["directory"], names), data.items)
+                table = ReadTable("items", spans.of_names(exec_properties["directory"], names), data)
                 read = pipeline | table
                 counts = beam.pvalue.AsDict(read[COUNTS] | beam.CombinePerKey(sum))
                 written = (

@@ -86,11 +86,7 @@ def parse(name: str, rows: Rows, table: Table) -> Parsed:
 
 def interactions(rows: Rows, table: InteractionTable) -> Parsed:
     """Checks interactions: `user_id`, `item_id`, `timestamp` in Unix seconds, rating, event and context."""
-    texts, sieve = rows.columns, _Sieve(rows)
-    for name in table.require:
-        sieve.leave_out(_missing(texts[name]), f"no {name}")
-    for column, condition in table.where.items():
-        _apply(column, condition, texts[WHERE + column], sieve)
+    texts, sieve = rows.columns, _counting(rows, table)
     if table.events:
         known = pc.is_in(texts[n.EVENT], pa.array([*table.events], pa.string())).to_numpy(zero_copy_only=False)
         missing = _equal(texts[n.EVENT], "")
@@ -112,7 +108,7 @@ def interactions(rows: Rows, table: InteractionTable) -> Parsed:
 
 def entities(rows: Rows, table: EntityTable, id_name: str) -> Parsed:
     """Checks rows of the items' or the users' table: the id, the title and the features, null where missing."""
-    texts, sieve = rows.columns, _Sieve(rows)
+    texts, sieve = rows.columns, _counting(rows, table)
     sieve.reject(_missing(texts[id_name]), f"missing {id_name}")
     columns = {name: texts[name] for name in table.columns}
     features = {
@@ -122,6 +118,16 @@ def entities(rows: Rows, table: EntityTable, id_name: str) -> Parsed:
         for name, feature in table.features.items()
     }
     return sieve.result(columns, features)
+
+
+def _counting(rows: Rows, table: Table) -> _Sieve:
+    """Leaves out what the configuration says does not count."""
+    sieve = _Sieve(rows)
+    for name in table.require:
+        sieve.leave_out(_missing(rows.columns[name]), f"no {name}")
+    for column, condition in table.where.items():
+        _apply(column, condition, rows.columns[WHERE + column], sieve)
+    return sieve
 
 
 def _present(name: str, values: pa.Array) -> dict[str, int]:

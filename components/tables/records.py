@@ -17,7 +17,7 @@ from tfx_bsl.coders import example_coder
 from components.tables import blocks, reading, shards
 from components.tables.look import look
 from components.tables.parsing import FILE, KEYS, LINE, parse
-from components.tables.settings import Table
+from components.tables.settings import Table, Tables
 from components.tables.spans import Window
 from models.errors import UserError
 
@@ -30,6 +30,7 @@ UNREADABLE, PRESENT = "unreadable", "present"
 Counts = Mapping[tuple[str, str], int]
 
 REJECTED = "rejected"
+_MERGED_LISTED = 1_000  # Of a shard: where the interactions name their items in every row, nearly all are merged.
 _TABLES = ("items", "users", "interactions")  # Causes come before what they lead to.
 
 
@@ -99,16 +100,17 @@ class ReadTable(beam.PTransform):
     Args:
       name: of the table.
       window: where it is.
-      table: its layout.
+      data: the layout of all tables.
       number: of shards, into which the table's key deals out its rows; None: as many as the files make.
 
     Raises:
       UserError: the table has no file, or as `look`.
     """
 
-    def __init__(self, name: str, window: Window, table: Table, number: int | None = None):
+    def __init__(self, name: str, window: Window, data: Tables, number: int | None = None):
         super().__init__()
-        self.files = window.files(table)
+        table = data.by_name()[name]
+        self.files = window.files(table, data)
         if not self.files:
             raise UserError(f"{os.path.join(window.newest, table.file)}: no such file")
         self.shards = number or shards.shard_count(self.files)
@@ -194,6 +196,7 @@ def accepted_or(
     yield counted(ACCEPTED, name, len(first) - len(places))
     if outcome == MERGED:
         yield counted(MERGED, name, len(places))
+        places = places[:_MERGED_LISTED]
     earlier = rows.select([FILE, LINE]).take(first[places])
     for row, of in zip(rows.take(places).to_pylist(), earlier.to_pylist(), strict=True):
         where = "" if of[FILE] == row[FILE] else f" of {files[of[FILE]]}"

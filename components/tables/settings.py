@@ -30,6 +30,22 @@ Role = Literal["id", "time", "number", "tags", "vector", "text"]
 _PACKED = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".lz4": "lz4", ".br": "brotli"}
 
 
+class Condition(Settings):
+    """What a column's value has to be for a row to count: all that is given has to hold."""
+
+    above: float | None = None
+    at_least: float | None = None
+    below: float | None = None
+    at_most: float | None = None
+    one_of: list[str] | None = Field(None, min_length=1)
+
+    @model_validator(mode="after")
+    def _something(self) -> Condition:
+        if not self.model_dump(exclude_none=True):
+            raise ValueError("give above, at_least, below, at_most or one_of")
+        return self
+
+
 class Table(Settings):
     """How one table is stored, and which of its columns are ours."""
 
@@ -44,6 +60,8 @@ class Table(Settings):
     encoding: str = "utf-8"
     columns: dict[str, Column]  # Our name -> name or position of the column.
     optional: bool = False  # True: the table may be absent.
+    require: list[str] = []  # Our fields without which a row does not count; it is left out, and not rejected.
+    where: dict[str, Condition] = {}  # Column -> condition that a row has to meet to count.
 
     @field_validator("delimiter")
     @classmethod
@@ -91,11 +109,23 @@ class Table(Settings):
 
     def source_columns(self) -> dict[str, str | int]:
         """Our names of all columns that are read, and where they stand."""
-        return dict(self.columns)
+        return self.columns | {f"{WHERE}{column}": self._source(column) for column in self.where}
 
     def role(self, name: str) -> Role:
         """How a column is used, by our name."""
+        if name.startswith(WHERE):
+            return "text" if self.where[name.removeprefix(WHERE)].one_of is not None else "number"
         return _ROLES.get(name, "text")
+
+    def _source(self, column: str) -> str | int:
+        return int(column) if not self.header and column.isdigit() else column
+
+    @model_validator(mode="after")
+    def _required_are_there(self) -> Table:
+        for name in self.require:
+            if name not in self.columns:
+                raise ValueError(f".require: {name!r} is not among columns, which has {', '.join(self.columns)}")
+        return self
 
     @model_validator(mode="after")
     def _columns_without_header_are_positions(self) -> Table:
@@ -156,28 +186,10 @@ class Time(Settings):
         return name
 
 
-class Condition(Settings):
-    """What a column's value has to be for a row to count: all that is given has to hold."""
-
-    above: float | None = None
-    at_least: float | None = None
-    below: float | None = None
-    at_most: float | None = None
-    one_of: list[str] | None = Field(None, min_length=1)
-
-    @model_validator(mode="after")
-    def _something(self) -> Condition:
-        if not self.model_dump(exclude_none=True):
-            raise ValueError("give above, at_least, below, at_most or one_of")
-        return self
-
-
 class InteractionTable(Table):
-    """The table of interactions: which rows count, and what they tell beside user, item and time."""
+    """The table of interactions: what they tell beside user, item and time."""
 
     timestamp: Time = Time()
-    require: list[str] = []  # Our fields without which a row does not count; it is left out, and not rejected.
-    where: dict[str, Condition] = {}  # Column -> condition that a row has to meet to count.
     events: dict[str, float] = {}  # Weight in training of each kind of event; others are left out.
     positive: float | list[str] | None = None  # Ratings from here on, or these kinds of events; None: everything.
     context: dict[str, Declared] = {}  # Features of an interaction that a request brings with it.
@@ -193,22 +205,13 @@ class InteractionTable(Table):
         return given
 
     def source_columns(self) -> dict[str, str | int]:
-        context = {name: _column(name, feature) for name, feature in self.context.items()}
-        return self.columns | context | {f"{WHERE}{column}": self._source(column) for column in self.where}
+        return super().source_columns() | {name: _column(name, feature) for name, feature in self.context.items()}
 
     def role(self, name: str) -> Role:
-        if name.startswith(WHERE):
-            return "text" if self.where[name.removeprefix(WHERE)].one_of is not None else "number"
         return _KINDS[self.context[name].kind] if name in self.context else super().role(name)
-
-    def _source(self, column: str) -> str | int:
-        return int(column) if not self.header and column.isdigit() else column
 
     @model_validator(mode="after")
     def _consistent(self) -> InteractionTable:
-        for name in self.require:
-            if name not in self.columns:
-                raise ValueError(f".require: {name!r} is not among columns, which has {', '.join(self.columns)}")
         if self.events and n.EVENT not in self.columns:
             raise ValueError(".events: map `event` in columns to the column that holds them")
         for event, weight in self.events.items():
@@ -233,7 +236,7 @@ class EntityTable(Table):
     features: dict[str, Declared] = {}
 
     def source_columns(self) -> dict[str, str | int]:
-        columns = dict(self.columns)
+        columns = super().source_columns()
         for name, feature in self.features.items():
             if isinstance(feature, Tags) and feature.flags:
                 columns |= {f"{name}:{tag}": column for tag, column in feature.flags.items()}

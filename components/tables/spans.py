@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from components import storage
 from components.tables.files import table_files
-from components.tables.settings import InteractionTable, Table
+from components.tables.settings import Table, Tables
 from models.errors import UserError
 
 LATEST = "latest"
@@ -43,14 +43,15 @@ class Window(NamedTuple):
         """Of the newest span; "" where there are none."""
         return self.spans[-1] if self.spans else ""
 
-    def files(self, table: Table) -> list[str]:
-        """Paths of a table's files: interactions of all deliveries; other tables of the newest one that has them.
+    def files(self, table: Table, data: Tables) -> list[str]:
+        """Paths of a table's files: interactions, and what stands in their files, of all deliveries; other tables of
+        the newest one that has them.
 
         Raises:
           UserError: a delivery is without interactions, while others have some.
         """
         of_each = [table_files(directory, table) for directory in self.directories]
-        if not isinstance(table, InteractionTable):
+        if table.file != data.interactions.file:
             return next(filter(None, reversed(of_each)), [])
         for directory, found in zip(self.directories, of_each, strict=True):
             if not found and any(of_each):

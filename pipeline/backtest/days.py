@@ -50,7 +50,7 @@ def read_interactions(config: Config) -> pa.Table:
       UserError: as reading a table does.
     """
     table, window = config.data.interactions, config.data.deliveries()
-    files = window.files(table)
+    files = window.files(table, config.data)
     if not files:
         raise UserError(f"{os.path.join(window.newest, table.file)}: no such file")
     seen = look(files, table)

@@ -36,7 +36,7 @@ def check(config: Config) -> None:
         if table is None:
             continue
         place = os.path.join(window.newest, table.file)
-        files = window.files(table)
+        files = window.files(table, data)
         if files:
             _check_table(name, place, files, table)
         elif not table.optional:
@@ -82,15 +82,15 @@ def _check_several(place: str, files: list[str], seen: Look) -> None:
 
 def features(config: Config) -> FeatureSet:
     """The features that the data has: those of users only where their table is there."""
-    users = config.data.users
-    return config.features(with_users=bool(users and config.data.deliveries().files(users)))
+    data = config.data
+    return config.features(with_users=bool(data.users and data.deliveries().files(data.users, data)))
 
 
 def fingerprint(config: Config) -> str:
     """A digest of every source file's content: what makes a run's cached components stale."""
     digest, window = hashlib.sha256(), config.data.deliveries()
     for name, table in config.data.by_name().items():
-        for path in window.files(table):
+        for path in window.files(table, config.data):
             digest.update(f"{name}:{_below(window, path)}:{storage.size(path)}".encode())
             storage.feed(digest, path)
     return digest.hexdigest()[:16]

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.features import names as n
-from pipeline.guess.columns import Column
+from pipeline.guess.columns import Column, describe
 from pipeline.guess.features import features, title
 from pipeline.guess.told import Decision, Told, example
 
 _JOINED, _UNIQUE = 0.3, 0.95  # Shares of the key's values that are there, and of the rows that have one of their own.
+_SAME = 0.9  # How much better than the most frequent value the key has to tell a column, from 0 to 1.
 
 
 def joined(
@@ -42,12 +44,39 @@ def joined(
     return found
 
 
+def within(of: Told, key: Column, columns: Sequence[Column]) -> Told | None:
+    """A table of a key's values, made of those columns of the interactions that tell the same in all rows of a value.
+
+    None where there is no such column.
+    """
+    rows = pd.DataFrame({"key": key.texts.to_pandas()})
+    rows = rows[rows.key != ""]
+    if key.repeats < 2:
+        return None
+    found = {key.source: rows.key.drop_duplicates()}
+    for column in columns:
+        texts = column.texts.to_pandas()[rows.index]
+        there = texts[texts != ""]
+        if column.is_list or not len(there):
+            continue
+        keys = rows.key[there.index]
+        told = there.groupby([keys, there]).size().groupby(level=0).max().sum() / len(there)
+        often = there.value_counts(normalize=True).iloc[0]
+        if often < 1 and (told - often) / (1 - often) >= _SAME:
+            found[column.source] = found[key.source].map(there.groupby(keys).first()).fillna("")
+    if len(found) == 1:
+        return None
+    arrays = {source: pa.array(texts, pa.string()) for source, texts in found.items()}
+    described = [one for source, texts in arrays.items() if (one := describe(source, texts))]
+    return Told(of.source._replace(columns=arrays, notes=[]), described)
+
+
 def _plain(texts: pa.Array) -> pa.Array:
     return pc.replace_substring_regex(texts.filter(pc.not_equal(texts, "")), r"\.0+$", "")
 
 
 def layout(
-    name: str, told: Told, own: Column, key: Column, field: str, taken: Collection[str], decisions: list[Decision]
+    name: str, told: Told, own: Column, why: str, field: str, taken: Collection[str], decisions: list[Decision]
 ) -> dict[str, Any]:
     """The table of items or users, as a configuration has it.
 
@@ -55,15 +84,14 @@ def layout(
       name: `items` or `users`.
       told: the table.
       own: its column of ids.
-      key: that of the interactions.
-      field: our name of both.
+      why: the reason for the table.
+      field: our name of the ids.
       taken: names of features that another table has.
       decisions: where the reasons go.
     """
     at = f"data.{name}"
     table: dict[str, Any] = dict(told.source.layout)
     decisions += [Decision(at, note, False) for note in told.source.notes]
-    why = f"its column {own.source!r} has the values of {key.source!r} of the interactions, each once"
     decisions.append(Decision(f"{at}.file", why))
     table["columns"] = {field: own.source}
     rest = [column for column in told.columns if column is not own]

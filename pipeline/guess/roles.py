@@ -14,7 +14,7 @@ from models.errors import UserError
 from models.features import names as n
 from pipeline.guess import words
 from pipeline.guess.columns import Column, describe
-from pipeline.guess.entities import joined, layout
+from pipeline.guess.entities import joined, layout, within
 from pipeline.guess.sources import Source
 from pipeline.guess.told import Decision, Guess, Told, example, shown
 
@@ -48,15 +48,29 @@ def guess(sources: Sequence[Source]) -> Guess:
     why = f"in {share:.1%} of the first rows a user comes back to an item; if true, it may be recommended again"
     guessed.decisions.append(Decision("repeats", why, not _REPEATED / 5 < share < _REPEATED * 2))
     guessed.tree["data"] = data
-    data["interactions"] = _table_of_interactions(of, keys, guessed.decisions)
+    data["interactions"], rest = _table_of_interactions(of, keys, guessed.decisions)
     for name, field, own, others in (
         ("items", n.ITEM_ID, words.ITEM, words.USER),
         ("users", n.USER_ID, words.USER, words.ITEM),
     ):
         left = [one for one in told if one.file not in _files(data)]
-        if found := joined(left, keys[field], own, others):
-            taken = data.get("items", {}).get("features", {})
-            data[name] = layout(name, *found, keys[field], field, taken, guessed.decisions)
+        key, taken = keys[field], data.get("items", {}).get("features", {})
+        if found := joined(left, key, own, others):
+            why = f"its column {found[1].source!r} has the values of {key.source!r} of the interactions, each once"
+            data[name] = layout(name, *found, why, field, taken, guessed.decisions)
+        elif inside := within(of, key, rest):
+            names = [str(column.source) for column in inside.columns[1:]]
+            why = f"no table of {name}, but {', '.join(names)} of the interactions tell the same in all rows of one"
+            data[name] = layout(name, inside, inside.columns[0], why, field, taken, guessed.decisions)
+            if key.filled < 1:
+                data[name]["require"] = [field]
+            if "where" in data["interactions"]:
+                data[name]["where"] = data["interactions"]["where"]
+            rest = [column for column in rest if str(column.source) not in names]
+    if rest:
+        names = ", ".join(str(column.source) for column in rest)
+        why = f"not used: {names}. Those that a request could bring along, as a device, may stand under `context`"
+        guessed.decisions.append(Decision("data.interactions", why, False))
     _say_the_rest([one for one in told if one.file not in _files(data)], guessed.decisions)
     return guessed
 
@@ -105,7 +119,10 @@ def _repeated(user: Column, item: Column) -> float:
     return float(pairs.duplicated().mean()) if len(pairs) else 0.0
 
 
-def _table_of_interactions(told: Told, keys: dict[str, Column], decisions: list[Decision]) -> dict[str, Any]:
+def _table_of_interactions(
+    told: Told, keys: dict[str, Column], decisions: list[Decision]
+) -> tuple[dict[str, Any], list[Column]]:
+    """The table as a configuration has it, and the columns that it has no use for."""
     at = "data.interactions"
     table: dict[str, Any] = dict(told.source.layout)
     decisions.append(Decision(f"{at}.file", "it has users, items and times, and they come more than once"))
@@ -125,11 +142,7 @@ def _table_of_interactions(told: Told, keys: dict[str, Column], decisions: list[
         table["require"] = [n.USER_ID]
         share = 1 - keys[n.USER_ID].filled
         decisions.append(Decision(f"{at}.require", f"{share:.0%} of the first rows have no user; they are left out"))
-    if rest:
-        names = ", ".join(str(column.source) for column in rest)
-        why = f"not used: {names}. Those that a request could bring along, as a device, may stand under `context`"
-        decisions.append(Decision(at, why, False))
-    return table
+    return table, rest
 
 
 def _used(table: dict, columns: dict, column: Column, at: str, decisions: list[Decision]) -> bool:

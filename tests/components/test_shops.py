@@ -277,6 +277,35 @@ def test_rows_of_the_same_day_are_merged_and_not_broken(tmp_path):
     assert len(listed) == 21 and listed[1].startswith("interactions,merged,") and "repeats line 2" in listed[1]
 
 
+def test_the_interactions_may_tell_of_items_and_users_too(tmp_path):
+    """Every fifth row has no customer, and those of product 3 are taken back."""
+    product = [int(sku[1:]) for sku in EVENTS["sku"]]
+    told = events(
+        customer=["" if row % 5 == 0 else f"u{row % 7}" for row in range(ROWS)],
+        name=[f"Thing {number}" for number in product],
+        country=[f"c{row % 7}" for row in range(ROWS)],
+        pieces=[-1 if number == 3 else 2 for number in product],
+    )
+    (tmp_path / "events.csv").write_text(csv(told))
+    counted = {"require": ["user_id"], "where": {"pieces": {"above": 0}}}
+    features = {"country": {"kind": "category"}}
+    summary = read(
+        shop(
+            tmp_path,
+            interactions=counted,
+            items={"file": "events.csv", "features": {}, "where": counted["where"]},
+            users={"file": "events.csv", "columns": {"user_id": "customer"}, "features": features, **counted},
+        )
+    )
+    back, nobody = product.count(3), sum(number != 3 for number in product[::5])
+    bought = ROWS - back - sum(product[row] != 3 for row in range(0, ROWS, 5))
+    assert summary["tables"]["interactions"] == ALL | {"accepted": bought, "left_out": ROWS - bought}
+    items, users = summary["tables"]["items"], summary["tables"]["users"]
+    assert items == ALL | {"accepted": PRODUCTS - 1, "merged": ROWS - back - PRODUCTS + 1, "left_out": back}
+    assert users == ALL | {"accepted": 7, "merged": bought - 7, "left_out": back + nobody}
+    assert summary["known_users"] == summary["users"] == 7 and summary["items"] == PRODUCTS - 1
+
+
 def test_missing_customers_and_ratings_are_rejected(tmp_path):
     customers = pa.array([None, *(float(n % CUSTOMERS) for n in range(1, ROWS))])
     stars = pa.array([5.0, float("nan"), *map(float, EVENTS["stars"][2:])])

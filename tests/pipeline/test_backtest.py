@@ -40,7 +40,7 @@ def test_interactions_are_cut_into_days(config, tmp_path):
         )
         assert night.config.data.interactions.positive == 4
         assert night.config.data.deliveries().spans == tuple(names[: place + 1])
-        (products,) = night.config.data.deliveries().files(night.config.data.items)
+        (products,) = night.config.data.deliveries().files(night.config.data.items, night.config.data)
         assert products.endswith("products.csv")
 
 

@@ -201,3 +201,35 @@ def test_what_cannot_be_is_one_clear_error(files, tmp_path):
 def test_times_are_known_by_how_they_are_written(name, values, unit):
     found = describe(name, pa.array(values)).time
     assert (found and found.unit) == unit
+
+
+def test_what_the_interactions_say_of_items_and_users_in_every_row_is_told_of_them(tmp_path):
+    """Labels have a word written otherwise now and then; a price is of the day; what somebody paid with, of anybody."""
+    directory = tmp_path / "data"
+    directory.mkdir()
+    rows = ["who,sku,at,label,brand,price,town,paid\n"]
+    for user in range(40):
+        for number in range(6):
+            item, day = (user * 3 + number) % 15, 1 + (user + number) % 9
+            label = f"{'Fine' if (user + number) % 20 else 'fine'} thing no {item}"
+            who = f"u{user}" if user % 5 else ""
+            rows.append(
+                f"{who},s{item},2026-10-0{day},{label},b{item % 4},{day + item / 10},t{user % 3},{'ab'[number % 2]}\n"
+            )
+    (directory / "sales.csv").write_text("".join(rows))
+    tree, said = init(directory, tmp_path / "my.yaml")
+    data = tree["data"]
+    assert data["interactions"]["columns"] == {"user_id": "who", "item_id": "sku", "timestamp": "at"}
+    assert data["items"] == {
+        "file": "sales.csv",
+        "columns": {"item_id": "sku", "title": "label"},
+        "features": {"brand": {"kind": "category"}},
+    }
+    assert data["users"] == {
+        "file": "sales.csv",
+        "columns": {"user_id": "who"},
+        "require": ["user_id"],
+        "features": {"town": {"kind": "category"}},
+    }
+    assert "not used: price, paid" in said
+    assert "no table of items, but label, brand of the interactions tell the same in all rows of one" in said

@@ -2,7 +2,7 @@
 
 import pytest
 
-from components.tables.settings import InteractionTable, Table
+from components.tables.settings import InteractionTable, Table, Tables
 from components.tables.spans import Window, of_names, resolve
 from models.errors import UserError
 
@@ -73,12 +73,17 @@ def test_interactions_are_of_all_spans_and_other_tables_of_the_newest_that_has_t
             (tmp_path / span / name).write_text("")
     window = resolve(f"{tmp_path}/{{span}}", "latest", 3)
     events = InteractionTable(file="events.csv", columns={"user_id": "u", "item_id": "i", "timestamp": "t"})
-    assert window.files(events) == [f"{tmp_path}/{span}/events.csv" for span in "123"]
-    assert window.files(Table(file="items.csv", columns={"item_id": "i"})) == [f"{tmp_path}/2/items.csv"]
-    assert window.files(Table(file="users.csv", columns={"user_id": "u"})) == []
+    data = Tables(interactions=events)
+    of_all = [f"{tmp_path}/{span}/events.csv" for span in "123"]
+    assert window.files(events, data) == of_all
+    assert window.files(Table(file="items.csv", columns={"item_id": "i"}), data) == [f"{tmp_path}/2/items.csv"]
+    assert window.files(Table(file="users.csv", columns={"user_id": "u"}), data) == []
+    assert window.files(Table(file="events.csv", columns={"item_id": "i"}), data) == of_all, (
+        "what the rows say of items"
+    )
     (tmp_path / "2" / "events.csv").unlink()
     with pytest.raises(UserError, match=r"2/events\.csv: no such file, while other spans of the window have it"):
-        window.files(events)
+        window.files(events, data)
 
 
 @pytest.mark.parametrize("location", ["{}/week-{{span}}", "{}/nowhere/{{span}}"])
