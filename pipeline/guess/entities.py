@@ -49,21 +49,18 @@ def within(of: Told, key: Column, columns: Sequence[Column]) -> Told | None:
 
     None where there is no such column.
     """
-    rows = pd.DataFrame({"key": key.texts.to_pandas()})
-    rows = rows[rows.key != ""]
-    if key.repeats < 2:
-        return None
-    found = {key.source: rows.key.drop_duplicates()}
+    keys = key.texts.to_pandas()
+    keys = keys[keys != ""]
+    found = {key.source: keys.drop_duplicates()}
     for column in columns:
-        texts = column.texts.to_pandas()[rows.index]
-        there = texts[texts != ""]
-        if column.is_list or not len(there):
+        texts = column.texts.to_pandas()[keys.index]
+        there = texts[(texts != "") & keys.duplicated(keep=False)]
+        if there.nunique() < 2:  # Nor does a column of lists have texts.
             continue
-        keys = rows.key[there.index]
-        told = there.groupby([keys, there]).size().groupby(level=0).max().sum() / len(there)
+        told = there.groupby([keys[there.index], there]).size().groupby(level=0).max().sum() / len(there)
         often = there.value_counts(normalize=True).iloc[0]
-        if often < 1 and (told - often) / (1 - often) >= _SAME:
-            found[column.source] = found[key.source].map(there.groupby(keys).first()).fillna("")
+        if (told - often) / (1 - often) >= _SAME:
+            found[column.source] = found[key.source].map(texts[texts != ""].groupby(keys).first()).fillna("")
     if len(found) == 1:
         return None
     arrays = {source: pa.array(texts, pa.string()) for source, texts in found.items()}
