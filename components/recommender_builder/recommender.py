@@ -14,7 +14,7 @@ from components.recommender_builder.client_inputs import ClientInputs
 from components.recommender_builder.filters import Wanted
 from components.recommender_builder.lists import NO_SCORE
 from components.recommender_builder.rules import Rules
-from components.recommender_builder.search import LeftOut, Search, best, each_once, kept
+from components.recommender_builder.search import LeftOut, Search, best, each_once, kept, of_lists
 from components.recommender_builder.settings import Index
 from components.recommender_builder.tensors import Lookup, column, only_column, ranges, table
 from components.recommender_builder.users import Users
@@ -318,11 +318,12 @@ class Recommender(tf.Module):
         if not self._histories.repeats:
             shown = query[f.HISTORY_ITEM_ID]
             shown = shown if exclude is None else tf.concat([shown, exclude], axis=1)
-            items = self._found(search, queries, LeftOut(self._had(query[f.USER_ID], shown), self._size))
+            had = self._had(query[f.USER_ID]), of_lists(self._rows(shown))
+            items = self._found(search, queries, LeftOut(tf.size(queries), self._size, *had))
         else:
             left_out = None
             if exclude is not None:
-                left_out = LeftOut(tf.RaggedTensor.from_tensor(self._rows(exclude)), self._size)
+                left_out = LeftOut(tf.size(queries), self._size, of_lists(self._rows(exclude)))
             found = self._found(search, queries, left_out)
             items = each_once(tf.concat([self._own(query, queries, left_out, wanted), found], axis=1), self._size)
         scores = self._retrieval_scores(features, vectors, items)
@@ -344,11 +345,11 @@ class Recommender(tf.Module):
             items = tf.where(self._filters.passing(items, wanted), items, self._size)
         return items
 
-    def _had(self, user_id: tf.Tensor, item_id: tf.Tensor) -> tf.RaggedTensor:
-        """Catalogue rows that each query's user has had, as is known here or by the [B, H] ids given."""
+    def _had(self, user_id: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """What is known of what each query's user has had, as pairs for `LeftOut`."""
         known = ranges(self._starts, self._user_rows(user_id))
-        given = tf.RaggedTensor.from_tensor(self._rows(item_id))
-        return tf.concat([tf.cast(tf.gather(self._had_rows, known), tf.int32), given], axis=1)
+        queries = tf.searchsorted(known.row_splits[1:], tf.range(known.row_splits[-1]), side="right")
+        return queries, tf.gather(self._had_rows, known.flat_values)
 
     def _retrieval_scores(self, features: inputs.Batch, vectors: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         logits = self._vectors.logits(vectors, items)

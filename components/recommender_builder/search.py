@@ -19,27 +19,33 @@ class LeftOut:
     """Pairs of a query and a row of the catalogue.
 
     Args:
-      rows: for each of B queries, rows of the catalogue.
+      queries: how many there are, B.
       size: of the catalogue, n.
+      pairs: as [R] numbers of queries and [R] rows.
 
     Attributes:
       most: how many different ones a query has, at most.
     """
 
-    def __init__(self, rows: tf.RaggedTensor, size: int):
+    def __init__(self, queries: tf.Tensor, size: int, *pairs: tuple[tf.Tensor, tf.Tensor]):
         self.size = size
-        self._keys = distinct(self._pairs(rows.value_rowids(), rows.flat_values))  # Rising, for a binary search.
+        # Rising, for a binary search.
+        self._keys = distinct(tf.concat([self._key(*some) for some in pairs], axis=0))
         of_query = self._keys // (size + 1)
-        self.most = tf.reduce_max(
-            tf.math.unsorted_segment_sum(tf.ones_like(of_query, tf.int32), of_query, rows.nrows())
-        )
+        self.most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(of_query, tf.int32), of_query, queries))
 
     def has(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         """Whether the pairs of [b] numbers of queries and their [b, M] rows are among these."""
-        return is_in(self._pairs(queries[:, tf.newaxis], items), self._keys)
+        return is_in(self._key(queries[:, tf.newaxis], items), self._keys)
 
-    def _pairs(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
+    def _key(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         return tf.cast(queries, tf.int64) * (self.size + 1) + tf.cast(items, tf.int64)
+
+
+def of_lists(items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """[B, M] rows as pairs for `LeftOut`."""
+    queries = tf.broadcast_to(tf.range(tf.shape(items)[0])[:, tf.newaxis], tf.shape(items))
+    return tf.reshape(queries, [-1]), tf.reshape(items, [-1])
 
 
 def best(search: Search, queries: tf.Tensor, left_out: LeftOut | None, wanted: int, available: int) -> tf.Tensor:

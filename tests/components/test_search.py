@@ -25,7 +25,8 @@ def test_who_has_had_much_gets_as_many_candidates(spare, monkeypatch):
         return tf.math.top_k(tf.gather(scores, queries), k).indices
 
     scores = tf.constant([[1.0, 2, 3, 4], [4, 3, 2, 1], [4, 3, 2, 1]])
-    had = search.LeftOut(tf.ragged.constant([[], [0, 1, 0], [1]], dtype=tf.int32), 4)
+    known = tf.constant([1, 1], tf.int64), tf.constant([0, 1], tf.uint8)
+    had = search.LeftOut(tf.constant(3), 4, known, search.of_lists(tf.constant([[4, 4], [0, 4], [1, 4]])))
     found = search.best(of_scores, tf.range(3), had, wanted=2, available=4)
     assert found.numpy().tolist() == [[3, 2], [2, 3], [0, 2]]
     everybody = [0, 1, 2]
