@@ -188,7 +188,7 @@ class HistoryEmbedding(tf.keras.layers.Layer):
     counts in the last sum only.
     """
 
-    def __init__(self, buckets: int, dim: int, decay_seconds: Sequence[float], dropout: float):
+    def __init__(self, buckets: int, dim: int, decay_seconds: Sequence[float], dropout: float = 0.0):
         super().__init__(name="history_embedding")
         self._items = Table(buckets, dim, "history_item", f.ITEM_ID)
         self._decay_seconds = tuple(decay_seconds)
@@ -198,7 +198,7 @@ class HistoryEmbedding(tf.keras.layers.Layer):
 
     def call(self, items: tf.Tensor, gaps: tf.Tensor, training: bool = False) -> tf.Tensor:
         present = tf.cast(items >= 0, tf.float32)
-        if training:
+        if training and self._dropout:
             present *= tf.cast(tf.random.uniform(tf.shape(present)) >= self._dropout, tf.float32)
         timed = present * tf.cast(gaps >= 0, tf.float32)
         seconds = tf.math.expm1(tf.maximum(gaps, 0.0))

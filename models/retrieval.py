@@ -33,9 +33,7 @@ class QueryTower(tf.keras.Model):
         self.future = buckets[f.MOMENT] - 1
         self._user = layers.EntityEmbedding(f.USER_ID, features.users, transform, users, dim, config.user_dropout)
         self._moment = layers.MomentEmbedding(self.future, dim, config.moment_buckets)
-        self._history = layers.HistoryEmbedding(
-            buckets[f.ITEM_ID], dim, config.history_decay_seconds, config.history_dropout
-        )
+        self._history = layers.HistoryEmbedding(buckets[f.ITEM_ID], dim, config.history_decay_seconds)
         self._context = layers.of_features(features.context, transform, {}, dim)
         self._layers = layers.hidden_layers(dim, config.query_layers, dim, "query_layers")
         self._query_dropout, self._history_cut = config.query_dropout, config.history_cut
@@ -44,7 +42,7 @@ class QueryTower(tf.keras.Model):
         summed = (
             self._user(features, training=training)
             + self._moment(features[f.MOMENT])
-            + self._history(*(features[name][:, : self._length] for name in _HISTORY), training=training)
+            + self._history(*(features[name][:, : self._length] for name in _HISTORY))
         )
         for name, layer in self._context.items():
             summed += layer(features[name])

@@ -57,7 +57,6 @@ class Retrieval(Training):
     candidate_layers: list[int] = []
     moment_buckets: list[Annotated[int, Field(ge=1)]] = Field([1, 8, 64], min_length=1)  # Time buckets that are merged.
     moment_dropout: Probability = 0.2  # That a row hides its moment, so that what comes after the data works.
-    history_dropout: Probability = 0.2  # Of an entry of the history.
     user_dropout: Probability = 0.5  # That a row hides the user id, so that unknown users work.
     history_cut: Probability = 0.5  # Where items repeat, that a row forgets up to 30 % of its history, the latest.
     query_dropout: Probability = 0.1  # That a row hides both user id and history.

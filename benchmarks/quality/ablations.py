@@ -22,7 +22,6 @@ ABLATIONS: dict[str, tuple[str, Any]] = {
     "coarse moments": ("retrieval.moment_buckets", [1]),
     "hidden moments and their forecast": ("retrieval.moment_dropout", 0.0),
     "query dropout": ("retrieval.query_dropout", 0.0),
-    "history dropout": ("retrieval.history_dropout", 0.0),
     "forgetting the latest of the history": ("retrieval.history_cut", 0.0),
     "user dropout": ("retrieval.user_dropout", 0.0),
     "item dropout": ("retrieval.item_dropout", 0.0),

@@ -168,7 +168,7 @@ def shop(tmp_path_factory):
 
 def retrieval_model(data, **values):
     """A small model that hides nothing."""
-    return RetrievalModel(Retrieval(embedding_dim=4, history_dropout=0, user_dropout=0, item_dropout=0, **values), data)
+    return RetrievalModel(Retrieval(embedding_dim=4, user_dropout=0, item_dropout=0, **values), data)
 
 
 def ranking_model(data, **values):
