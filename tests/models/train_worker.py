@@ -14,9 +14,7 @@ from models.settings import Ranking, Retrieval
 COMMON = {"epochs": 6, "batch_size": 6, "learning_rate": 0.02, "weight_decay": 0.5}
 NO_DROPOUT = dict.fromkeys(("user_dropout", "item_dropout"), 0.0)
 SECTIONS = {
-    "retrieval": Retrieval(
-        **COMMON, **NO_DROPOUT, query_dropout=0.0, moment_dropout=0.0, uniform_negatives=0
-    ),
+    "retrieval": Retrieval(**COMMON, **NO_DROPOUT, query_dropout=0.0, moment_dropout=0.0, uniform_negatives=0),
     "ranking": Ranking(**COMMON, **NO_DROPOUT, dropout=0.0, negatives=3),
 }
 MODULES = {"retrieval": retrieval, "ranking": ranking}
