@@ -150,12 +150,16 @@ def fitted(scores: np.ndarray, parts: np.ndarray, target: np.ndarray) -> Weights
         return Weights(queries=len(target))
     choice, preference = (float(one) for one in joined.x[1:] / joined.x[0])
     before, after = (_ndcg(own + centred @ np.array(weights), there) for weights in ([0, 0], [choice, preference]))
-    if after < before:  # A likelier order is not always a better list.
+    gains = after - before
+    # A likelier order is not always a better list. And choice estimates again what retrieval does: alone it has to gain
+    # by a standard error, or it is chance (the rule of Breiman et al., 1984).
+    least = 0.0 if parts[:, :, 1].any() else gains.std() / np.sqrt(len(gains))
+    if gains.mean() < least:
         return Weights(queries=len(target))
-    return Weights(choice, preference, len(target), float(after / before) if before else 1.0)
+    return Weights(choice, preference, len(target), float(after.mean() / before.mean()) if before.any() else 1.0)
 
 
-def _ndcg(scores: np.ndarray, there: np.ndarray) -> float:
-    """Mean nDCG@10 of targets, whose score is 0; equal scores count as above it."""
+def _ndcg(scores: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """[Q] nDCG@10 of targets, whose score is 0; equal scores count as above it."""
     ranks = np.count_nonzero(there & (scores >= 0), axis=1)
-    return float(np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0.0).mean())
+    return np.where(ranks <= 10, 1 / np.log2(ranks + 1), 0.0)

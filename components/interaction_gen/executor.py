@@ -77,7 +77,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
             if "users" in read:
                 groups["users"] = read["users"].packs
             files = {name: table.files for name, table in tables.items()}
-            to_examples = ToExamples(split, features, files, number, writer, repeated)
+            by_interactions = bool(data.users and data.in_interactions(data.users))
+            to_examples = ToExamples(split, features, files, number, writer, repeated, by_interactions)
             examples = (
                 groups
                 | "GroupByShard" >> beam.CoGroupByKey()

@@ -41,6 +41,7 @@ class ToExamples(beam.DoFn):
       number: of all shards.
       writer: of the examples.
       repeated: what becomes of a row that repeats another, REJECTED or MERGED.
+      by_interactions: whether the users' table is told by the interactions' rows.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class ToExamples(beam.DoFn):
         number: int,
         writer: shards.Writer,
         repeated: str,
+        by_interactions: bool,
     ):
         self._split = split
         self._features = features
@@ -58,6 +60,7 @@ class ToExamples(beam.DoFn):
         self._number = number
         self._writer = writer
         self._repeated = repeated
+        self._by_interactions = by_interactions
 
     def process(
         self,
@@ -70,7 +73,9 @@ class ToExamples(beam.DoFn):
         shard, groups = element
         users = shards.unpack(groups.get("users", ()))
         if users is not None:
-            users, became = merge(users, n.USER_ID, "users", self._files["users"], self._repeated)
+            users, became = merge(
+                users, n.USER_ID, "users", self._files["users"], self._repeated, self._by_interactions
+            )
             yield from became
         rows = shards.unpack(groups["rows"])
         if rows is None:

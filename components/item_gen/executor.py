@@ -31,7 +31,7 @@ from models.timelines import TEXT, Layout, read_timelines
 
 
 class Executor(base_beam_executor.BaseBeamExecutor):
-    """Writes the split `items`. Of rows with the same item id, the first counts.
+    """Writes the split `items`. Of rows with the same item id the first counts; of interactions what most of them say.
 
     Without a table of items they are those that the interactions name.
     """
@@ -54,10 +54,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
                 table = ReadTable("items", spans.of_names(exec_properties["directory"], names), data)
                 read = pipeline | table
                 counts = beam.pvalue.AsDict(read[COUNTS] | beam.CombinePerKey(sum))
+                by_interactions = data.in_interactions(data.items)
                 written = (
                     read.packs
                     | "GroupByShard" >> beam.GroupByKey()
-                    | "Write" >> beam.Map(_write, counts, writer, features, table.files, table.shards)
+                    | "Write" >> beam.Map(_write, counts, writer, features, table.files, table.shards, by_interactions)
                 )
             writer.commit(written)
 
@@ -69,9 +70,11 @@ def _write(
     features: FeatureSet,
     files: Sequence[str],
     number: int,
+    by_interactions: bool,
 ) -> tuple[str, str]:
     shard, packs = of_shard
-    rows, _ = merge(shards.unpack(packs), n.ITEM_ID, "items", files, MERGED)  # InteractionGen has counted them.
+    rows = shards.unpack(packs)
+    rows, _ = merge(rows, n.ITEM_ID, "items", files, MERGED, by_interactions)  # InteractionGen has counted them.
     columns = feature_columns(rows, features.of_items(), vector_lengths(counts, "items"))
     return writer.write(ITEMS_SPLIT, shards.file_name(shard, number), to_examples(columns))
 

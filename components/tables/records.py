@@ -165,7 +165,7 @@ def counted(kind: str, what: str, count: int) -> beam.pvalue.TaggedOutput:
 
 
 def merge(
-    table: pa.Table, key: str, name: str, files: Sequence[str], outcome: str
+    table: pa.Table, key: str, name: str, files: Sequence[str], outcome: str, by_interactions: bool = False
 ) -> tuple[pa.Table, Iterator[beam.pvalue.TaggedOutput]]:
     """The first row of each key by its place in the source, in the order of the keys.
 
@@ -175,6 +175,7 @@ def merge(
       name: of the source's table.
       files: its files.
       outcome: of the other rows, REJECTED or MERGED.
+      by_interactions: whether it is they that tell of the key: what most of its rows say then counts.
 
     Returns:
       The first rows; and for UNUSED and COUNTS what became of all of them.
@@ -185,7 +186,25 @@ def merge(
     is_first = np.append(True, keys[1:] != keys[:-1])[: len(keys)]
     first = np.maximum.accumulate(np.where(is_first, np.arange(len(keys)), 0))
     became = accepted_or(outcome, ordered, np.where(is_first, -1, first), name, files)
-    return ordered.filter(pa.array(is_first)), became
+    firsts = ordered.filter(pa.array(is_first))
+    return (_most_said(ordered, firsts, key) if by_interactions else firsts), became
+
+
+def _most_said(table: pa.Table, first: pa.Table, key: str) -> pa.Table:
+    """The first rows of each key, with the value that most rows of the key have in each column; of equals the first.
+
+    What is missing does not count. Lists stay those of the first rows.
+    """
+    for place, name in enumerate(first.schema.names):
+        if name in (key, FILE, LINE) or pa.types.is_list(first.schema.field(name).type):
+            continue
+        rows = table.select([key, name]).to_pandas()
+        said = rows[rows[name].notna() & (rows[name] != "")].groupby([key, name], sort=False).size()
+        most = said.sort_values(ascending=False, kind="stable").reset_index().drop_duplicates(key).set_index(key)[name]
+        told = first[key].to_pandas().map(most)
+        told = told.where(told.notna(), first[name].to_pandas())
+        first = first.set_column(place, name, pa.array(told, first.schema.field(name).type, from_pandas=True))
+    return first
 
 
 def accepted_or(

@@ -294,6 +294,10 @@ class Tables(Settings):
             histories=histories,
         )
 
+    def in_interactions(self, table: Table) -> bool:
+        """Whether a table is the interactions', or is told by their rows."""
+        return table.file == self.interactions.file
+
     def by_name(self) -> dict[str, Table]:
         """The tables that there are."""
         tables = {"interactions": self.interactions, "items": self.items, "users": self.users}

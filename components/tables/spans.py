@@ -51,7 +51,7 @@ class Window(NamedTuple):
           UserError: a delivery is without interactions, while others have some.
         """
         of_each = [table_files(directory, table) for directory in self.directories]
-        if table.file != data.interactions.file:
+        if not data.in_interactions(table):
             return next(filter(None, reversed(of_each)), [])
         for directory, found in zip(self.directories, of_each, strict=True):
             if not found and any(of_each):

@@ -82,8 +82,20 @@ def test_a_likelier_order_with_worse_lists_gets_no_weight():
     parts = np.stack([choice, np.zeros_like(choice)], axis=2)
     found = joining.fitted(scores, parts, np.zeros(1000, int))
     assert found == joining.Weights(queries=1000)
-    without = joining._ndcg(scores - scores[:, :1], np.ones_like(scores, bool))
-    assert joining._ndcg(scores - scores[:, :1] + choice - choice[:, :1], np.ones_like(scores, bool)) < without
+    without = joining._ndcg(scores - scores[:, :1], np.ones_like(scores, bool)).mean()
+    assert joining._ndcg(scores - scores[:, :1] + choice - choice[:, :1], np.ones_like(scores, bool)).mean() < without
+
+
+@pytest.mark.parametrize("helps", [True, False])
+def test_choice_alone_has_to_help_by_more_than_chance(helps):
+    """It lifts the item of 104 of 2,000 queries to the first place, and of 100 from there to the second; or of all."""
+    scores, choice = np.zeros((2000, 50)), np.zeros((2000, 50))
+    scores[:, 1], scores[:, 2:] = -0.5, -5.0  # Retrieval is right, ...
+    scores[:104, 1] = 0.5  # ... but here, where choice corrects it, ...
+    choice[:104, 0] = 5.0
+    choice[104:204, 1] = 0.0 if helps else 5.0  # ... and is wrong as often.
+    found = joining.fitted(scores, np.stack([choice, np.zeros_like(choice)], axis=2), np.zeros(2000, int))
+    assert (found.choice > 0) is helps and (found.gain > 1) is helps
 
 
 def test_entries_without_a_candidate_change_nothing():
