@@ -53,8 +53,8 @@ def _newest(model_dir: str) -> dict[int, str]:
     versions = parse_versions(os.listdir(model_dir) if os.path.isdir(model_dir) else [])
     if not versions:
         raise ServingError(
-            f"{model_dir}: no versions. Run the pipeline first, give the directory that holds the numbered versions as "
-            "--model-dir, or a running server's --host"
+            f"{model_dir}: no versions. Run the pipeline first, or see by `recommender report` why it pushed none; or "
+            "give the directory that holds the numbered versions as --model-dir, or a running server's --host"
         )
     return {version: os.path.join(model_dir, versions[version]) for version in sorted(versions)[-_VERSIONS:]}
 

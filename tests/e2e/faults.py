@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from components.interaction_gen.shard import ToExamples
-from components.recommender_builder import recommender
+from components.recommender_builder import recommender, search
 from components.recommender_builder import servable as builder
 from models import training
 
@@ -31,12 +31,7 @@ def stale_index(patch):
 
 
 def nothing_seen(patch):
-    had = recommender.Recommender._had
-
-    def of_nobody(self, user_id, history_item_id):
-        return had(self, tf.zeros_like(user_id), history_item_id[:, :0])
-
-    patch.setattr(recommender.Recommender, "_had", of_nobody)
+    patch.setattr(search.LeftOut, "has", lambda self, queries, items: tf.zeros_like(items, tf.bool))
 
 
 def worse_on_the_tail(patch):

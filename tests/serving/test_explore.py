@@ -291,7 +291,7 @@ def run(*arguments):
 def test_without_versions_or_a_free_port_one_line_says_what_to_give(tmp_path, closed_port):
     done = run("--model-dir", tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"error: {tmp_path}: no versions. Run the pipeline first, give the directory")
+    assert done.stderr.startswith(f"error: {tmp_path}: no versions. Run the pipeline first, or see by")
     done = run("--host", "127.0.0.1", "--page-port", closed_port)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.endswith("address already in use): give another --page-port\n")
