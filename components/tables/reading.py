@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import itertools
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -83,8 +84,8 @@ def check_columns(path: str, table: Table) -> None:
     """Raises UserError where a file lacks a mapped column. A file without rows and header is fine."""
     if table.format_of(path) == "parquet":
         schema = blocks.open_parquet(path).schema_arrow
-        for name in map(str, table.source_columns().values()):
-            _root(path, schema, name)
+        for ours, name in table.source_columns().items():
+            _root(path, schema, ours, str(name))
     else:
         block = next(blocks.blocks(path, table, 1), None)
         if block and block.header:
@@ -165,13 +166,23 @@ def _places(path: str, header: list[str], table: Table) -> dict[str, int | str]:
             found[ours] = given[name]
         else:
             raise UserError(
-                f"{path}, line 1: no column {name!r}; the header has {_listed(header, given)}{_hint(header)}"
+                f"{path}, line 1: no column {name!r}; the header has {_listed(header, given)}"
+                f"{_hint(header) or _remedy(ours, name, header)}"
             )
     return found
 
 
 def _listed(names: Sequence[str], given: dict[str, str]) -> str:
     return ", ".join([*names, *(f"{name} (of its path)" for name in given)])
+
+
+def _remedy(ours: str, name: str, names: Sequence[str]) -> str:
+    """What to correct in the table's layout, and perhaps to what."""
+    by_letters = {one.lower(): one for one in names}
+    near = difflib.get_close_matches(name.lower(), by_letters, 1)
+    return f". Correct `{ours.replace(':', '.')}` of the table" + "".join(
+        f", perhaps to {by_letters[one]}" for one in near
+    )
 
 
 def _hint(header: list[str]) -> str:
@@ -185,7 +196,7 @@ def _read_parquet(block: Block, table: Table, numeric: Sequence[str]) -> Iterato
     path, line = block.path, block.line
     file = blocks.open_parquet(path)
     columns = {ours: str(name) for ours, name in table.source_columns().items()}
-    roots = {name: _root(path, file.schema_arrow, name) for name in columns.values()}
+    roots = {name: _root(path, file.schema_arrow, ours, name) for ours, name in columns.items()}
     given = partitions(path)
     wanted = [*dict.fromkeys(root for root in roots.values() if root)]
     # A table whose mapped columns are all of its path has rows all the same.
@@ -232,7 +243,7 @@ def _sorted_out(path: str, lines: np.ndarray, columns: dict[str, pa.Array], reas
     return Rows(path, lines[good], kept, broken)
 
 
-def _root(path: str, schema: pa.Schema, name: str) -> str:
+def _root(path: str, schema: pa.Schema, ours: str, name: str) -> str:
     """The column that a name or a dotted path begins with; "" where the file's path gives it. A flat name wins."""
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
@@ -244,7 +255,8 @@ def _root(path: str, schema: pa.Schema, name: str) -> str:
     if name in partitions(path):
         return ""
     names = [*itertools.chain.from_iterable(_paths(field.name, field.type) for field in schema)]
-    raise UserError(f"{path} has no column {name!r}; it has {_listed(names, partitions(path))}")
+    listed = _listed(names, partitions(path))
+    raise UserError(f"{path} has no column {name!r}; it has {listed}{_remedy(ours, name, names)}")
 
 
 def _path(name: str, root: str) -> list[str]:

@@ -116,12 +116,14 @@ REFUSED = {
     "a path to nothing": (
         [write_parquet("events.parquet", events(user=[{"id": "u1"}] * ROWS))],
         events_in("events.parquet", user_id="user.name"),
-        r"events.parquet has no column 'user.name'; it has customer, sku, stars, time, user.id",
+        r"events.parquet has no column 'user.name'; it has customer, sku, stars, time, user.id. Correct `user_id` of "
+        r"the table, perhaps to user.id$",
     ),
     "a part with other columns": (
         [write("part-0.csv", csv(FIRST)), write("part-1.csv", csv(SECOND).replace("customer", "CUSTOMER"))],
         {"interactions": {"file": "part-*.csv"}},
-        r"part-1.csv, line 1: no column 'customer'; the header has CUSTOMER, sku, stars, time",
+        r"part-1.csv, line 1: no column 'customer'; the header has CUSTOMER, sku, stars, time. Correct `user_id` of "
+        r"the table, perhaps to CUSTOMER$",
     ),
     "a part without a header": (
         [write("part-0.csv", csv(FIRST)), write("part-1.csv", rows_of(SECOND))],

@@ -49,7 +49,8 @@ def test_a_row_with_too_few_or_too_many_fields_says_so(tmp_path):
 
 def test_a_missing_column_names_line_column_and_what_is_there(tmp_path):
     with pytest.raises(
-        UserError, match=r"line 1: no column 'rating'; the header has userId, movieId, stars, timestamp"
+        UserError,
+        match=r"line 1: no column 'rating'; the header has userId, movieId, stars, timestamp. Correct `rating` of the ",
     ):
         read(tmp_path, "userId,movieId,stars,timestamp\n1,2,3,4\n", RATINGS)
 
