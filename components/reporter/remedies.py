@@ -17,7 +17,7 @@ _REMEDIES = {
     "is new counts, hold less out (split.eval_share=0.05). `recommender benchmark quality --config FILE` shows which "
     "simple method is ahead, and on what",
     "ranking_helps": "the ranker has nothing to tell beyond retrieval: say what is wanted (`positive`: ratings, or "
-    "kinds of events), give more rows, or let it learn less by heart (--set ranking.epochs=3 instead of 5)",
+    "kinds of events), give more rows, or let it learn less by heart (fewer ranking.epochs, as --set ranking.epochs=3)",
     "rating_error": "ratings may be no more than noise: leave `rating` out and use it for `positive` alone, or train "
     "the ranker longer",
     "lists_differ": "lists are nearly alike for everybody: see whether user_id names people, and whether they have "

@@ -171,7 +171,7 @@ class LoadedModel:
         return {key: _array(found[info.name]) for key, info in signature.outputs.items()}
 
     def _call(self, name: str, fed: dict[str, np.ndarray], fetched: list[str]) -> list:
-        """Runs a signature's graph, until it has answered once with no other that has not.
+        """Runs a signature's graph; signatures that have not answered yet run one after the other.
 
         ScaNN makes a searcher at its first use, and has no lock for two signatures that share it: the second would make
         it anew under the search of the first, which then reads memory that is no longer there.
