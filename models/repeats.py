@@ -11,6 +11,8 @@ from models.layers import NEVER, Table
 
 _DAY = 86_400.0
 _DECAYS = (_DAY / 24, _DAY, 7 * _DAY, 30 * _DAY, 90 * _DAY, 365 * _DAY)  # The taus.
+_RATES = [*(1 / tau for tau in _DECAYS), 0.0]  # The last is that of the 1.
+_UNKNOWN = 1e30  # Seconds to an entry whose time is not known: so far that no tau counts.
 
 
 class Repeats(tf.keras.layers.Layer):
@@ -33,8 +35,8 @@ class Repeats(tf.keras.layers.Layer):
         super().__init__(name="repeats")
         self.dim = dim
         zeros = tf.keras.initializers.Zeros()
-        self._mix = self.add_weight("repeat_mix", [len(_DECAYS) + 1], initializer=zeros)
-        self._of_item = Table(items + 1, len(_DECAYS) + 1, "repeated_item", f.ITEM_ID, initial_stddev=0.0)
+        self._mix = self.add_weight("repeat_mix", [len(_RATES)], initializer=zeros)
+        self._of_item = Table(items + 1, len(_RATES), "repeated_item", f.ITEM_ID, initial_stddev=0.0)
         self._again = self.add_weight("again", [dim], initializer=zeros)
         self._again_by_length = self.add_weight("again_by_length", [2], initializer=zeros)
         self._normaliser = self.add_weight("normaliser", [dim], initializer=zeros)
@@ -43,11 +45,12 @@ class Repeats(tf.keras.layers.Layer):
 
     def own(self, history: tf.Tensor, gaps: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         """[B, M] log R of items, from [B, H] items and distances in time of a history, padded with -1."""
-        seconds = tf.math.expm1(tf.maximum(gaps, 0.0))
-        timed = [tf.where(gaps >= 0, tf.exp(-seconds / tau), 0.0) for tau in _DECAYS]
-        kernels = tf.stack([*timed, tf.ones_like(gaps)], axis=2)
-        logits = tf.reduce_sum(kernels * (self._mix + self._of_item(tf.maximum(history, 0))), axis=2)
-        weights = tf.nn.softplus(logits) * tf.cast(history >= 0, tf.float32)
+        there = tf.where(history >= 0)
+        entries, gaps = tf.gather_nd(history, there), tf.gather_nd(gaps, there)
+        seconds = tf.where(gaps >= 0, tf.math.expm1(gaps), _UNKNOWN)
+        kernels = tf.exp(-seconds[:, tf.newaxis] * _RATES)
+        logits = tf.linalg.matvec(kernels, self._mix) + tf.reduce_sum(kernels * self._of_item(entries), axis=1)
+        weights = tf.scatter_nd(there, tf.nn.softplus(logits), tf.shape(history, tf.int64))
         share = _sums_of_same(history, weights, items)
         share = tf.math.divide_no_nan(share, tf.reduce_sum(weights, axis=1, keepdims=True))
         return tf.where(share > 0, tf.math.log(tf.maximum(share, 1e-30)), NEVER)
@@ -69,6 +72,8 @@ class Repeats(tf.keras.layers.Layer):
 
 def _sums_of_same(history: tf.Tensor, weights: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
     """[B, M] sums of the weights of those of [B, H] entries that are the given items, without a tensor [B, M, H]."""
+    if items.shape[1] == 1:  # As in training: no need to sort.
+        return tf.reduce_sum(tf.where(history == items, weights, 0.0), axis=1, keepdims=True)
     order = tf.argsort(history)
     entries = tf.gather(history, order, batch_dims=1)
     sums = tf.cumsum(tf.gather(weights, order, batch_dims=1), axis=1)

@@ -52,6 +52,11 @@ def test_an_entry_whose_time_is_unknown_counts_by_the_constant_alone(layer):
     np.testing.assert_allclose(own[0, :2], np.log(weights / weights.sum()), rtol=1e-5)
 
 
+def test_an_item_alone_has_the_share_that_it_has_among_others(layer):
+    alone = [layer.own(HISTORY, GAPS, ITEMS[:, place : place + 1]) for place in range(3)]
+    np.testing.assert_allclose(tf.concat(alone, axis=1), layer.own(HISTORY, GAPS, ITEMS), rtol=1e-5)
+
+
 def test_what_is_mixed_are_probabilities(layer):
     vectors = tf.constant([[1.0, 2.0, 3.0, 4.0], [0.0, 1.0, 0.0, 1.0]])
     towers = tf.constant(np.log([[0.2, 0.3, 0.1], [0.2, 0.3, 0.1]]), tf.float32)
