@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from models.features import names as n
+from pipeline.guess import words
 from pipeline.guess.columns import Column, describe
 from pipeline.guess.features import features, title
 from pipeline.guess.told import Decision, Told, example
 
 _JOINED, _UNIQUE = 0.3, 0.95  # Shares of the key's values that are there, and of the rows that have one of their own.
+_MOST_CHARGES = 20  # More are a shop's goods.
 _SAME = 0.9  # How much better than the most frequent value the key has to tell a column, from 0 to 1.
 
 
@@ -43,13 +46,13 @@ def joined(
     return found
 
 
-def within(of: Told, key: Column, columns: Sequence[Column]) -> Told | None:
+def within(of: Told, key: Column, columns: Sequence[Column], counts: np.ndarray) -> Told | None:
     """A table of a key's values, made of those columns of the interactions that tell the same in all rows of a value.
 
-    None where there is no such column.
+    None where there is no such column. `counts` is which of the rows do.
     """
     keys = key.texts.to_pandas()
-    keys = keys[keys != ""]
+    keys = keys[(keys != "") & counts]
     found = {key.source: keys.drop_duplicates()}
     for column in columns:
         texts = column.texts.to_pandas()[keys.index]
@@ -65,6 +68,15 @@ def within(of: Told, key: Column, columns: Sequence[Column]) -> Told | None:
     arrays = {source: pa.array(texts, pa.string()) for source, texts in found.items()}
     described = [one for source, texts in arrays.items() if (one := describe(source, texts))]
     return Told(of.source._replace(columns=arrays, notes=[]), described)
+
+
+def charges(told: Told, own: Column) -> dict[str, str]:
+    """Items that a shop bills and does not sell, as postage: their ids and titles, of which all words say so."""
+    if (named := title([column for column in told.columns if column is not own])) is None:
+        return {}
+    pairs = zip(own.texts.to_pylist(), named.texts.to_pylist(), strict=True)
+    found = {key: text for key, text in pairs if key and words.is_charge(text)}
+    return found if len(found) <= _MOST_CHARGES else {}
 
 
 def _plain(texts: pa.Array) -> pa.Array:

@@ -14,7 +14,7 @@ from models.errors import UserError
 from models.features import names as n
 from pipeline.guess import words
 from pipeline.guess.columns import Column, describe
-from pipeline.guess.entities import joined, layout, within
+from pipeline.guess.entities import charges, joined, layout, within
 from pipeline.guess.sources import Source
 from pipeline.guess.told import Decision, Guess, Told, example, shown
 
@@ -58,21 +58,35 @@ def guess(sources: Sequence[Source]) -> Guess:
         if found := joined(left, key, own, others):
             why = f"its column {found[1].source!r} has the values of {key.source!r} of the interactions, each once"
             data[name] = layout(name, *found, why, field, taken, guessed.decisions)
-        elif inside := within(of, key, rest):
+        elif inside := within(of, key, rest, _counts(of, data["interactions"])):
             names = [str(column.source) for column in inside.columns[1:]]
             why = f"no table of {name}, but {', '.join(names)} of the interactions tell the same in all rows of one"
             data[name] = layout(name, inside, inside.columns[0], why, field, taken, guessed.decisions)
             if key.filled < 1:
                 data[name]["require"] = [field]
+                why = f"rows of the interactions without {key.source!r} tell of none"
+                guessed.decisions.append(Decision(f"data.{name}.require", why))
             if "where" in data["interactions"]:
                 data[name]["where"] = data["interactions"]["where"]
+                guessed.decisions.append(Decision(f"data.{name}.where", "as the interactions"))
             rest = [column for column in rest if str(column.source) not in names]
+            found = inside, inside.columns[0]
+        if found and name == "items" and guessed.tree["repeats"] and (never := charges(*found)):
+            guessed.tree["index"] = {"never": {"where": {n.ITEM_ID: list(never)}}}
+            why = f"by their titles no goods: {', '.join(never.values())}; they count in histories, and are never shown"
+            guessed.decisions.append(Decision("index.never", why, False))
     if rest:
         names = ", ".join(str(column.source) for column in rest)
         why = f"not used: {names}. Those that a request could bring along, as a device, may stand under `context`"
         guessed.decisions.append(Decision("data.interactions", why, False))
     _say_the_rest([one for one in told if one.file not in _files(data)], guessed.decisions)
     return guessed
+
+
+def _counts(told: Told, table: dict[str, Any]) -> np.ndarray:
+    """[rows] whether each counts, by the numbers that have to be above 0."""
+    above = [column.numbers > 0 for column in told.columns if column.source in table.get("where", {})]
+    return np.all(above, axis=0) if above else np.ones(told.source.rows, bool)
 
 
 def _files(data: dict[str, Any]) -> set[Any]:

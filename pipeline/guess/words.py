@@ -21,8 +21,21 @@ RATING = _all("rating stars star score grade rate")
 EVENT = _all("event action type behavior behaviour kind interaction activity")
 QUANTITY = _all("quantity qty units amount count number pieces")
 
+# What a shop bills and does not sell, and what such titles say beside it.
+_CHARGE = _all(
+    """postage shipping delivery freight carriage fee fees charge charges surcharge discount voucher vouchers deposit
+    insurance commission donation manual adjustment rounding"""
+)
+_OF_CHARGES = _all("bank gift card cards dotcom amazon and handling standard express service next day order")
+
 # Weights in training of kinds of events.
 WEIGHTS = {
     5.0: _all("purchase buy order transaction sale checkout bought"),
     3.0: _all("cart addtocart basket add fav favorite favourite like wishlist save bookmark share"),
 }
+
+
+def is_charge(title: str) -> bool:
+    """Whether a title says nothing but what a shop bills: "Bank Charges" does, "The Shipping News" does not."""
+    said = frozenset(title.lower().split())
+    return (bool(said & _CHARGE) and said <= _CHARGE | _OF_CHARGES) or {"gift", "card"} == said

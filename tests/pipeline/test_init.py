@@ -233,3 +233,22 @@ def test_what_the_interactions_say_of_items_and_users_in_every_row_is_told_of_th
     }
     assert "not used: price, paid" in said
     assert "no table of items, but label, brand of the interactions tell the same in all rows of one" in said
+    assert "rows of the interactions without 'who' tell of none" in said
+
+
+@pytest.mark.parametrize("again", [True, False])
+def test_what_a_shop_bills_beside_its_goods_is_never_recommended(again, tmp_path):
+    """Films that nobody sees twice may be called as they like. A discount that is only taken back is no item."""
+    directory = tmp_path / "data"
+    directory.mkdir()
+    titles = ["DOTCOM POSTAGE", "The Shipping News", "Gift Card", "Gift bag", *(f"thing no {n}" for n in range(11))]
+    rows = ["customer,sku,label,at,quantity\n", *(f"u{n},s15,Discount,2026-10-01,-1\n" for n in range(9))]
+    for user in range(40):
+        for number in range(6):
+            item = (user + number % (3 if again else 6)) % 15
+            rows.append(f"u{user},s{item},{titles[item]},2026-10-0{1 + number},1\n")
+    (directory / "sales.csv").write_text("".join(rows))
+    tree, said = init(directory, tmp_path / "my.yaml")
+    assert tree["repeats"] == again
+    assert tree.get("index") == ({"never": {"where": {"item_id": ["s0", "s2"]}}} if again else None)
+    assert ("by their titles no goods: DOTCOM POSTAGE, Gift Card" in said) == again
