@@ -12,6 +12,7 @@ from components.recommender_builder.tensors import distinct, is_in
 # [b] numbers of queries, and k, to [b, k] rows of a catalogue of n items, the best first; n fills up.
 Search = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
+_MARKED = 2**15  # In a catalogue of at most so many items each of a query's has a mark; in a larger one, those left out.
 _SPARE = 300  # Candidates that are looked for beside those wanted, before it is known how many have to be left out.
 
 
@@ -29,14 +30,22 @@ class LeftOut:
 
     def __init__(self, queries: tf.Tensor, size: int, *pairs: tuple[tf.Tensor, tf.Tensor]):
         self.size = size
-        # Rising, for a binary search.
-        self._keys = distinct(tf.concat([self._key(*some) for some in pairs], axis=0))
-        of_query = self._keys // (size + 1)
-        self.most = tf.reduce_max(tf.math.unsorted_segment_sum(tf.ones_like(of_query, tf.int32), of_query, queries))
+        keys = tf.concat([self._key(*some) for some in pairs], axis=0)
+        if size <= _MARKED:
+            marks = tf.zeros([queries * (size + 1)], tf.bool)
+            marks = tf.tensor_scatter_nd_update(marks, keys[:, tf.newaxis], tf.ones_like(keys, tf.bool))
+            each = tf.math.count_nonzero(tf.reshape(marks, [queries, size + 1]), axis=1, dtype=tf.int32)
+            self._has = functools.partial(tf.gather, marks)
+        else:
+            keys = distinct(keys)
+            of_query = keys // (size + 1)
+            each = tf.math.unsorted_segment_sum(tf.ones_like(of_query, tf.int32), of_query, queries)
+            self._has = functools.partial(is_in, keys=keys)
+        self.most = tf.reduce_max(each)
 
     def has(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         """Whether the pairs of [b] numbers of queries and their [b, M] rows are among these."""
-        return is_in(self._key(queries[:, tf.newaxis], items), self._keys)
+        return self._has(self._key(queries[:, tf.newaxis], items))
 
     def _key(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
         return tf.cast(queries, tf.int64) * (self.size + 1) + tf.cast(items, tf.int64)

@@ -16,8 +16,10 @@ def eagerly():
 
 @pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("spare", [0, 1, 300])
-def test_who_has_had_much_gets_as_many_candidates(spare, monkeypatch):
+@pytest.mark.parametrize("marked", [0, 4])
+def test_who_has_had_much_gets_as_many_candidates(marked, spare, monkeypatch):
     monkeypatch.setattr(search, "_SPARE", spare)
+    monkeypatch.setattr(search, "_MARKED", marked)
     asked = []
 
     def of_scores(queries, k):
