@@ -29,7 +29,7 @@ class Training(Settings):
     # tf.distribute's: all GPUs of this machine, or those of all machines in TF_CONFIG.
     strategy: Literal["one_device", "mirrored", "multi_worker"] = "one_device"
     epochs: int = Field(6, ge=0)
-    most_rows: int = Field(7_500_000, ge=1)  # Of all epochs together; more data has fewer epochs, but one at the least.
+    most_rows: int = Field(2_000_000, ge=1)  # Of all epochs together; more data has fewer epochs, but one at the least.
     batch_size: int = Field(512, ge=2)  # Of all replicas together; little data has smaller batches.
     learning_rate: float = Field(3e-3, gt=0)
     # Where training goes on from the live model: what share of the rows that it knows come again, and the rate.
