@@ -109,6 +109,11 @@ class Weights(NamedTuple):
     queries: int = 0
     gain: float = 1.0
 
+    @property
+    def counts_nothing(self) -> bool:
+        """Whether the order is retrieval's."""
+        return not (self.choice or self.preference)
+
     def added(self, ranked: Mapping[str, Any]) -> Any:
         """What the ranker's `choice` and, where there is one, `preference` add to the retrieval scores."""
         added = self.choice * ranked["choice"]

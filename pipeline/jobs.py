@@ -28,10 +28,16 @@ def run_pipeline(
     beam_args: Sequence[str] = (),
 ) -> dict[str, Any]:
     """`recommender run`: runs, and shows the summary. Returns the report."""
+    from components import storage
     from pipeline.local import runner
 
     report = runner.run(config, output or os.path.join(_RUNS, config.name), console, beam_workers, beam_args)
     print_summary(report, console)
+    pushed_to = report["serving_model_dir"]
+    if report["blessed"] and not storage.is_remote(pushed_to):
+        console.print(
+            f"Next: recommender explore --model-dir {pushed_to}", soft_wrap=True, markup=False, highlight=False
+        )
     return report
 
 

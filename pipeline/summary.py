@@ -13,7 +13,7 @@ from rich.table import Table
 
 from components.files import REPORT_FILE
 from components.reporter.remedies import remedies
-from components.reporter.words import TITLES
+from components.reporter.words import TITLES, sentences
 from models.errors import UserError
 from pipeline.texts import figure
 from serving.texts import one_line
@@ -95,6 +95,9 @@ def print_summary(report: dict[str, Any], console: Console) -> None:
     for finding in drift["findings"]:
         since = f"since version {drift['against']}"
         console.print(f"[yellow]Drift[/yellow] {since}: {escape(finding['text'])}", soft_wrap=True, highlight=False)
+    for said in sentences(metrics)[:1]:
+        beside = f" ({', '.join(said.others)})" if said.others else ""
+        console.print(f"{said.value} {said.says}{beside}", soft_wrap=True, highlight=False)
     if report["blessed"]:
         console.print(
             f"[green]Blessed[/green], version {report['pushed_version']} in {report['serving_model_dir']}",

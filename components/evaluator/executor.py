@@ -66,6 +66,11 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         hidden = catalogue.are_in(build["never"])
         if hidden.any():
             notes.append(f"{hidden.sum():,} items are never recommended, and eval rows about them are not asked")
+        if weights.counts_nothing:
+            notes.append(
+                "the second stage leaves the first one's order as it is: it did not make lists better for the "
+                f"{weights.queries:,} train rows on which that was tried"
+            )
         trained_items = inputs.oov_index(transform, f.ITEM_ID)
         k = gated_length(trained_items, index["candidates"])
         if k < max(TOP_KS):

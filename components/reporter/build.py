@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tfx.types import artifact_utils
@@ -55,7 +55,7 @@ def build_report(artifacts: dict, properties: dict[str, Any]) -> dict[str, Any]:
         "notes": [
             *(f"a span seems to be missing {where}" for where in summary["missing_spans"]),
             *_of_tables(summary),
-            *(f"{what}: {rows:,} rows do not count and were left out" for what, rows in summary["left_out"].items()),
+            *_left_out(summary["left_out"]),
             *(f"{name}: {rows:,} values could not be read and count as missing" for name, rows in unreadable),
             *(
                 f"Trainer.{name}: cold start: {one['warm_start']['because']}"
@@ -70,6 +70,16 @@ def build_report(artifacts: dict, properties: dict[str, Any]) -> dict[str, Any]:
         "pushed_version": None if reasons else pushed,
         "serving_model_dir": properties["push_destination"],
     }
+
+
+def _left_out(rows: Mapping[str, int]) -> Iterator[str]:
+    """What does not count, by reason; `rows` has the numbers by table and reason, as `items.no user_id`."""
+    of_reason: dict[str, list[str]] = {}
+    for what, number in rows.items():
+        table, _, reason = what.partition(".")
+        of_reason.setdefault(reason, []).append(f"{number:,} rows of {table}")
+    for reason, tables in of_reason.items():
+        yield f"{reason}: {', '.join(tables)} do not count and were left out"
 
 
 def _of_tables(summary: dict[str, Any]) -> Iterator[str]:

@@ -60,7 +60,8 @@ def guess(sources: Sequence[Source]) -> Guess:
             data[name] = layout(name, *found, why, field, taken, guessed.decisions)
         elif inside := within(of, key, rest, _counts(of, data["interactions"])):
             names = [str(column.source) for column in inside.columns[1:]]
-            why = f"no table of {name}, but {', '.join(names)} of the interactions tell the same in all rows of one"
+            of_one = f"the same in the rows of one {name.removesuffix('s')}"
+            why = f"no table of {name}; but {', '.join(names)} of the interactions, {of_one}, make one"
             data[name] = layout(name, inside, inside.columns[0], why, field, taken, guessed.decisions)
             if key.filled < 1:
                 data[name]["require"] = [field]
@@ -73,12 +74,13 @@ def guess(sources: Sequence[Source]) -> Guess:
             found = inside, inside.columns[0]
         if found and name == "items" and guessed.tree["repeats"] and (never := charges(*found)):
             guessed.tree["index"] = {"never": {"where": {n.ITEM_ID: list(never)}}}
-            why = f"by their titles no goods: {', '.join(never.values())}; they count in histories, and are never shown"
+            said = ", ".join(dict.fromkeys(never.values()))
+            why = f"by their titles no goods: {said}; they count in histories, and are never recommended"
             guessed.decisions.append(Decision("index.never", why, False))
     if rest:
         names = ", ".join(str(column.source) for column in rest)
-        why = f"not used: {names}. Those that a request could bring along, as a device, may stand under `context`"
-        guessed.decisions.append(Decision("data.interactions", why, False))
+        why = f"not used: {names}; what a request brings along, as a device, may stand under `context`"
+        guessed.decisions.append(Decision("data.interactions", why))
     _say_the_rest([one for one in told if one.file not in _files(data)], guessed.decisions)
     return guessed
 

@@ -24,9 +24,9 @@ QUANTITY = _all("quantity qty units amount count number pieces")
 # What a shop bills and does not sell, and what such titles say beside it.
 _CHARGE = _all(
     """postage shipping delivery freight carriage fee fees charge charges surcharge discount voucher vouchers deposit
-    insurance commission donation manual adjustment rounding"""
+    insurance commission donation manual adjust adjustment rounding sample samples"""
 )
-_OF_CHARGES = _all("bank gift card cards dotcom amazon and handling standard express service next day order")
+_OF_CHARGES = _all("bank bad debt gift card cards dotcom amazon and handling standard express service next day order")
 
 # Weights in training of kinds of events.
 WEIGHTS = {

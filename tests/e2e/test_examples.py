@@ -44,8 +44,8 @@ def test_rows_that_do_not_count_are_left_out_and_said(run):
     said = [note for note in report["notes"] if "left out" in note]
     if name == "online-retail":
         assert said == [
-            "interactions.Quantity is not above 0: 36 rows do not count and were left out",
-            "interactions.no user_id: 144 rows do not count and were left out",
+            "Quantity is not above 0: 36 rows of interactions do not count and were left out",
+            "no user_id: 144 rows of interactions do not count and were left out",
         ]
     else:
         assert said == []

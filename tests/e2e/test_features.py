@@ -125,7 +125,7 @@ def test_events_have_a_preference_head_and_no_rating_head(output, report):
     model = path_utils.serving_model_path(latest_artifact_uri(str(output), Step.RECOMMENDER_BUILDER, "model"))
     assert load(model).signatures["rank"].structured_outputs.keys() == {"score", "positive_probability"}
     assert (
-        "interactions.an event of a kind that is not named in events: 600 rows do not count and were left out"
+        "an event of a kind that is not named in events: 600 rows of interactions do not count and were left out"
         in (report["notes"])
     )
     done = recommender("report", "--output", output)

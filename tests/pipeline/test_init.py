@@ -91,7 +91,7 @@ def test_what_is_taken_back_and_who_is_nobody_is_left_out(tmp_path):
         "require": ["user_id"],
     }
     assert "10.0% of the first rows take something back" in said and "20% of the first rows have no user" in said
-    assert "not used: Invoice." in said
+    assert "not used: Invoice;" in said
 
 
 def test_kinds_of_events_get_weights_and_the_wanted_ones_are_positive(tmp_path):
@@ -232,7 +232,7 @@ def test_what_the_interactions_say_of_items_and_users_in_every_row_is_told_of_th
         "features": {"town": {"kind": "category"}},
     }
     assert "not used: price, paid" in said
-    assert "no table of items, but label, brand of the interactions tell the same in all rows of one" in said
+    assert "no table of items; but label, brand of the interactions, the same in the rows of one item, make one" in said
     assert "rows of the interactions without 'who' tell of none" in said
 
 

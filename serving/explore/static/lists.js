@@ -25,12 +25,18 @@ function card(id, title, note, ...content) {
     element("h2", { id: `${id}-title` }, title), element("p", { class: "faint" }, note), ...content);
 }
 
+// A second stage that would not help is given no weight.
+function stages(candidates) {
+  const asBefore = candidates.length > 1 && candidates.every((one, place) => one.final === place + 1);
+  return asBefore ? "After both stages, of which the second leaves the order as it is" : "After both stages";
+}
+
 function column(side, { model, answer, why, moved, actions, compared }) {
   const filtered = answer.calls.some((call) => call.signature === "recommend_filtered");
   const options = { summary: model.summary, count: model.summary?.items, why: why?.reasons, moved, actions, filters: model.filters !== null };
   const version = compared ? ` by version ${answer.version}` : "";
   const lists = [card(`recommended${side}`, `Recommended${version}`,
-    filtered ? "After both stages, from what the filters leave." : "After both stages.",
+    stages(answer.retrieved || []) + (filtered ? ", from what the filters leave." : "."),
     recommended(answer.recommended, options))];
   if (answer.retrieved) {
     lists.push(card(`candidates${side}`, `Candidates${version}`,
