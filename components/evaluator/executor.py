@@ -67,10 +67,9 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if hidden.any():
             notes.append(f"{hidden.sum():,} items are never recommended, and eval rows about them are not asked")
         if weights.counts_nothing:
-            notes.append(
-                "the second stage leaves the first one's order as it is: it did not make lists better for the "
-                f"{weights.queries:,} train rows on which that was tried"
-            )
+            why = f"it did not help on {weights.queries:,} train rows that were kept out"
+            why = why if weights.queries else "there are too few train rows to try it on"
+            notes.append(f"the second stage leaves the first one's order as it is: {why}")
         trained_items = inputs.oov_index(transform, f.ITEM_ID)
         k = gated_length(trained_items, index["candidates"])
         if k < max(TOP_KS):

@@ -51,6 +51,14 @@ def test_rows_that_do_not_count_are_left_out_and_said(run):
         assert said == []
 
 
+def test_a_second_stage_that_counts_nothing_is_said(run):
+    _, _, report = run
+    joining, two_stage = report["metrics"]["joining"], report["metrics"]["two_stage"]
+    counts_nothing = joining["choice"] == joining["preference"] == 0
+    assert any("leaves the first one's order" in note for note in report["notes"]) == counts_nothing
+    assert not counts_nothing or two_stage["gain"] == 1
+
+
 def test_what_is_served_knows_every_interaction_and_filters_only_where_items_do_not_repeat(run):
     name, output, report = run
     model = load(path_utils.serving_model_path(latest_artifact_uri(str(output), Step.RECOMMENDER_BUILDER, "model")))
