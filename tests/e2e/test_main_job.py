@@ -86,6 +86,7 @@ def test_the_console_shows_progress_and_summary_and_none_of_tfx_noise(small_run)
     assert "epoch 6 of 6" in printed
     assert "filtered top-100 accuracy" in printed
     assert "Blessed" in printed
+    assert f"Next: recommender explore --model-dir {report(output)['serving_model_dir']}" in printed
     assert "absl" not in printed and "Warning" not in printed
     assert list((output / "logs").iterdir())
 
