@@ -53,10 +53,12 @@ def plot(points: Points, file: str) -> None:
         axes.plot(*([point[key] for point in points] for key in (name, _ACCURACY)), marker="o")
         for point in points:
             place = point[name], point[_ACCURACY]
-            axes.annotate(f"{point['index.diversity']:g}", place, xytext=(4, 5), textcoords="offset points")
+            axes.annotate(
+                f"{point['index.diversity']:g}", place, xytext=(0, 7), textcoords="offset points", ha="center"
+            )
         axes.set_xlabel(title)
     both[0].set_ylabel("nDCG@10")
-    both[0].set_ylim(bottom=0)
+    both[0].set_ylim(0, 1.2 * max(point[_ACCURACY] for point in points) or 1)
     figure.suptitle("Lists by index.diversity, which stands at each point")
     figure.savefig(file)
     plt.close(figure)
