@@ -52,10 +52,8 @@ def plot(points: Points, file: str) -> None:
     for axes, (name, title) in zip(both, _GIVEN.items(), strict=True):
         axes.plot(*([point[key] for point in points] for key in (name, _ACCURACY)), marker="o")
         for point in points:
-            place = point[name], point[_ACCURACY]
-            axes.annotate(
-                f"{point['index.diversity']:g}", place, xytext=(0, 7), textcoords="offset points", ha="center"
-            )
+            label, place = f"{point['index.diversity']:g}", (point[name], point[_ACCURACY])
+            axes.annotate(label, place, xytext=(0, 7), textcoords="offset points", ha="center")
         axes.set_xlabel(title)
     both[0].set_ylabel("nDCG@10")
     both[0].set_ylim(0, 1.2 * max(point[_ACCURACY] for point in points) or 1)
