@@ -13,7 +13,7 @@ test: setup lint  ## All tests: 25 minutes on two fast processors, more than an 
 	@$(PYTEST) -n 3 tests
 	@echo "Not run here: make test-containers, which needs a container engine, and make test-cluster, which needs a Kubernetes."
 
-test-fast: setup  ## Those that run neither the pipeline nor a cluster of processes, in two minutes.
+test-fast: setup  ## Those that run neither the pipeline nor a cluster of processes, in four to five minutes.
 	@$(PYTEST) -n 2 -m "not slow" tests
 
 images: setup  ## The images of the steps and of the server: kubeflow/Dockerfile, serving/Dockerfile.

@@ -34,6 +34,10 @@ _SLOW = (
     "e2e/test_benchmark_serving.py",
     "e2e/test_main_job.py",
     "serving/test_faults.py",
+    "components/test_drift.py",
+    "components/test_messy.py",
+    "serving/test_hostile.py",
+    "benchmarks/test_starvation.py",
 )
 
 
