@@ -67,8 +67,8 @@ class Executor(base_beam_executor.BaseBeamExecutor):
         if hidden.any():
             notes.append(f"{hidden.sum():,} items are never recommended, and eval rows about them are not asked")
         if weights.counts_nothing:
-            why = f"it did not help on {weights.queries:,} train rows that were kept out"
-            why = why if weights.queries else "there are too few train rows to try it on"
+            tried = f"it did not help on {weights.queries:,} train rows that were kept out"
+            why = tried if weights.queries else "there are too few train rows to try it on"
             notes.append(f"the second stage leaves the first one's order as it is: {why}")
         trained_items = inputs.oov_index(transform, f.ITEM_ID)
         k = gated_length(trained_items, index["candidates"])

@@ -12,7 +12,8 @@ from components.recommender_builder.tensors import distinct, is_in
 # [b] numbers of queries, and k, to [b, k] rows of a catalogue of n items, the best first; n fills up.
 Search = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
-_MARKED = 2**15  # Items of a catalogue in which each of a query is marked; in a larger one, those left out are sorted.
+# In a catalogue of at most so many items a query has a mark for each; in a larger one what it leaves out is sorted.
+_MARKED = 2**15
 _SPARE = 300  # Candidates that are looked for beside those wanted, before it is known how many have to be left out.
 
 

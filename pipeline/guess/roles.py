@@ -55,23 +55,24 @@ def guess(sources: Sequence[Source]) -> Guess:
     ):
         left = [one for one in told if one.file not in _files(data)]
         key, taken = keys[field], data.get("items", {}).get("features", {})
+        inside = None
         if found := joined(left, key, own, others):
             why = f"its column {found[1].source!r} has the values of {key.source!r} of the interactions, each once"
-            data[name] = layout(name, *found, why, field, taken, guessed.decisions)
         elif inside := within(of, key, rest, _counts(of, data["interactions"])):
+            found = inside, inside.columns[0]
             names = [str(column.source) for column in inside.columns[1:]]
+            rest = [column for column in rest if str(column.source) not in names]
             of_one = f"the same in the rows of one {name.removesuffix('s')}"
             why = f"no table of {name}; but {', '.join(names)} of the interactions, {of_one}, make one"
-            data[name] = layout(name, inside, inside.columns[0], why, field, taken, guessed.decisions)
-            if key.filled < 1:
-                data[name]["require"] = [field]
-                why = f"rows of the interactions without {key.source!r} tell of none"
-                guessed.decisions.append(Decision(f"data.{name}.require", why))
-            if "where" in data["interactions"]:
-                data[name]["where"] = data["interactions"]["where"]
-                guessed.decisions.append(Decision(f"data.{name}.where", "as the interactions"))
-            rest = [column for column in rest if str(column.source) not in names]
-            found = inside, inside.columns[0]
+        if found:
+            data[name] = layout(name, *found, why, field, taken, guessed.decisions)
+        if inside and key.filled < 1:
+            data[name]["require"] = [field]
+            why = f"rows of the interactions without {key.source!r} tell of none"
+            guessed.decisions.append(Decision(f"data.{name}.require", why))
+        if inside and "where" in data["interactions"]:
+            data[name]["where"] = data["interactions"]["where"]
+            guessed.decisions.append(Decision(f"data.{name}.where", "as the interactions"))
         if found and name == "items" and guessed.tree["repeats"] and (never := charges(*found)):
             guessed.tree["index"] = {"never": {"where": {n.ITEM_ID: list(never)}}}
             said = ", ".join(dict.fromkeys(never.values()))
