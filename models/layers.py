@@ -45,13 +45,11 @@ def weighted_sums(table: Table, indices: tf.Tensor, weights: tf.Tensor) -> tf.Te
     """
     batch, sums, length = tf.unstack(tf.shape(weights, tf.int64))
     own, columns = tf.unique(tf.reshape(tf.maximum(indices, 0), [-1]), tf.int64)
-    weights = tf.stop_gradient(tf.reshape(weights, [-1, length]))
+    columns = tf.broadcast_to(tf.reshape(columns, [batch, 1, length]), [batch, sums, length])
+    columns, weights = (tf.reshape(values, [-1, length]) for values in (columns, tf.stop_gradient(weights)))
     entries = tf.where(weights != 0)
-    row, place = tf.unstack(entries, axis=1)
-    columns = tf.gather(columns, row // sums * length + place)
-    matrix = tf.SparseTensor(
-        tf.stack([row, columns], axis=1), tf.gather_nd(weights, entries), [batch * sums, tf.size(own, tf.int64)]
-    )
+    places = tf.stack([entries[:, 0], tf.gather_nd(columns, entries)], axis=1)
+    matrix = tf.SparseTensor(places, tf.gather_nd(weights, entries), [batch * sums, tf.size(own, tf.int64)])
     return tf.reshape(tf.sparse.sparse_dense_matmul(matrix, table(own)), [batch, sums, table.output_dim])
 
 
@@ -229,13 +227,15 @@ class TargetAttention(tf.keras.layers.Layer):
             present &= tf.random.uniform(tf.shape(items)) >= self._dropout
         seconds = tf.math.expm1(tf.maximum(gaps, 0.0))
         decays = tf.stack([tf.exp(-seconds / tau) for tau in self._decay_seconds], axis=2)
-        recency = tf.where(gaps >= 0, tf.tensordot(decays, self._time_mix, 1), 0.0)  # One product; matvec makes B * H.
+        recency = tf.where(gaps >= 0, tf.reduce_sum(decays * self._time_mix, axis=2), 0.0)
         entries = self._items(tf.maximum(items, 0))
         agreement = tf.matmul(candidates, entries, transpose_b=True)
         agreement += tf.where(present, recency, NEVER)[:, tf.newaxis]
-        weights = tf.nn.softmax(tf.pad(agreement, [[0, 0], [0, 0], [0, 1]]))  # The last is that of "none of them".
-        # By tf.slice, as the gradient of weights[:, :, :-1] takes as long as both products.
-        return tf.matmul(tf.slice(weights, [0, 0, 0], tf.shape(agreement)), entries)
+        # The softmax by hand, as "none of them" would have to be padded on and sliced off again.
+        none = -tf.maximum(tf.stop_gradient(tf.reduce_max(agreement, axis=2, keepdims=True)), 0.0)
+        weights = tf.exp(agreement + none)
+        total = tf.reduce_sum(weights, axis=2, keepdims=True) + tf.exp(none)
+        return tf.matmul(weights, entries) / total
 
 
 def hidden_layers(width: int, sizes: Sequence[int], output: int, name: str) -> tf.keras.Sequential:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,52 @@ class Predictions(NamedTuple):
     choice: tf.Tensor  # Log of P(candidate | query), up to a constant of the query.
     rating: Any  # None where the data has no ratings.
     preference: Any  # Logit of P(positive | query, candidate); None where nothing is positive.
+
+
+class ProductLayers(tf.keras.layers.Layer):
+    """ReLU layers on products of each candidate with what is known of its query.
+
+    Args:
+      known: how many vectors there are of a query.
+      dim: D.
+      sizes: of the layers, at least one.
+      heads: outputs.
+      dropout: of an entry of a product, in one draw for all candidates of a row: they are compared with each other, and
+        drawing for each takes long.
+    """
+
+    def __init__(self, known: int, dim: int, sizes: Sequence[int], heads: int, dropout: float):
+        super().__init__(name="layers")
+        first, *others = sizes
+        self._kernel = self.add_weight("kernel", [(known + 2) * dim, first], initializer="glorot_uniform")
+        self._bias = self.add_weight("bias", [first], initializer="zeros")
+        more = [tf.keras.layers.Dense(size, activation="relu") for size in others]
+        self._more = tf.keras.Sequential([*more, tf.keras.layers.Dense(heads)], name="more_layers")
+        self._more.build([None, first])
+        self._dropout = tf.keras.layers.Dropout(dropout, noise_shape=[None, 1, None])
+        self._known, self._dim, self._first, self._heads = known, dim, first, heads
+
+    def call(
+        self, known: Sequence[tf.Tensor], attended: tf.Tensor, item: tf.Tensor, training: bool = False
+    ) -> tf.Tensor:
+        """[B, 1, D] vectors of the query, and [B, M, D] twice, to [B, M, heads]."""
+        batch, candidates, _ = tf.unstack(tf.shape(item))
+        if training:
+            products = tf.concat([*(vector * item for vector in known), attended * item, item], axis=2)
+            first = _product(self._dropout(products, training=True), self._kernel)
+        else:
+            # The same with one matrix for each query, which is less work for a long list of candidates.
+            *of_known, of_attended, of_item = tf.split(self._kernel, self._known + 2)
+            of_query = of_item + tf.add_n(
+                [tf.linalg.matrix_transpose(vector) * of for vector, of in zip(known, of_known, strict=True)]
+            )
+            first = tf.reshape(tf.matmul(item, of_query), [-1, self._first]) + _product(attended * item, of_attended)
+        return tf.reshape(self._more(tf.nn.relu(first + self._bias)), [batch, candidates, self._heads])
+
+
+def _product(values: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    """[B, M, N] times [N, H], as [B * M, H]."""
+    return tf.matmul(tf.reshape(values, [-1, values.shape[2]]), kernel)
 
 
 class RankingModel(training.TrainedModel):
@@ -54,11 +101,9 @@ class RankingModel(training.TrainedModel):
         self._context = layers.of_features(features.context, transform, {}, dim)
         self._history = layers.HistoryEmbedding(buckets[f.ITEM_ID], dim, decay, config.dropout)
         self._attention = layers.TargetAttention(buckets[f.ITEM_ID], dim, decay, config.dropout)
-        # One draw for all candidates of a row: they are compared with each other, and drawing for each takes long.
-        self._dropout = tf.keras.layers.Dropout(config.dropout, noise_shape=[None, 1, None])
         # Heads: rating and preference, where there are any, and choice.
         heads = bool(data.ratings) + self._has_positives + 1
-        self._layers = layers.hidden_layers((5 if self._context else 4) * dim, config.layers, heads, "layers")
+        self._layers = ProductLayers(3 if self._context else 2, dim, config.layers, heads, config.dropout)
         if data.ratings:
             self._rating_bias = self.add_weight("rating_bias", [], initializer=_constant(data.ratings.mean))
         if data.positive_probability is not None:
@@ -79,16 +124,12 @@ class RankingModel(training.TrainedModel):
         user, user_bias = tf.split(user, [self._config.embedding_dim, 1], axis=2)
         item, item_bias = tf.split(candidates, [self._config.embedding_dim, 1], axis=2)
         attended = self._attention(*(of[:, :_ATTENDED] for of in entries), item, training=training)
-        agreement = user * item
-        products = [agreement, history * item, attended * item, item]
+        known = [user, history]
         if self._context:
-            context = tf.add_n([layer(query[name]) for name, layer in self._context.items()])
-            products.append(context[:, tf.newaxis] * item)
-        deep = self._layers(self._dropout(tf.concat(products, axis=2), training=training))
-        choice = tf.reduce_sum((history + attended) * item, axis=2) + deep[:, :, -1]
-        if self._context:
-            choice += tf.reduce_sum(products[-1], axis=2)
-        effect = tf.squeeze(user_bias + item_bias, 2) + tf.reduce_sum(agreement, axis=2)
+            known.append(tf.add_n([layer(query[name]) for name, layer in self._context.items()])[:, tf.newaxis])
+        deep = self._layers(known, attended, item, training=training)
+        choice = tf.reduce_sum((tf.add_n(known[1:]) + attended) * item, axis=2) + deep[:, :, -1]
+        effect = tf.squeeze(user_bias + item_bias, 2) + tf.reduce_sum(user * item, axis=2)
         rating = preference = None
         if self._ratings:
             rating = self._rating_bias + effect + deep[:, :, 0]

@@ -91,7 +91,7 @@ _OPTIONS = [
     _flag("--enable_model_warmup", True, "Answer a model's own requests before it serves."),
     _number("--num_request_iterations_for_warmup", 0, "How often each of them; 0: once."),
     _number("--tensorflow_session_parallelism", 0, "Threads of each of TensorFlow's two pools; 0: by itself."),
-    _number("--tensorflow_intra_op_parallelism", 0, "Threads inside an operation; 0: by itself."),
+    _number("--tensorflow_intra_op_parallelism", 0, "Threads inside an operation; 0: one."),
     _number("--tensorflow_inter_op_parallelism", 0, "Operations at the same time; 0: by itself."),
     _file("--tensorflow_session_config_file", "TensorFlow's ConfigProto."),
     _number("--per_process_gpu_memory_fraction", 0.0, "Of the GPU's memory; 0: by itself."),

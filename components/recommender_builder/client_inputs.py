@@ -49,10 +49,7 @@ class ClientInputs:
     def _read(self, name: str, values: tf.Tensor) -> tf.Tensor:
         if values.dtype != tf.string:
             return tf.identity(values)
-        trimmed = trim_tensor(values)
-        if name not in self._numbers:
-            return trimmed
-        return tf.strings.regex_replace(trimmed, WRITTEN_AS_FLOAT, r"\1", replace_global=False)
+        return trim_tensor(values, floats_are_whole=name in self._numbers)
 
 
 def _have_fractions(ids: Iterable[bytes]) -> bool:

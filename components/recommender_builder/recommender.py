@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 import tensorflow_transform as tft
-from tensorflow_transform.saved.saved_transform_io_v2 import SavedModelLoader
 
 from components.recommender_builder.client_inputs import ClientInputs
 from components.recommender_builder.filters import Wanted
@@ -16,7 +15,8 @@ from components.recommender_builder.lists import NO_SCORE
 from components.recommender_builder.rules import Rules
 from components.recommender_builder.search import LeftOut, Search, best, each_once, kept, of_lists
 from components.recommender_builder.settings import Index
-from components.recommender_builder.tensors import Lookup, column, only_column, ranges, table
+from components.recommender_builder.tensors import Lookup, ranges, table
+from components.recommender_builder.transformed_queries import TransformOfQueries
 from components.recommender_builder.users import Users
 from components.recommender_builder.vectors import CandidateVectors
 from models import inputs
@@ -105,9 +105,7 @@ class Recommender(tf.Module):
         self._context = dict(features.context)
         self._query_names = features.query_names()
         self._query_specs = query_specs(features)
-        # What is inside TFT's Keras layer, whose export would trace and convert it once more.
-        loader = SavedModelLoader(transform.transform_savedmodel_dir)
-        self._transform, self._transform_resources = loader.apply_transform_model, vars(loader)
+        self._transform = TransformOfQueries(transform, [f.MOMENT, *self._context])
         self._retrieval, self._ranking = retrieval, ranking
         self._index, self._similar_index = index, similar_index
         self._vectors = vectors
@@ -285,15 +283,15 @@ class Recommender(tf.Module):
         now = tf.where(fresh, clock, tf.minimum(clock, self._end_of_data + 1))
         moment = tf.where(query[f.TIMESTAMP] > 0, query[f.TIMESTAMP], now)
         raw = {f.TIMESTAMP: moment} | {name: query[name] for name in self._context}
-        transformed = self._transform({name: column(values) for name, values in raw.items()})
+        transformed = self._transform(raw)
         indices = tf.gather(self._item_indices, self._history_rows(query))
         users = self._user_rows(query[f.USER_ID])
         features = inputs.gathered(self._user_features, users)
         features |= {
-            f.MOMENT: only_column(transformed[f.MOMENT]),
+            f.MOMENT: transformed[f.MOMENT],
             f.HISTORY_ITEM_ID: tf.where(items == "", tf.cast(f.PADDING, indices.dtype), indices),
             f.HISTORY_GAP: inputs.gaps(moment, times),
-            **{name: only_column(transformed[name]) for name in self._context},
+            **{name: transformed[name] for name in self._context},
         }
         return {name: features[name] for name in self._query_names}
 

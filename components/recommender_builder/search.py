@@ -14,6 +14,7 @@ Search = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 # In a catalogue of at most so many items a query has a mark for each; in a larger one what it leaves out is sorted.
 _MARKED = 2**15
+_WORD = 8  # Bytes that are counted at once.
 _SPARE = 300  # Candidates that are looked for beside those wanted, before it is known how many have to be left out.
 
 
@@ -31,15 +32,16 @@ class LeftOut:
 
     def __init__(self, queries: tf.Tensor, size: int, *pairs: tuple[tf.Tensor, tf.Tensor]):
         self.size = size
+        self._width = -(-(size + 1) // _WORD) * _WORD
         keys = tf.concat([self._key(*some) for some in pairs], axis=0)
         if size <= _MARKED:
-            marks = tf.zeros([queries * (size + 1)], tf.bool)
-            marks = tf.tensor_scatter_nd_update(marks, keys[:, tf.newaxis], tf.ones_like(keys, tf.bool))
-            each = tf.math.count_nonzero(tf.reshape(marks, [queries, size + 1]), axis=1, dtype=tf.int32)
-            self._has = functools.partial(tf.gather, marks)
+            marks = tf.zeros([queries * self._width], tf.uint8)
+            marks = tf.tensor_scatter_nd_update(marks, keys[:, tf.newaxis], tf.ones_like(keys, tf.uint8))
+            each = _marked(tf.reshape(marks, [queries, self._width]))
+            self._has = lambda keys: tf.gather(marks, keys) > 0
         else:
             keys = distinct(keys)
-            of_query = keys // (size + 1)
+            of_query = keys // self._width
             each = tf.math.unsorted_segment_sum(tf.ones_like(of_query, tf.int32), of_query, queries)
             self._has = functools.partial(is_in, keys=keys)
         self.most = tf.reduce_max(each)
@@ -49,7 +51,13 @@ class LeftOut:
         return self._has(self._key(queries[:, tf.newaxis], items))
 
     def _key(self, queries: tf.Tensor, items: tf.Tensor) -> tf.Tensor:
-        return tf.cast(queries, tf.int64) * (self.size + 1) + tf.cast(items, tf.int64)
+        return tf.cast(queries, tf.int64) * self._width + tf.cast(items, tf.int64)
+
+
+def _marked(marks: tf.Tensor) -> tf.Tensor:
+    """[B] how many of [B, W] bytes are 1: their bits, by whole words."""
+    words = tf.bitcast(tf.reshape(marks, [tf.shape(marks)[0], -1, _WORD]), tf.int64)
+    return tf.reduce_sum(tf.cast(tf.raw_ops.PopulationCount(x=words), tf.int32), axis=1)
 
 
 def of_lists(items: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -88,8 +96,8 @@ def best(search: Search, queries: tf.Tensor, left_out: LeftOut | None, wanted: i
 
 def kept(items: tf.Tensor, keep: tf.Tensor, length: int, size: int) -> tf.Tensor:
     """The first `length` of each row's items that are to be kept, in order, filled up with row n of the catalogue."""
-    ragged = tf.ragged.boolean_mask(items, keep)[:, :length]
-    return ragged.to_tensor(default_value=size, shape=[None, length])
+    first = tf.math.top_k(tf.where(keep, tf.range(tf.shape(items)[1], 0, -1), 0), length)
+    return tf.where(first.values > 0, tf.gather(items, first.indices, batch_dims=1), size)
 
 
 def each_once(items: tf.Tensor, size: int) -> tf.Tensor:

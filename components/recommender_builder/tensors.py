@@ -43,14 +43,3 @@ def is_in(wanted: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
 def ranges(starts: tf.Tensor, places: tf.Tensor) -> tf.RaggedTensor:
     """[m] places to the numbers from `starts[place]` to before `starts[place + 1]`, a row each."""
     return tf.ragged.range(tf.gather(starts, places), tf.gather(starts, places + 1))
-
-
-def column(values: tf.Tensor) -> tf.SparseTensor:
-    """[B, 1] with all of [B] values, zeros and empty texts included, as Transform's graph takes lists."""
-    rows = tf.range(tf.size(values, tf.int64), dtype=tf.int64)
-    return tf.SparseTensor(tf.stack([rows, tf.zeros_like(rows)], axis=1), values, [tf.size(values, tf.int64), 1])
-
-
-def only_column(sparse: tf.SparseTensor) -> tf.Tensor:
-    """[B] from the values of a SparseTensor with one a row."""
-    return tf.reshape(sparse.values, [-1])

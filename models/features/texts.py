@@ -19,6 +19,7 @@ BLANKS = "".join(map(chr, [*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *r
 WRITTEN_AS_FLOAT = r"^(-?[0-9]+)\.0+$"  # A whole number, as in a column of ids that pandas made floats.
 _CLASS = "[" + "".join(f"\\x{{{ord(blank):x}}}" for blank in BLANKS) + "]"
 _AROUND = f"^{_CLASS}+|{_CLASS}+$"
+_AROUND_FLOAT = rf"^{_CLASS}*(-?[0-9]+)\.0+{_CLASS}*$|{_AROUND}"  # Both rules, in one go over a text.
 
 
 def trim(texts: pa.Array) -> pa.Array:
@@ -28,11 +29,12 @@ def trim(texts: pa.Array) -> pa.Array:
     return pc.utf8_trim(texts, characters=BLANKS)
 
 
-def trim_tensor(texts: tf.Tensor) -> tf.Tensor:
-    """The same in a graph."""
+def trim_tensor(texts: tf.Tensor, floats_are_whole: bool = False) -> tf.Tensor:
+    """The same in a graph; with `floats_are_whole`, what is `WRITTEN_AS_FLOAT` without its fraction, too."""
     import tensorflow as tf
 
-    return tf.strings.regex_replace(texts, _AROUND, "")
+    pattern, rewrite = (_AROUND_FLOAT, r"\1") if floats_are_whole else (_AROUND, "")
+    return tf.strings.regex_replace(texts, pattern, rewrite)
 
 
 def unescaped(separator: str) -> str:

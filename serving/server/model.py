@@ -32,8 +32,11 @@ def session_config() -> config_pb2.ConfigProto:
 
     By default it leaves those that may have effects, such as a lookup in a table, as functions: each is then
     instantiated and optimised by itself, which makes first calls three times as long and all others slower.
+
+    One thread computes an operation. Operations are short, so several would wait for each other for longer than they
+    save; those of a request, and requests, run side by side all the same.
     """
-    session = config_pb2.ConfigProto()
+    session = config_pb2.ConfigProto(intra_op_parallelism_threads=1)
     rewrites = session.graph_options.rewrite_options
     rewrites.function_optimization = rewriter_config_pb2.RewriterConfig.AGGRESSIVE
     rewrites.meta_optimizer_iterations = rewriter_config_pb2.RewriterConfig.ONE

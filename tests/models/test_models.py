@@ -149,6 +149,19 @@ def test_ranking_loss_is_the_weighted_sum_of_its_three(data, rows):
     assert float(model.compute_loss(rows)) == pytest.approx(expected, rel=1e-4)
 
 
+def test_products_are_the_same_whether_joined_for_training_or_by_a_matrix_for_each_query():
+    layer = ranking.ProductLayers(known=2, dim=3, sizes=[4, 5], heads=2, dropout=0.0)
+    random = np.random.default_rng(0)
+    user, history = (random.normal(size=[6, 1, 3]).astype(np.float32) for _ in range(2))
+    attended, item = (random.normal(size=[6, 7, 3]).astype(np.float32) for _ in range(2))
+    kernel, bias, *dense = (weight.numpy() for weight in layer.weights)
+    hidden = np.concatenate([user * item, history * item, attended * item, item], axis=2) @ kernel + bias
+    wanted = np.maximum(np.maximum(hidden, 0) @ dense[0] + dense[1], 0) @ dense[2] + dense[3]
+    for training in (True, False):
+        found = layer([user, history], attended, item, training=training)
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_ranking_scores_a_list_as_it_scores_each_candidate(data, rows, tmp_path):
     model = ranking_model(data)
     servable = RankingServable(model, data, model._config)

@@ -149,7 +149,7 @@ def test_now_is_the_end_of_the_data_unless_the_history_goes_on_after_it(recommen
         "history_item_id": tf.constant([["1"], ["1"], [""]]),
         "history_timestamp": tf.constant([[900], [now - 60], [0]], tf.int64),  # The data ends at 1,000.
     }
-    gaps = recommender_that_finds()._features(query)["history_gap"].numpy()
+    gaps = recommender_that_finds(0, 1, 2, 3)._features(query)["history_gap"].numpy()
     np.testing.assert_allclose(np.expm1(gaps[:2, 0]), [100, 60], atol=20)
 
 
@@ -162,7 +162,7 @@ def test_a_request_becomes_the_query_that_training_had(recommender_that_finds, d
         "device": tf.constant(["phone", ""]),
         "volume": tf.constant([3.0, np.nan]),
     }
-    found = recommender_that_finds()._features(request)
+    found = recommender_that_finds(0, 1, 2, 3)._features(request)
     assert list(found) == FEATURES.query_names()
     for name, values in found.items():
         np.testing.assert_allclose(values.numpy()[0], rows[name].numpy()[1], rtol=1e-6, err_msg=name)
