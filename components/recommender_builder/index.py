@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from components.recommender_builder.settings import Index
-from components.recommender_builder.tuning import fastest, geometric_steps, median_milliseconds, recalls
+from components.recommender_builder.tuning import Trial, fastest, geometric_steps, median_milliseconds, recalls
 from models.errors import UserError
 
 # ScaNN's own rules (scann/docs/algorithms.md).
@@ -47,8 +47,10 @@ class Settings(NamedTuple):
 class ScannIndex(tf.Module):
     """ScaNN: brute force, hashing, or a tree with hashing, as the number of candidates asks for.
 
-    How far it searches is tuned on queries, to be the fastest that reaches the recall wanted. The process that loads an
-    export needs the ScaNN ops: `import scann`, or google/tf-serving-scann.
+    How far it searches is tuned on queries, to be the fastest that reaches the recall wanted. Where candidates are
+    hashed and this recall allows it, the vectors that order what was found have a byte for a number: whoever asks
+    computes exact scores anyway. The process that loads an export needs the ScaNN ops: `import scann`, or
+    google/tf-serving-scann.
 
     Args:
       vectors: [n, D] float32 candidates.
@@ -59,14 +61,27 @@ class ScannIndex(tf.Module):
 
     def __init__(self, vectors: np.ndarray, neighbours: int, queries: np.ndarray, recall: float):
         super().__init__()
-        from scann import scann_ops
-
         rows = len(vectors)
         hashed = "scann_tree" if rows >= _TREE_FROM else "scann_hashed"
         self.kind = hashed if rows >= _BRUTE_FORCE_BELOW else "scann_brute_force"
         self.leaves = round(math.sqrt(rows)) if self.kind == "scann_tree" else None
         self._rows = rows
         self._sample = min(rows, _TREE_SAMPLE)
+        self._in_bytes = self.kind != "scann_brute_force"
+        self._build(vectors, neighbours)
+        if self.kind == "scann_brute_force":
+            return
+        truth = true_neighbours(vectors, queries, neighbours)
+        tuned = self._tuned(neighbours, queries, truth, recall)
+        if tuned.recall < recall:
+            self._in_bytes = False
+            self._build(vectors, neighbours)
+            tuned = self._tuned(neighbours, queries, truth, recall)
+        self.settings = tuned.settings
+
+    def _build(self, vectors: np.ndarray, neighbours: int) -> None:
+        from scann import scann_ops
+
         builder = self.configured(scann_ops.builder(vectors, neighbours, "dot_product"), neighbours)
         self._state = builder.build().serialize_to_module()
         for part in self._state.variables:
@@ -78,8 +93,6 @@ class ScannIndex(tf.Module):
         content.update(self._state.scann_config.numpy())
         self._shared_name = content.hexdigest()
         self.settings = Settings(self.leaves, 1.0)
-        if self.kind != "scann_brute_force":
-            self.settings = self._tuned(neighbours, queries, true_neighbours(vectors, queries, neighbours), recall)
 
     def configured(self, builder, neighbours: int):
         """One of ScaNN's builders, told what this index is like."""
@@ -88,7 +101,7 @@ class ScannIndex(tf.Module):
         if self.leaves:
             builder = builder.tree(self.leaves, self.leaves, training_sample_size=self._sample)
         builder = builder.score_ah(2, anisotropic_quantization_threshold=0.2)
-        return builder.reorder(round(max(_REORDERED) * neighbours))
+        return builder.reorder(round(max(_REORDERED) * neighbours), quantize=self._in_bytes)
 
     def search(self, queries: tf.Tensor, k: tf.Tensor) -> tf.Tensor:
         """[B, D] queries to the [B, k] candidates of the highest approximate score, best first.
@@ -126,10 +139,10 @@ class ScannIndex(tf.Module):
         candidates = tf.where(tf.math.is_nan(found.distances), self._rows, found.indices)
         return tf.ensure_shape(candidates, [None, None])
 
-    def _tuned(self, neighbours: int, queries: np.ndarray, truth: np.ndarray, recall: float) -> Settings:
+    def _tuned(self, neighbours: int, queries: np.ndarray, truth: np.ndarray, recall: float) -> Trial:
         leaves = geometric_steps(_LEAST_LEAVES_SHARE * self.leaves, self.leaves, 1.4) if self.leaves else [None]
         groups = [[Settings(searched, reordered) for reordered in _REORDERED] for searched in leaves]
-        return fastest(groups, lambda settings: searcher(self._search, neighbours, settings), queries, truth, recall)[0]
+        return fastest(groups, lambda settings: searcher(self._search, neighbours, settings), queries, truth, recall)
 
 
 class PartIndex(tf.Module):

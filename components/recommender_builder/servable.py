@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import tensorflow as tf
@@ -31,6 +31,7 @@ from models.timelines import TEXT, Layout, read_timelines, transformed_layout
 
 _DESCRIBED_K = 100
 _QUERIES = 256
+_OF_RETRIEVAL, _OF_RANKING = ("query", "again"), ("score",)  # What requests call.
 
 
 def write_servable(
@@ -71,8 +72,9 @@ def write_servable(
         train.timelines, features, catalogue, retrieval, ranking, vectors, index, config.candidates, rules.hidden
     )
     rules = rules.following(config, features.filters(), values, vectors, queries)
+    models = ForRequests(retrieval, _OF_RETRIEVAL), ForRequests(ranking, _OF_RANKING)
     recommender = Recommender(
-        config, catalogue, users, features, transform, retrieval, ranking, vectors, index, similar_index, weights, rules
+        config, catalogue, users, features, transform, *models, vectors, index, similar_index, weights, rules
     )
 
     options = tf.saved_model.SaveOptions(namespace_whitelist=["Scann"])
@@ -89,6 +91,28 @@ def write_servable(
     delivery = kept.of_artifacts(inputs)
     kept.write(delivery, model_dir)
     explored.write(model_dir, catalogue, users, features, item_files, delivery.interactions)
+
+
+class ForRequests(tf.Module):
+    """Some functions of a trained model, with the variables that they read and no others.
+
+    What a model makes of the candidates is in the servable already, and the tables for it are a quarter of what an item
+    takes in a server's memory.
+
+    Args:
+      loaded: a SavedModel whose variables are in `_weights`.
+      functions: names, of which it may have some.
+    """
+
+    def __init__(self, loaded: Any, functions: Collection[str]):
+        super().__init__()
+        read: set[int] = set()
+        for name in functions:
+            if hasattr(loaded, name):
+                function = getattr(loaded, name)
+                setattr(self, name, function)
+                read |= {id(tensor) for call in function.concrete_functions for tensor in call.captured_inputs}
+        self.read = [variable for variable in loaded._weights if id(variable.handle) in read]
 
 
 def _known(

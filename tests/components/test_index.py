@@ -79,6 +79,10 @@ def test_an_index_is_tuned_to_the_recall_that_is_wanted(clustered, tree_from, mo
     assert recall(thorough, vectors, others) > 0.97
     assert describe(thorough, vectors, queries, 100)["tuning_recall"] >= 0.99
     assert modest.settings != thorough.settings
+    bytes_of_each = [
+        sum(part.shape.num_elements() * part.dtype.size for part in of.variables) for of in (modest, thorough)
+    ]
+    assert bytes_of_each[0] < bytes_of_each[1] / 2, "for a recall of 0.99 these vectors have to be floats"
 
 
 def test_a_tree_finds_as_many_as_are_asked_for(clustered, monkeypatch):
