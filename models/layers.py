@@ -13,6 +13,7 @@ from models.features import names as f
 from models.features.kinds import Feature
 
 NEVER = -1e9  # Logit of what is not there: finite, and of weight zero beside any other.
+_FAR = 1e30  # Seconds to what has no known time: so many that nothing is left of it.
 
 
 class Table(tf.keras.layers.Embedding):
@@ -177,6 +178,19 @@ class MomentEmbedding(tf.keras.layers.Layer):
         return tf.where((moments < self._buckets)[:, tf.newaxis], vectors, 0.0)
 
 
+def seconds(gaps: tf.Tensor) -> tf.Tensor:
+    """Distances in time as a feature has them to seconds, of any shape."""
+    return tf.where(gaps >= 0, tf.math.expm1(gaps), _FAR)
+
+
+def decayed(gaps: tf.Tensor, rates: Sequence[float]) -> tf.Tensor:
+    """[B, H] distances in time to what K rates leave of each entry, exp(-seconds * rate): [B, K, H].
+
+    Of an entry whose time is unknown nothing is left, but at the rate 0, which leaves everything.
+    """
+    return tf.exp(-seconds(gaps)[:, tf.newaxis] * tf.constant(rates, tf.float32)[:, tf.newaxis])
+
+
 class HistoryEmbedding(tf.keras.layers.Layer):
     """A history as a mix of weighted sums of its items' embeddings: [B, H] to [B, D].
 
@@ -189,18 +203,16 @@ class HistoryEmbedding(tf.keras.layers.Layer):
     def __init__(self, buckets: int, dim: int, decay_seconds: Sequence[float], dropout: float = 0.0):
         super().__init__(name="history_embedding")
         self._items = Table(buckets, dim, "history_item", f.ITEM_ID)
-        self._decay_seconds = tuple(decay_seconds)
+        self._rates = [*(1 / tau for tau in decay_seconds), 0.0]
         self._dropout = dropout
-        sums = len(self._decay_seconds) + 1
+        sums = len(self._rates)
         self._mix = self.add_weight("mix", [sums, dim], initializer=tf.keras.initializers.Constant(1 / sums))
 
     def call(self, items: tf.Tensor, gaps: tf.Tensor, training: bool = False) -> tf.Tensor:
         present = tf.cast(items >= 0, tf.float32)
         if training and self._dropout:
             present *= tf.cast(tf.random.uniform(tf.shape(present)) >= self._dropout, tf.float32)
-        timed = present * tf.cast(gaps >= 0, tf.float32)
-        seconds = tf.math.expm1(tf.maximum(gaps, 0.0))
-        weights = tf.stack([timed * tf.exp(-seconds / tau) for tau in self._decay_seconds] + [present], axis=1)
+        weights = present[:, tf.newaxis] * decayed(gaps, self._rates)
         total = weighted_sums(self._items, items, weights)
         scaled = total / tf.sqrt(1.0 + tf.reduce_sum(weights, axis=2, keepdims=True))
         return tf.reduce_sum(scaled * self._mix, axis=1)
@@ -217,17 +229,15 @@ class TargetAttention(tf.keras.layers.Layer):
     def __init__(self, buckets: int, dim: int, decay_seconds: Sequence[float], dropout: float):
         super().__init__(name="target_attention")
         self._items = Table(buckets, dim, "attended_item", f.ITEM_ID)
-        self._decay_seconds = tuple(decay_seconds)
+        self._rates = [1 / tau for tau in decay_seconds]
         self._dropout = dropout
-        self._time_mix = self.add_weight("time_mix", [len(self._decay_seconds)], initializer="ones")
+        self._time_mix = self.add_weight("time_mix", [len(self._rates)], initializer="ones")
 
     def call(self, items: tf.Tensor, gaps: tf.Tensor, candidates: tf.Tensor, training: bool = False) -> tf.Tensor:
         present = items >= 0
         if training:
             present &= tf.random.uniform(tf.shape(items)) >= self._dropout
-        seconds = tf.math.expm1(tf.maximum(gaps, 0.0))
-        decays = tf.stack([tf.exp(-seconds / tau) for tau in self._decay_seconds], axis=2)
-        recency = tf.where(gaps >= 0, tf.reduce_sum(decays * self._time_mix, axis=2), 0.0)
+        recency = tf.reduce_sum(decayed(gaps, self._rates) * self._time_mix[:, tf.newaxis], axis=1)
         entries = self._items(tf.maximum(items, 0))
         agreement = tf.matmul(candidates, entries, transpose_b=True)
         agreement += tf.where(present, recency, NEVER)[:, tf.newaxis]

@@ -7,12 +7,11 @@ import math
 import tensorflow as tf
 
 from models.features import names as f
-from models.layers import NEVER, Table
+from models.layers import NEVER, Table, seconds
 
 _DAY = 86_400.0
 _DECAYS = (_DAY / 24, _DAY, 7 * _DAY, 30 * _DAY, 90 * _DAY, 365 * _DAY)  # The taus.
 _RATES = [*(1 / tau for tau in _DECAYS), 0.0]  # The last is that of the 1.
-_UNKNOWN = 1e30  # Seconds to an entry whose time is not known: so far that no tau counts.
 
 
 class Repeats(tf.keras.layers.Layer):
@@ -47,8 +46,7 @@ class Repeats(tf.keras.layers.Layer):
         """[B, M] log R of items, from [B, H] items and distances in time of a history, padded with -1."""
         there = tf.where(history >= 0)
         entries, gaps = tf.gather_nd(history, there), tf.gather_nd(gaps, there)
-        seconds = tf.where(gaps >= 0, tf.math.expm1(gaps), _UNKNOWN)
-        kernels = tf.exp(-seconds[:, tf.newaxis] * _RATES)
+        kernels = tf.exp(-seconds(gaps)[:, tf.newaxis] * _RATES)
         logits = tf.linalg.matvec(kernels, self._mix) + tf.reduce_sum(kernels * self._of_item(entries), axis=1)
         weights = tf.scatter_nd(there, tf.nn.softplus(logits), tf.shape(history, tf.int64))
         share = _sums_of_same(history, weights, items)

@@ -115,7 +115,8 @@ class RetrievalModel(training.TrainedModel):
         forecast = data.forecast
         self.popular_now = tf.constant(np.append(forecast.now, np.float32(0)))  # The last is an unknown item.
         self.forecast_weights = tf.constant(forecast.weights)
-        self._forecasts, self._merged = tf.constant(forecast.of_moments), forecast.merged
+        # By item, as a step reads few items at many moments.
+        self._forecasts, self._merged = tf.constant(forecast.of_moments.T), forecast.merged
 
     def compute_loss(self, batch: inputs.Batch, training: bool = False) -> tf.Tensor:
         moments = batch[f.MOMENT]
@@ -167,9 +168,8 @@ class RetrievalModel(training.TrainedModel):
 
     def _forecast(self, moments: tf.Tensor, ids: tf.Tensor) -> tf.Tensor:
         """[B, C] logs of what was popular before [B] moments, of [C] items."""
-        merged, items = self._forecasts.shape
-        of_moments = tf.minimum(moments // self._merged, merged - 1) * items
-        return tf.gather(tf.reshape(self._forecasts, [-1]), of_moments[:, tf.newaxis] + ids)
+        places = tf.minimum(moments // self._merged, self._forecasts.shape[1] - 1)
+        return tf.transpose(tf.gather(tf.gather(self._forecasts, ids), places, axis=1))
 
     def _sampling_probability(self, ids: tf.Tensor) -> tf.Tensor:
         """[C] probabilities of the candidates to be sampled, by the batches of all replicas or as one of the others."""

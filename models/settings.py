@@ -61,7 +61,7 @@ class Retrieval(Training):
     history_cut: Probability = 0.5  # Where items repeat, that a row forgets up to 30 % of its history, the latest.
     query_dropout: Probability = 0.1  # That a row hides both user id and history.
     item_dropout: Probability = 0.1  # That a row hides the item id, so that new items work.
-    uniform_negatives: int = Field(1024, ge=0)  # Catalogue samples added to the in-batch negatives.
+    uniform_negatives: int = Field(256, ge=0)  # Catalogue samples added to the in-batch negatives.
     temperature: float = Field(1.0, gt=0)
     # Of training's products of queries and candidates: half the width is for GPUs that are made for it.
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -84,4 +84,4 @@ class Ranking(Training):
     rating_loss_weight: float = Field(1.0, ge=0)
     preference_loss_weight: float = Field(0.5, ge=0)
     choice_loss_weight: float = Field(1.5, ge=0)
-    negatives: int = Field(8, ge=1)  # Other rows' items that choice is learnt against.
+    negatives: int = Field(4, ge=1)  # Other rows' items that choice is learnt against.
