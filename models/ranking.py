@@ -13,7 +13,7 @@ from models.features import names as f
 from models.settings import Ranking
 
 _EVAL_BATCH = 4096
-_ATTENDED = 50  # Entries of a history, the latest, that candidates are compared with.
+_ENTRIES = 50  # Of a history, the latest, that the ranker looks at.
 _OWN_NEGATIVES = 3  # Items of the user's own history that choice is learnt against, where items repeat.
 
 
@@ -93,7 +93,7 @@ class RankingModel(training.TrainedModel):
         self._ratings = data.ratings
         self._has_positives = data.positive_probability is not None
         self._items = data.item_table()
-        self._repeats, self._length = features.histories.repeats, features.histories.length
+        self._repeats, self._length = features.histories.repeats, min(features.histories.length, _ENTRIES)
         self._frequency = tf.constant(np.maximum(data.item_counts, 1) / max(len(data.train), 1), tf.float32)
         users, items = data.train.users, data.catalogue.features
         self._user = layers.EntityEmbedding(f.USER_ID, features.users, transform, users, dim + 1, config.user_dropout)
@@ -123,7 +123,7 @@ class RankingModel(training.TrainedModel):
         history = self._history(*entries, training=training)[:, tf.newaxis]
         user, user_bias = tf.split(user, [self._config.embedding_dim, 1], axis=2)
         item, item_bias = tf.split(candidates, [self._config.embedding_dim, 1], axis=2)
-        attended = self._attention(*(of[:, :_ATTENDED] for of in entries), item, training=training)
+        attended = self._attention(*entries, item, training=training)
         known = [user, history]
         if self._context:
             known.append(tf.add_n([layer(query[name]) for name, layer in self._context.items()])[:, tf.newaxis])
