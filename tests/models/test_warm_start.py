@@ -88,7 +88,7 @@ def test_a_time_bucket_begins_with_what_was_learnt_of_its_time(shop, next_shop, 
     [
         ('{"kind": "random"}', Ranking(), "another split"),
         ("{}", Ranking(embedding_dim=8), "another shape (_"),
-        ("{}", Ranking(layers=[8]), "another shape (_layers.layer_with_weights-2"),
+        ("{}", Ranking(layers=[8]), "another shape (_layers._more.layer_with_weights-1"),
     ],
 )
 def test_what_does_not_fit_is_a_cold_start(split, config, because, shop, tmp_path):
