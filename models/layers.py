@@ -249,10 +249,17 @@ class TargetAttention(tf.keras.layers.Layer):
 
 
 def hidden_layers(width: int, sizes: Sequence[int], output: int, name: str) -> tf.keras.Sequential:
-    """ReLU layers of these sizes on `width` inputs, and a linear one to `output`; the identity when there are none."""
-    layers = [tf.keras.layers.Dense(size, activation="relu") for size in sizes]
+    """As `dense_layers`, but the identity when there are no sizes."""
     if sizes:
-        layers.append(tf.keras.layers.Dense(output))
-    model = tf.keras.Sequential(layers or [tf.keras.layers.Activation("linear")], name=name)
+        return dense_layers(width, sizes, output, name)
+    identity = tf.keras.Sequential([tf.keras.layers.Activation("linear")], name=name)
+    identity.build([None, width])
+    return identity
+
+
+def dense_layers(width: int, sizes: Sequence[int], output: int, name: str) -> tf.keras.Sequential:
+    """ReLU layers of these sizes on `width` inputs, and a linear one to `output`."""
+    hidden = [tf.keras.layers.Dense(size, activation="relu") for size in sizes]
+    model = tf.keras.Sequential([*hidden, tf.keras.layers.Dense(output)], name=name)
     model.build([None, width])
     return model

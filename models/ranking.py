@@ -42,9 +42,7 @@ class ProductLayers(tf.keras.layers.Layer):
         first, *others = sizes
         self._kernel = self.add_weight("kernel", [(known + 2) * dim, first], initializer="glorot_uniform")
         self._bias = self.add_weight("bias", [first], initializer="zeros")
-        more = [tf.keras.layers.Dense(size, activation="relu") for size in others]
-        self._more = tf.keras.Sequential([*more, tf.keras.layers.Dense(heads)], name="more_layers")
-        self._more.build([None, first])
+        self._more = layers.dense_layers(first, others, heads, "more_layers")
         self._dropout = tf.keras.layers.Dropout(dropout, noise_shape=[None, 1, None])
         self._known, self._dim, self._first, self._heads = known, dim, first, heads
 
@@ -53,9 +51,9 @@ class ProductLayers(tf.keras.layers.Layer):
     ) -> tf.Tensor:
         """[B, 1, D] vectors of the query, and [B, M, D] twice, to [B, M, heads]."""
         batch, candidates, _ = tf.unstack(tf.shape(item))
-        if training:
+        if training or item.shape[1] == 1:
             products = tf.concat([*(vector * item for vector in known), attended * item, item], axis=2)
-            first = _product(self._dropout(products, training=True), self._kernel)
+            first = _product(self._dropout(products, training=training), self._kernel)
         else:
             # The same with one matrix for each query, which is less work for a long list of candidates.
             *of_known, of_attended, of_item = tf.split(self._kernel, self._known + 2)

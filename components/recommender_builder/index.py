@@ -65,6 +65,7 @@ class ScannIndex(tf.Module):
         hashed = "scann_tree" if rows >= _TREE_FROM else "scann_hashed"
         self.kind = hashed if rows >= _BRUTE_FORCE_BELOW else "scann_brute_force"
         self.leaves = round(math.sqrt(rows)) if self.kind == "scann_tree" else None
+        self.settings = Settings(self.leaves, 1.0)
         self._rows = rows
         self._sample = min(rows, _TREE_SAMPLE)
         self._in_bytes = self.kind != "scann_brute_force"
@@ -92,7 +93,6 @@ class ScannIndex(tf.Module):
         content = hashlib.sha256(np.ascontiguousarray(vectors))
         content.update(self._state.scann_config.numpy())
         self._shared_name = content.hexdigest()
-        self.settings = Settings(self.leaves, 1.0)
 
     def configured(self, builder, neighbours: int):
         """One of ScaNN's builders, told what this index is like."""

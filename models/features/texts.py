@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 BLANKS = "".join(map(chr, [*range(9, 14), *range(28, 33), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B)])) + "".join(
     map(chr, [0x2028, 0x2029, 0x202F, 0x205F, 0x3000, 0xFEFF])
 )
-WRITTEN_AS_FLOAT = r"^(-?[0-9]+)\.0+$"  # A whole number, as in a column of ids that pandas made floats.
+_FLOAT = r"(-?[0-9]+)\.0+"
+WRITTEN_AS_FLOAT = f"^{_FLOAT}$"  # A whole number, as in a column of ids that pandas made floats.
 _CLASS = "[" + "".join(f"\\x{{{ord(blank):x}}}" for blank in BLANKS) + "]"
 _AROUND = f"^{_CLASS}+|{_CLASS}+$"
-_AROUND_FLOAT = rf"^{_CLASS}*(-?[0-9]+)\.0+{_CLASS}*$|{_AROUND}"  # Both rules, in one go over a text.
+_AROUND_FLOAT = f"^{_CLASS}*{_FLOAT}{_CLASS}*$|{_AROUND}"  # Both rules, in one go over a text.
 
 
 def trim(texts: pa.Array) -> pa.Array:

@@ -160,6 +160,8 @@ def test_products_are_the_same_whether_joined_for_training_or_by_a_matrix_for_ea
     for training in (True, False):
         found = layer([user, history], attended, item, training=training)
         np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    of_one = layer([user, history], attended[:, :1], item[:, :1])
+    np.testing.assert_allclose(of_one, wanted[:, :1], rtol=1e-5, atol=1e-6)
 
 
 def test_ranking_scores_a_list_as_it_scores_each_candidate(data, rows, tmp_path):
