@@ -91,7 +91,7 @@ class ScannIndex(tf.Module):
         # Searchers are shared by name within a process. A name of its own keeps two indexes apart: those of one model,
         # and those of the versions that a server holds at the same time.
         content = hashlib.sha256(np.ascontiguousarray(vectors))
-        content.update(self._state.scann_config.numpy())
+        content.update(self._state.scann_config.numpy().item())
         self._shared_name = content.hexdigest()
 
     def configured(self, builder, neighbours: int):

@@ -45,9 +45,10 @@ def test_two_indexes_in_one_process_do_not_answer_for_each_other(tmp_path):
 def test_an_index_of_the_same_vectors_is_the_same():
     """ScaNN leaves what a kind of index is without as it found the memory, sometimes not a number."""
     vectors, queries = (RNG.normal(size=(rows, 8)).astype(np.float32) for rows in (200, 3))
-    one, other = (build_index(Index(), vectors, queries).variables for _ in range(2))
-    assert len(one) == 9
-    for a, b in zip(one, other, strict=True):
+    one, other = (build_index(Index(), vectors, queries) for _ in range(2))
+    assert one._shared_name == other._shared_name, "a graph says this name, so it belongs to what is the same"
+    assert len(one.variables) == 9
+    for a, b in zip(one.variables, other.variables, strict=True):
         np.testing.assert_array_equal(a.numpy(), b.numpy())
         assert a.shape.rank or not a.numpy()
 
@@ -77,7 +78,7 @@ def test_an_index_is_tuned_to_the_recall_that_is_wanted(clustered, tree_from, mo
     assert modest.kind == ("scann_tree" if tree_from == 20_000 else "scann_hashed")
     assert recall(modest, vectors, others) > 0.75
     assert recall(thorough, vectors, others) > 0.97
-    assert describe(thorough, vectors, queries, 100)["tuning_recall"] >= 0.99
+    assert describe(thorough, vectors, queries, 100)["tuning_recall"] >= 0.99, "another index answered"
     assert modest.settings != thorough.settings
     bytes_of_each = [
         sum(part.shape.num_elements() * part.dtype.size for part in of.variables) for of in (modest, thorough)
