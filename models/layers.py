@@ -17,7 +17,7 @@ _FAR = 1e30  # Seconds to what has no known time: so many that nothing is left o
 
 
 class Table(tf.keras.layers.Embedding):
-    """Embeddings that have their variable from the start.
+    """Embeddings that have their variable from the start; [N] indices to [N, D] float32.
 
     Args:
       buckets: number of rows.
@@ -26,16 +26,47 @@ class Table(tf.keras.layers.Embedding):
       rows_of: the feature whose indices the rows are; "" where it is `name`.
       merged: how many neighbouring indices share a row.
       initial_stddev: of the rows to begin with.
+      exported_as: dtype of what an export has of them.
     """
 
     def __init__(
-        self, buckets: int, dim: int, name: str, rows_of: str = "", merged: int = 1, initial_stddev: float = 0.05
+        self,
+        buckets: int,
+        dim: int,
+        name: str,
+        rows_of: str = "",
+        merged: int = 1,
+        initial_stddev: float = 0.05,
+        exported_as: tf.DType = tf.float32,
     ):
         initializer = tf.keras.initializers.RandomNormal(stddev=initial_stddev)
         super().__init__(-(-buckets // merged), dim, embeddings_initializer=initializer, name=name)
-        self.rows_of, self.merged = rows_of or name, merged
+        self.rows_of, self.merged, self.exported_as = rows_of or name, merged, exported_as
+        self._read = super().call
         with tf.name_scope(name):
             self.build(None)
+
+    def call(self, indices: tf.Tensor) -> tf.Tensor:
+        return self._read(indices)
+
+    def export(self) -> tf.Variable:
+        """A copy as `exported_as`, of which all rows are read from now on; it is none of the layer's variables."""
+        copy = tf.Variable(tf.cast(self.embeddings, self.exported_as), trainable=False)
+        self._read = lambda indices: tf.cast(tf.gather(copy, indices), tf.float32)
+        return copy
+
+
+def exported(*of: tf.Module) -> list[tf.Variable]:
+    """The variables of layers, in an export's dtypes. The layers read them from now on, and can learn no more."""
+    tables = [
+        part
+        for one in of
+        for part in one.submodules
+        if isinstance(part, Table) and part.exported_as != part.embeddings.dtype
+    ]
+    replaced = {table.embeddings.ref() for table in tables}
+    others = [variable for one in of for variable in one.variables if variable.ref() not in replaced]
+    return [*others, *(table.export() for table in tables)]
 
 
 def weighted_sums(table: Table, indices: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
@@ -202,7 +233,7 @@ class HistoryEmbedding(tf.keras.layers.Layer):
 
     def __init__(self, buckets: int, dim: int, decay_seconds: Sequence[float], dropout: float = 0.0):
         super().__init__(name="history_embedding")
-        self._items = Table(buckets, dim, "history_item", f.ITEM_ID)
+        self._items = Table(buckets, dim, "history_item", f.ITEM_ID, exported_as=tf.float16)
         self._rates = [*(1 / tau for tau in decay_seconds), 0.0]
         self._dropout = dropout
         sums = len(self._rates)
@@ -228,7 +259,7 @@ class TargetAttention(tf.keras.layers.Layer):
 
     def __init__(self, buckets: int, dim: int, decay_seconds: Sequence[float], dropout: float):
         super().__init__(name="target_attention")
-        self._items = Table(buckets, dim, "attended_item", f.ITEM_ID)
+        self._items = Table(buckets, dim, "attended_item", f.ITEM_ID, exported_as=tf.float16)
         self._rates = [1 / tau for tau in decay_seconds]
         self._dropout = dropout
         self._time_mix = self.add_weight("time_mix", [len(self._rates)], initializer="ones")

@@ -222,7 +222,7 @@ class RankingServable(tf.Module):
             return scores
 
         # Not the layers: each of them would be traced and saved with functions of its own.
-        self._weights = model.variables
+        self._weights = layers.exported(model)
         vectors = tf.TensorSpec([None, None, config.embedding_dim + 1], tf.float32)
         self.candidate = tf.function(candidate, input_signature=[data.candidate_spec()], autograph=False)
         self.score = tf.function(score, input_signature=[data.query_spec(), vectors], autograph=False)

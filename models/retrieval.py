@@ -200,7 +200,7 @@ class RetrievalServable(tf.Module):
             return tf.concat([model.candidate_tower(features), _with_zero(popular)], axis=1)
 
         # Not the layers: each of them would be traced and saved with functions of its own.
-        self._weights = [*model.query_tower.variables, *model.candidate_tower.variables, popular_now]
+        self._weights = [*layers.exported(model.query_tower, model.candidate_tower), popular_now]
         if repeats := model.repeats:
 
             def again(

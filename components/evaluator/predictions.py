@@ -27,7 +27,7 @@ from models.timelines import Timelines
 
 _SIGNATURES = ("recommend", "rank")  # Which have the inputs and outputs of `measure` between them.
 _NEEDED = {"assume", "ids", "measure"}  # What is used of a servable beside its signatures.
-_BATCH = 512
+_BATCH = 1024
 _CELLS = 2**21  # Limit of a batch's rows times the longest list of its users' train rows: 16 MB a tensor.
 # Held by who asks a servable of this process: a runner has several threads, and what a servable knows is changed.
 ASKING = threading.RLock()

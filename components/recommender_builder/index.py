@@ -20,6 +20,7 @@ _TREE_SAMPLE = 250_000
 
 _LEAST_LEAVES_SHARE = 0.002
 _REORDERED = (1.2, 1.5, 2, 3, 5, 8, 12, 20, 40)  # Per neighbour.
+_FLOATS_WORTH = 0.01  # Recall that they have to add, where the recall wanted is out of reach for both.
 _TRUTH_BATCH = 16
 
 
@@ -48,9 +49,9 @@ class ScannIndex(tf.Module):
     """ScaNN: brute force, hashing, or a tree with hashing, as the number of candidates asks for.
 
     How far it searches is tuned on queries, to be the fastest that reaches the recall wanted. Where candidates are
-    hashed and this recall allows it, the vectors that order what was found have a byte for a number: whoever asks
-    computes exact scores anyway. The process that loads an export needs the ScaNN ops: `import scann`, or
-    google/tf-serving-scann.
+    hashed, the vectors that order what was found have a byte for a number, unless it takes floats to reach this recall,
+    or to come nearer to it: whoever asks computes exact scores anyway. The process that loads an export needs the ScaNN
+    ops: `import scann`, or google/tf-serving-scann.
 
     Args:
       vectors: [n, D] float32 candidates.
@@ -75,9 +76,12 @@ class ScannIndex(tf.Module):
         truth = true_neighbours(vectors, queries, neighbours)
         tuned = self._tuned(neighbours, queries, truth, recall)
         if tuned.recall < recall:
+            of_bytes, state, name = tuned, self._state, self._shared_name
             self._in_bytes = False
             self._build(vectors, neighbours)
             tuned = self._tuned(neighbours, queries, truth, recall)
+            if tuned.recall < min(recall, of_bytes.recall + _FLOATS_WORTH):
+                tuned, self._state, self._shared_name, self._in_bytes = of_bytes, state, name, True
         self.settings = tuned.settings
 
     def _build(self, vectors: np.ndarray, neighbours: int) -> None:

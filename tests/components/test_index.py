@@ -80,10 +80,21 @@ def test_an_index_is_tuned_to_the_recall_that_is_wanted(clustered, tree_from, mo
     assert recall(thorough, vectors, others) > 0.97
     assert describe(thorough, vectors, queries, 100)["tuning_recall"] >= 0.99, "another index answered"
     assert modest.settings != thorough.settings
-    bytes_of_each = [
-        sum(part.shape.num_elements() * part.dtype.size for part in of.variables) for of in (modest, thorough)
-    ]
-    assert bytes_of_each[0] < bytes_of_each[1] / 2, "for a recall of 0.99 these vectors have to be floats"
+    assert size(modest) < size(thorough) / 2, "for a recall of 0.99 these vectors have to be floats"
+
+
+def size(index):
+    return sum(part.shape.num_elements() * part.dtype.size for part in index.variables)
+
+
+def test_floats_are_kept_only_where_they_find_more(clustered, monkeypatch):
+    vectors, queries, others = clustered
+    in_floats = build_index(Index(recall=0.99), vectors, queries)
+    monkeypatch.setattr(index_module, "_REORDERED", (1.2,))  # Too few for this recall, whatever they are ordered by.
+    kept = build_index(Index(recall=0.99), vectors, queries)
+    in_bytes = build_index(Index(recall=0.1), vectors, queries)
+    assert size(kept) == size(in_bytes) < size(in_floats) / 2
+    assert recall(kept, vectors, others) == recall(in_bytes, vectors, others) < 0.7
 
 
 def test_a_tree_finds_as_many_as_are_asked_for(clustered, monkeypatch):
