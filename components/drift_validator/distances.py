@@ -13,8 +13,9 @@ from tensorflow_metadata.proto.v0 import schema_pb2
 
 from components.drift_validator.kept import Delivery
 from components.statistics import Feature, Statistics, by_name, histogram, is_text, missing_share
+from components.tables.causes import MERGED
 from components.tables.ids import share_not_in
-from components.tables.records import MERGED, ROWS
+from components.tables.records import ROWS
 from models.features import names as f
 
 # Every delivery has later times; ids are compared by their shapes, and titles are hardly ever the same.

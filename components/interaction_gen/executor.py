@@ -20,7 +20,8 @@ from components.interaction_gen.shard import ToExamples
 from components.interaction_gen.summary import WriteSummary, check
 from components.interaction_gen.window import check_window
 from components.tables import shards, spans
-from components.tables.records import COUNTS, MERGED, REJECTED, UNUSED, ReadTable, Unused, joined, merge, to_csv_line
+from components.tables.causes import MERGED, REJECTED, Unused, joined
+from components.tables.records import COUNTS, UNUSED, ReadTable, merge, to_csv_line
 from components.tables.settings import Tables
 from models.features import names as n
 from models.features.feature_set import FeatureSet

@@ -15,16 +15,8 @@ from components.interaction_gen import timelines
 from components.interaction_gen.profile import profile
 from components.interaction_gen.settings import Split
 from components.tables import shards
-from components.tables.records import (
-    REJECTED,
-    Counts,
-    accepted_or,
-    feature_columns,
-    merge,
-    to_examples,
-    unused,
-    vector_lengths,
-)
+from components.tables.causes import REJECTED
+from components.tables.records import Counts, accepted_or, feature_columns, merge, to_examples, unused, vector_lengths
 from models.features import names as n
 from models.features.feature_set import FeatureSet
 

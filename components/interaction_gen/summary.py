@@ -16,27 +16,14 @@ from components.files import EVAL_SPLIT, PROFILE_FILE, SPLITS, SUMMARY_FILE, TRA
 from components.interaction_gen import profile as profiles
 from components.interaction_gen.settings import Split
 from components.tables import shards
-from components.tables.records import (
-    ACCEPTED,
-    LEFT_OUT,
-    MERGED,
-    PRESENT,
-    REJECTED,
-    ROWS,
-    UNREADABLE,
-    Cause,
-    Counts,
-    Unused,
-    by_cause,
-    vector_lengths,
-)
+from components.tables.causes import MERGED, REJECTED, SHOWN_CAUSES, Cause, Unused, by_cause
+from components.tables.records import ACCEPTED, LEFT_OUT, PRESENT, ROWS, UNREADABLE, Counts, vector_lengths
 from components.tables.settings import Tables
 from components.tables.spans import Window
 from models.errors import UserError
 from models.features import names as n
 from models.features.feature_set import FeatureSet
 
-SHOWN_CAUSES = 3  # In a message.
 _COUNTED = ("users", "known_users", *SPLITS, "positive")
 
 

@@ -14,16 +14,8 @@ from tfx.types import artifact_utils
 from components.artifacts import read_summary
 from components.files import ITEMS_SPLIT, SPLITS
 from components.tables import shards, spans
-from components.tables.records import (
-    COUNTS,
-    MERGED,
-    Counts,
-    ReadTable,
-    feature_columns,
-    merge,
-    to_examples,
-    vector_lengths,
-)
+from components.tables.causes import MERGED
+from components.tables.records import COUNTS, Counts, ReadTable, feature_columns, merge, to_examples, vector_lengths
 from components.tables.settings import Tables
 from models.features import names as n
 from models.features.feature_set import FeatureSet

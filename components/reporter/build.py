@@ -10,7 +10,7 @@ from tfx.types import artifact_utils
 from components.artifacts import read_json, read_summary
 from components.files import DRIFT_FILE, EVALUATION_FILE, INFRA_VALIDATION_FILE, REFIT_FILE
 from components.reporter.data_summary import summarise
-from components.tables.records import Cause
+from components.tables.causes import Cause
 from models.files import VALIDATION_FILE
 
 _COUNTS = ("interactions", "users", "items", "rejected_rows", "duplicate_rows")

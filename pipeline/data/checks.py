@@ -8,11 +8,10 @@ import itertools
 import os
 
 from components import storage
-from components.interaction_gen.summary import SHOWN_CAUSES
 from components.interaction_gen.window import check_window
 from components.tables import parsing, reading
+from components.tables.causes import REJECTED, SHOWN_CAUSES, Unused, by_cause, joined
 from components.tables.look import Look, look
-from components.tables.records import REJECTED, Unused, by_cause, joined
 from components.tables.settings import Table
 from components.tables.spans import Window
 from models.errors import UserError

@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from ml_metadata.proto import metadata_store_pb2
 from tfx.dsl.compiler import constants
-from tfx.orchestration import metadata
 from tfx.orchestration.local import runner_utils
 from tfx.orchestration.portable import launcher, runtime_parameter_utils, tfx_runner
 from tfx.proto.orchestration import pipeline_pb2
@@ -23,6 +22,7 @@ from tfx.proto.orchestration import pipeline_pb2
 from models.errors import UserError
 from pipeline.errors import RunError
 from pipeline.local import processes
+from pipeline.local.database import TakingTurns
 from pipeline.local.progress import LOG_FORMAT, Progress
 
 
@@ -139,7 +139,7 @@ def _launch(pipeline: pipeline_pb2.Pipeline, name: str) -> bool:
     """Runs a component, or finds that an earlier run's outputs are still right; returns which."""
     deployment = runner_utils.extract_local_deployment_config(pipeline)
     database = deployment.metadata_connection_config
-    handle = metadata.Metadata(getattr(database, database.WhichOneof("connection_config")))
+    handle = TakingTurns(getattr(database, database.WhichOneof("connection_config")))
     (node,) = (node.pipeline_node for node in pipeline.nodes if node.pipeline_node.node_info.id == name)
     info = launcher.Launcher(
         pipeline_node=node,

@@ -3,8 +3,9 @@
 import pyarrow as pa
 import pytest
 
+from components.tables.causes import MERGED
 from components.tables.parsing import FILE, LINE
-from components.tables.records import MERGED, merge
+from components.tables.records import merge
 
 ROWS = pa.table(
     {

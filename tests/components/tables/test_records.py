@@ -4,7 +4,8 @@ import pyarrow as pa
 import tensorflow as tf
 
 from components.tables import reading, records
-from components.tables.records import ACCEPTED, LEFT_OUT, MERGED, PRESENT, REJECTED
+from components.tables.causes import MERGED, REJECTED
+from components.tables.records import ACCEPTED, LEFT_OUT, PRESENT
 
 
 def test_the_first_row_of_a_key_counts_by_its_place_in_the_source_and_the_others_are_told():
