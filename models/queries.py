@@ -132,4 +132,4 @@ def shuffled(
 def in_order(queries: Queries, batch_size: int, most: int | None = None) -> tf.data.Dataset:
     """Batches of model features, at most so many rows, from the first."""
     rows = tf.data.Dataset.range(min(queries.rows, queries.rows if most is None else most)).batch(batch_size)
-    return rows.map(lambda some: model_batch(queries.at(some))).with_options(inputs.data_options())
+    return rows.map(lambda some: model_batch(queries.at(some))).prefetch(1).with_options(inputs.data_options())

@@ -12,7 +12,7 @@ from models.settings import TOP_KS, Retrieval
 
 _HISTORY = (f.HISTORY_ITEM_ID, f.HISTORY_GAP)
 _CUT_AT_MOST = 0.3  # Of a history, the part that a row forgets.
-_EVAL_BATCH = 1024
+_EVAL_BATCH = 4096
 _NORMALISER_WEIGHT = 0.1  # Of the squared error of the learnt normaliser, beside the cross-entropy.
 EVAL_ROWS = 20_480  # Every item is scored for each: enough to tell how it went. The Evaluator takes all.
 _EVAL_SCORES = 2**26  # At once: 256 MB.
@@ -235,11 +235,11 @@ def validate(servable: RetrievalServable, data: training.TrainingData) -> dict[s
     names, catalogue = data.features.query_names(), data.catalogue
     candidates = servable.candidate({name: tf.constant(values[:-1]) for name, values in catalogue.features.items()})
 
-    @tf.function(reduce_retracing=True, autograph=False)
+    @tf.function(input_signature=[data.query_spec(), tf.TensorSpec([None], tf.int64)], autograph=False)
     def ranks(query: inputs.Batch, true_rows: tf.Tensor) -> tf.Tensor:
         scores = tf.matmul(servable.query(query), candidates, transpose_b=True)
         own = tf.gather(scores, true_rows, batch_dims=1)
-        return tf.math.count_nonzero(scores >= own[:, tf.newaxis], axis=1)
+        return tf.reduce_sum(tf.cast(scores >= own[:, tf.newaxis], tf.float32), axis=1)
 
     found = [np.zeros(0)]
     rows = max(1, min(_EVAL_BATCH, _EVAL_SCORES // len(catalogue)))
