@@ -12,7 +12,7 @@ from pipeline.data.generator import write_generated
 from pipeline.data.settings import Generated
 from pipeline.local.beam_workers import pool
 from pipeline.local.dag_runner import to_shown_error
-from tests.components.test_example_gens import generate, generate_items
+from tests.components.generating import generate, generate_items
 
 WITHOUT_ITEMS = {"data.items": "null"}
 

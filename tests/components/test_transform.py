@@ -20,7 +20,7 @@ from pipeline.data.generator import write_generated
 from pipeline.data.settings import Generated
 from pipeline.local.beam_workers import pool
 from tests.components.deliveries import made
-from tests.components.test_example_gens import generate, generate_items
+from tests.components.generating import generate, generate_items
 
 FEATURES = load_config("demo").features(with_users=False)
 

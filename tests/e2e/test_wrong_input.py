@@ -99,6 +99,14 @@ def test_help_and_client_do_not_import_tfx():
     assert done.stdout.strip() == "False", done.stderr
 
 
+def test_what_is_checked_before_a_run_imports_neither_tfx_nor_beam_nor_tensorflow():
+    code = (
+        "import sys, pipeline.jobs, pipeline.local.runner; print({'tfx', 'apache_beam', 'tensorflow'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True)
+    assert done.stdout.strip() == "set()", done.stderr
+
+
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["serve", "--help"], ["predict", "--help"]])
 def test_help(arguments):
     assert recommender(*arguments).stdout.startswith("Usage:")

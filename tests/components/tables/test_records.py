@@ -3,7 +3,7 @@
 import pyarrow as pa
 import tensorflow as tf
 
-from components.tables import reading, records
+from components.tables import records
 from components.tables.causes import MERGED, REJECTED
 from components.tables.records import ACCEPTED, LEFT_OUT, PRESENT
 
@@ -23,24 +23,6 @@ def test_the_first_row_of_a_key_counts_by_its_place_in_the_source_and_the_others
     assert [one.value[0] for one in became][:1] == [(ACCEPTED, "items")] and len(first) == 3
     first, became = records.merge(table.slice(0, 0), "item_id", "items", [], MERGED)
     assert [one.value for one in became] == [((ACCEPTED, "items"), 0), ((MERGED, "items"), 0)] and not len(first)
-
-
-def test_causes_come_before_what_they_lead_to_and_the_most_frequent_first():
-    def rejected(table, line, cause, reason):
-        return records.Unused.of(table, REJECTED, reading.Rejected("/data/x.csv", line, cause, reason, "row"))
-
-    found = {
-        ("interactions", "item is not in the catalogue"): (5, rejected("interactions", 2, "item is not", "item 'a'")),
-        ("items", "few"): (1, rejected("items", 9, "few", "few")),
-        ("items", "many"): records.joined(
-            [(2, rejected("items", 8, "many", "8")), (1, rejected("items", 7, "many", "7"))]
-        ),
-    }
-    assert [str(cause) for cause in records.by_cause(found)] == [
-        "3 rows of items: many (x.csv, line 7: 7)",
-        "1 row of items: few (x.csv, line 9)",
-        "5 rows of interactions: item is not (x.csv, line 2: item 'a')",
-    ]
 
 
 def test_vectors_have_the_length_that_most_have_and_others_are_missing():
