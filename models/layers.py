@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import functools
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -17,7 +19,7 @@ _FAR = 1e30  # Seconds to what has no known time: so many that nothing is left o
 
 
 class Table(tf.keras.layers.Embedding):
-    """Embeddings that have their variable from the start; [N] indices to [N, D] float32.
+    """Embeddings that have their variable from the start: indices of any shape to vectors [..., D] float32.
 
     Args:
       buckets: number of rows.
@@ -42,31 +44,39 @@ class Table(tf.keras.layers.Embedding):
         initializer = tf.keras.initializers.RandomNormal(stddev=initial_stddev)
         super().__init__(-(-buckets // merged), dim, embeddings_initializer=initializer, name=name)
         self.rows_of, self.merged, self.exported_as = rows_of or name, merged, exported_as
-        self._read = super().call
+        self.read = super().call
         with tf.name_scope(name):
             self.build(None)
 
     def call(self, indices: tf.Tensor) -> tf.Tensor:
-        return self._read(indices)
-
-    def export(self) -> tf.Variable:
-        """A copy as `exported_as`, of which all rows are read from now on; it is none of the layer's variables."""
-        copy = tf.Variable(tf.cast(self.embeddings, self.exported_as), trainable=False)
-        self._read = lambda indices: tf.cast(tf.gather(copy, indices), tf.float32)
-        return copy
+        return self.read(indices)
 
 
-def exported(*of: tf.Module) -> list[tf.Variable]:
-    """The variables of layers, in an export's dtypes. The layers read them from now on, and can learn no more."""
-    tables = [
-        part
-        for one in of
-        for part in one.submodules
-        if isinstance(part, Table) and part.exported_as != part.embeddings.dtype
-    ]
-    replaced = {table.embeddings.ref() for table in tables}
-    others = [variable for one in of for variable in one.variables if variable.ref() not in replaced]
-    return [*others, *(table.export() for table in tables)]
+@contextlib.contextmanager
+def exporting(*of: tf.Module) -> Iterator[list[tf.Variable]]:
+    """Within this, layers read copies of their tables in an export's dtypes; an export's functions are traced in it.
+
+    Yields:
+      the variables that these functions may read.
+    """
+    parts = [part for one in of for part in (one, *one.submodules)]
+    tables = [part for part in parts if isinstance(part, Table) and part.exported_as != part.embeddings.dtype]
+    read = {variable.ref(): variable for one in of for variable in one.variables}
+    before = [table.read for table in tables]
+    for table in tables:
+        rows = tf.cast(read.pop(table.embeddings.ref()), table.exported_as)
+        copy = tf.Variable(rows, trainable=False, name=f"{table.name}/exported")
+        read[copy.ref()] = copy
+        table.read = functools.partial(_read_as_floats, copy)
+    try:
+        yield [*read.values()]
+    finally:
+        for table, own in zip(tables, before, strict=True):
+            table.read = own
+
+
+def _read_as_floats(rows: tf.Variable, indices: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.gather(rows, indices), tf.float32)
 
 
 def weighted_sums(table: Table, indices: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:

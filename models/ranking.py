@@ -199,7 +199,7 @@ def _constant(value: float) -> tf.keras.initializers.Initializer:
 
 
 class RankingServable(tf.Module):
-    """What the Trainer exports, on dense model features and without dropout."""
+    """What the Trainer exports of a model as it is, on dense model features and without dropout."""
 
     def __init__(self, model: RankingModel, data: training.TrainingData, config: Ranking):
         super().__init__()
@@ -222,10 +222,10 @@ class RankingServable(tf.Module):
             return scores
 
         # Not the layers: each of them would be traced and saved with functions of its own.
-        self._weights = layers.exported(model)
         vectors = tf.TensorSpec([None, None, config.embedding_dim + 1], tf.float32)
-        self.candidate = tf.function(candidate, input_signature=[data.candidate_spec()], autograph=False)
-        self.score = tf.function(score, input_signature=[data.query_spec(), vectors], autograph=False)
+        with layers.exporting(model) as self._weights:
+            self.candidate = training.traced(candidate, data.candidate_spec())
+            self.score = training.traced(score, data.query_spec(), vectors)
 
 
 def validate(model: RankingModel, data: training.TrainingData) -> dict[str, float]:

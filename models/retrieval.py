@@ -15,7 +15,7 @@ _CUT_AT_MOST = 0.3  # Of a history, the part that a row forgets.
 _EVAL_BATCH = 4096
 _NORMALISER_WEIGHT = 0.1  # Of the squared error of the learnt normaliser, beside the cross-entropy.
 EVAL_ROWS = 20_480  # Every item is scored for each: enough to tell how it went. The Evaluator takes all.
-_EVAL_SCORES = 2**26  # At once: 256 MB.
+_EVAL_SCORES = 2**26  # At once: 256 MB, and as much for how they compare.
 
 
 class QueryTower(tf.keras.Model):
@@ -179,7 +179,7 @@ class RetrievalModel(training.TrainedModel):
 
 
 class RetrievalServable(tf.Module):
-    """What the Trainer exports: both towers on dense model features, without dropout.
+    """What the Trainer exports of a model as it is: both towers on dense model features, without dropout.
 
     The queries are divided by the temperature, so that q·c is a log-probability up to a constant. One component more
     than in training adds what is popular now to the scores of queries from after the train rows. The last one is 0:
@@ -200,26 +200,24 @@ class RetrievalServable(tf.Module):
             return tf.concat([model.candidate_tower(features), _with_zero(popular)], axis=1)
 
         # Not the layers: each of them would be traced and saved with functions of its own.
-        self._weights = [*layers.exported(model.query_tower, model.candidate_tower), popular_now]
-        if repeats := model.repeats:
+        read = [model.query_tower, model.candidate_tower, *([model.repeats] if model.repeats else [])]
+        with layers.exporting(*read) as weights:
+            self._weights = [*weights, popular_now]
+            if repeats := model.repeats:
 
-            def again(
-                vectors: tf.Tensor, history: tf.Tensor, gaps: tf.Tensor, items: tf.Tensor, logits: tf.Tensor
-            ) -> tf.Tensor:
-                """[B, M] log P of items that may repeat, from queries, histories and the towers' products."""
-                query = vectors[:, : repeats.dim] * temperature
-                return repeats.mixed(
-                    query, history, repeats.own(history, gaps, items), logits - repeats.normaliser(query)
-                )
+                def again(
+                    vectors: tf.Tensor, history: tf.Tensor, gaps: tf.Tensor, items: tf.Tensor, logits: tf.Tensor
+                ) -> tf.Tensor:
+                    """[B, M] log P of items that may repeat, from queries, histories and the towers' products."""
+                    query = vectors[:, : repeats.dim] * temperature
+                    return repeats.mixed(
+                        query, history, repeats.own(history, gaps, items), logits - repeats.normaliser(query)
+                    )
 
-            self._weights += repeats.variables
-            of_history = [tf.TensorSpec([None, None], dtype) for dtype in (tf.int64, tf.float32, tf.int64, tf.float32)]
-            vectors = tf.TensorSpec([None, None], tf.float32)
-            self.again = tf.function(again, input_signature=[vectors, *of_history], autograph=False)
-        self.query, self.candidate = (
-            tf.function(call, input_signature=[spec], autograph=False)
-            for call, spec in ((query, data.query_spec()), (candidate, data.candidate_spec()))
-        )
+                types = (tf.float32, tf.int64, tf.float32, tf.int64, tf.float32)
+                self.again = training.traced(again, *(tf.TensorSpec([None, None], dtype) for dtype in types))
+            self.query = training.traced(query, data.query_spec())
+            self.candidate = training.traced(candidate, data.candidate_spec())
 
 
 def _with_zero(values: tf.Tensor) -> tf.Tensor:
@@ -230,7 +228,7 @@ def validate(servable: RetrievalServable, data: training.TrainingData) -> dict[s
     """Top-k accuracy over the whole catalogue, seen items included, for some 20,000 eval rows at most.
 
     Equal scores count as above the true item's. It is what TFRS's FactorizedTopK measures, which sorts the best hundred
-    of every query to find this one rank, and so takes twice as long.
+    of every query to find this one rank.
     """
     names, catalogue = data.features.query_names(), data.catalogue
     candidates = servable.candidate({name: tf.constant(values[:-1]) for name, values in catalogue.features.items()})
@@ -239,6 +237,7 @@ def validate(servable: RetrievalServable, data: training.TrainingData) -> dict[s
     def ranks(query: inputs.Batch, true_rows: tf.Tensor) -> tf.Tensor:
         scores = tf.matmul(servable.query(query), candidates, transpose_b=True)
         own = tf.gather(scores, true_rows, batch_dims=1)
+        # Floats, as count_nonzero makes eight bytes of each comparison.
         return tf.reduce_sum(tf.cast(scores >= own[:, tf.newaxis], tf.float32), axis=1)
 
     found = [np.zeros(0)]

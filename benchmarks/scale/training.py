@@ -106,21 +106,25 @@ def _alone(measure: Callable[..., _T], *arguments: Any) -> _T:
 def _retrieval(job: training.Job) -> tuple[int, float]:
     """Examples and seconds of all epochs but the first, with the metrics on the eval split once for each."""
     config, data, model = training.made(job, Retrieval, retrieval.RetrievalModel)
+    seconds = _epochs(model, data, config)
     servable = retrieval.RetrievalServable(model, data, config.temperature)
-    return _trained(model, data, config, lambda: retrieval.validate(servable, data))
+    return _with_metrics(seconds, data, config, lambda: retrieval.validate(servable, data))
 
 
 def _ranking(job: training.Job) -> tuple[int, float]:
     """As `_retrieval`."""
     config, data, model = training.made(job, Ranking, ranking.RankingModel)
-    return _trained(model, data, config, lambda: ranking.validate(model, data))
+    return _with_metrics(_epochs(model, data, config), data, config, lambda: ranking.validate(model, data))
 
 
-def _trained(
-    model: tf.keras.Model, data: training.TrainingData, config: Training, validate: Callable[[], Any]
-) -> tuple[int, float]:
+def _epochs(model: tf.keras.Model, data: training.TrainingData, config: Training) -> list[float]:
     with tempfile.TemporaryDirectory() as logs:
-        seconds = training.fit(model, data, config, logs)["epoch_seconds"][1:]
+        return training.fit(model, data, config, logs)["epoch_seconds"][1:]
+
+
+def _with_metrics(
+    seconds: list[float], data: training.TrainingData, config: Training, validate: Callable[[], Any]
+) -> tuple[int, float]:
     for _ in range(2):  # The second time is the one that counts, as with the epochs and the tutorial's steps.
         started = time.monotonic()
         validate()

@@ -27,22 +27,24 @@ from models.timelines import Timelines
 
 _SIGNATURES = ("recommend", "rank")  # Which have the inputs and outputs of `measure` between them.
 _NEEDED = {"assume", "ids", "measure"}  # What is used of a servable beside its signatures.
-_BATCH = 1024
+_BATCH = 1024  # TFMA adds a batch's figures slice by slice, which takes as long for a small one.
+_SCORES = 2**29  # Limit of a batch's rows times the catalogue, which an exact index scores whole: 2 GB a tensor.
 _CELLS = 2**21  # Limit of a batch's rows times the longest list of its users' train rows: 16 MB a tensor.
 # Held by who asks a servable of this process: a runner has several threads, and what a servable knows is changed.
 ASKING = threading.RLock()
 
 
-def batches(widths: np.ndarray) -> Iterator[np.ndarray]:
-    """Places of rows, by their widths, up to `_BATCH` together, and fewer where one is wide.
+def batches(widths: np.ndarray, items: int) -> Iterator[np.ndarray]:
+    """Places of rows, by their widths, up to `_BATCH` together, and fewer where one is wide or the items are many.
 
     Tensors are as wide as the widest row in a batch, so what the longest cost is paid by few.
     """
     order = np.argsort(widths, kind="stable")
+    most = max(1, min(_BATCH, _SCORES // items))
     start = 0
     while start < len(order):
         end = start + 1
-        while end < len(order) and end - start < _BATCH and (end + 1 - start) * max(1, widths[order[end]]) <= _CELLS:
+        while end < len(order) and end - start < most and (end + 1 - start) * max(1, widths[order[end]]) <= _CELLS:
             end += 1
         yield order[start:end]
         start = end
@@ -91,7 +93,7 @@ class Predict(beam.DoFn):
         with ASKING:
             for model in self._models.values():
                 assume(model, train)
-            for places in batches(known):
+            for places in batches(known, len(self._items.ids)):
                 yield self._measure(
                     queries,
                     shard,

@@ -49,9 +49,9 @@ class ScannIndex(tf.Module):
     """ScaNN: brute force, hashing, or a tree with hashing, as the number of candidates asks for.
 
     How far it searches is tuned on queries, to be the fastest that reaches the recall wanted. Where candidates are
-    hashed, the vectors that order what was found have a byte for a number, unless it takes floats to reach this recall,
-    or to come nearer to it: whoever asks computes exact scores anyway. The process that loads an export needs the ScaNN
-    ops: `import scann`, or google/tf-serving-scann.
+    hashed, the vectors that order what was found have a byte for a number: whoever asks computes exact scores anyway.
+    They are floats where only floats reach the recall or, where nothing does, come nearer to it by a hundredth. The
+    process that loads an export needs the ScaNN ops: `import scann`, or google/tf-serving-scann.
 
     Args:
       vectors: [n, D] float32 candidates.
@@ -75,13 +75,14 @@ class ScannIndex(tf.Module):
             return
         truth = true_neighbours(vectors, queries, neighbours)
         tuned = self._tuned(neighbours, queries, truth, recall)
-        if tuned.recall < recall:
-            of_bytes, state, name = tuned, self._state, self._shared_name
+        if not tuned.reached:
+            in_bytes = tuned, self._state, self._shared_name
             self._in_bytes = False
             self._build(vectors, neighbours)
-            tuned = self._tuned(neighbours, queries, truth, recall)
-            if tuned.recall < min(recall, of_bytes.recall + _FLOATS_WORTH):
-                tuned, self._state, self._shared_name, self._in_bytes = of_bytes, state, name, True
+            of_bytes, tuned = tuned, self._tuned(neighbours, queries, truth, recall)
+            if not tuned.reached and tuned.recall < of_bytes.recall + _FLOATS_WORTH:
+                tuned, self._state, self._shared_name = in_bytes
+                self._in_bytes = True
         self.settings = tuned.settings
 
     def _build(self, vectors: np.ndarray, neighbours: int) -> None:

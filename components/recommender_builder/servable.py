@@ -111,7 +111,7 @@ class ForRequests(tf.Module):
             if hasattr(loaded, name):
                 function = getattr(loaded, name)
                 setattr(self, name, function)
-                read |= {id(tensor) for call in function.concrete_functions for tensor in call.captured_inputs}
+                read |= {id(tensor) for tensor in function.captured_inputs}
         self.read = [variable for variable in loaded._weights if id(variable.handle) in read]
 
 

@@ -25,7 +25,7 @@ from models.errors import UserError
 UNUSED, COUNTS = "unused", "counts"
 
 # Kinds of counts.
-ROWS, ACCEPTED, LEFT_OUT = "rows", "accepted", "left_out"  # And MERGED.
+ROWS, ACCEPTED, LEFT_OUT = "rows", "accepted", "left_out"  # And the outcome MERGED.
 UNREADABLE, PRESENT = "unreadable", "present"
 
 Counts = Mapping[tuple[str, str], int]

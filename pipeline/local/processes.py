@@ -15,6 +15,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")  # Within TensorFlow's operations and between them.
 _NAME_LENGTH = 15  # What Linux keeps of a process's name.
 _GRACE_SECONDS = 10.0  # From a SIGTERM on, for a process to stop what it has started, as the InfraValidator its server.
 _CONTEXT = multiprocessing.get_context("forkserver")
@@ -60,13 +61,14 @@ def stop(process: BaseProcess) -> None:
 
 
 def share_processors(among: int) -> None:
-    """Limits TensorFlow's threads, of operations and between them, to the processors divided by `among`.
+    """Where several processes compute, limits TensorFlow's threads in each to the processors divided by `among`.
 
-    Threads that wait for each other and for a processor, too, took a sixth of the Trainers' time. What the environment
-    says already counts more.
+    Threads that wait for each other and for a processor, too, took a sixth of the time of two Trainers. What the
+    environment says already counts more.
     """
-    for threads in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ.setdefault(threads, str(max(1, os.cpu_count() // among)))
+    if among > 1:
+        for threads in THREADS:
+            os.environ.setdefault(threads, str(max(1, os.cpu_count() // among)))
 
 
 def _run(

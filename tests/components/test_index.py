@@ -95,6 +95,8 @@ def test_floats_are_kept_only_where_they_find_more(clustered, monkeypatch):
     in_bytes = build_index(Index(recall=0.1), vectors, queries)
     assert size(kept) == size(in_bytes) < size(in_floats) / 2
     assert recall(kept, vectors, others) == recall(in_bytes, vectors, others) < 0.7
+    monkeypatch.setattr(index_module, "_FLOATS_WORTH", 0.0)
+    assert size(build_index(Index(recall=0.99), vectors, queries)) == size(in_floats)
 
 
 def test_a_tree_finds_as_many_as_are_asked_for(clustered, monkeypatch):

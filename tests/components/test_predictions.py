@@ -21,9 +21,12 @@ def test_wide_rows_come_in_small_batches(monkeypatch):
     monkeypatch.setattr(predictions, "_BATCH", 8)
     monkeypatch.setattr(predictions, "_CELLS", 100)
     widths = np.array([1] * 10 + [30] * 4 + [200] * 2 + [1] * 2)
-    batches = list(predictions.batches(widths))
+    batches = list(predictions.batches(widths, items=10))
     assert [widths[batch].tolist() for batch in batches] == [[1] * 8, [1] * 4, [30] * 3, [30], [200], [200]]
     assert sorted(np.concatenate(batches)) == list(range(18))
+    monkeypatch.setattr(predictions, "_SCORES", 50)
+    assert [len(batch) for batch in predictions.batches(widths[:12], items=10)] == [5, 5, 2]
+    assert [len(batch) for batch in predictions.batches(widths[:2], items=100)] == [1, 1], "never none"
 
 
 TRAIN = [{"user_id": "ann", "rows": [("a", 1_000, 5.0)]}]

@@ -32,11 +32,12 @@ def search(monkeypatch):
 def test_the_fastest_of_those_that_find_enough_is_chosen(search):
     best = fastest([[(1, 1), (3, 40)], [(2, 1), (4, 10), (4, 60)]], search, QUERIES, TRUTH, 0.75)
     assert best.settings == (4, 10) and best.recall == 1.0 and best.milliseconds == pytest.approx(10)
+    assert best.reached
 
 
 def test_where_none_finds_enough_the_one_that_finds_most_is_chosen(search):
     best = fastest([[(1, 1), (3, 20)], [(2, 1)]], search, QUERIES, TRUTH, 0.9)
-    assert best.settings == (3, 20) and best.recall == 0.75
+    assert best.settings == (3, 20) and best.recall == 0.75 and not best.reached
 
 
 def test_recalls_count_rows_in_any_order():
@@ -49,6 +50,8 @@ def test_a_recall_is_reached_only_where_other_queries_may_be_expected_to_reach_i
 
     best = fastest([["uneven", "even"]], search, np.zeros([2, 2], np.float32), np.array([[0, 1], [0, 1]]), 0.7)
     assert best.settings == "even", "0.75 on average, of 1 and 0.5, is not surely above 0.7"
+    best = fastest([["uneven"]], search, np.zeros([2, 2], np.float32), np.array([[0, 1], [0, 1]]), 0.7)
+    assert best.recall == 0.75 and not best.reached
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import requests
 from rich.console import Console
 
 from pipeline.config import load_config
-from pipeline.local import runner
+from pipeline.local import processes, runner
 from serving.process import running_server
 from serving.sync import mirror
 from tests.kubeflow import small_run
@@ -130,7 +130,8 @@ def test_the_archive_holds_the_model_of_the_artifact(finished, store, tmp_path):
 
 def test_the_figures_are_those_of_a_local_run(finished, data, tmp_path, monkeypatch):
     # What TensorFlow has by itself, as in a step of its own node: sums depend on how many threads share them.
-    monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", str(os.cpu_count()))
+    for threads in processes.THREADS:
+        monkeypatch.setenv(threads, str(os.cpu_count()))
     epochs = [f"{name.replace('_', '.')}={number}" for name, number in EPOCHS.items()]
     config = load_config("movielens-csv", SMALL + epochs, data__directory=str(data))
     local = runner.run(config, str(tmp_path), Console(quiet=True), beam_workers=1)  # As a step has.

@@ -99,11 +99,14 @@ def test_help_and_client_do_not_import_tfx():
     assert done.stdout.strip() == "False", done.stderr
 
 
-def test_what_is_checked_before_a_run_imports_neither_tfx_nor_beam_nor_tensorflow():
-    code = (
-        "import sys, pipeline.jobs, pipeline.local.runner; print({'tfx', 'apache_beam', 'tensorflow'} & {*sys.modules})"
-    )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, text=True, capture_output=True)
+def test_what_is_checked_before_a_run_needs_neither_tfx_nor_beam_nor_tensorflow(data):
+    code = """
+import sys
+import pipeline.jobs, pipeline.local.runner
+from pipeline.data import checks
+checks.check(pipeline.jobs.resolve_config(None, sys.argv[1], None, []))
+print({"tfx", "apache_beam", "tensorflow"} & {*sys.modules})"""
+    done = subprocess.run([sys.executable, "-c", code, data], cwd=ROOT, text=True, capture_output=True)
     assert done.stdout.strip() == "set()", done.stderr
 
 

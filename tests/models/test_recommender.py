@@ -226,4 +226,4 @@ def test_a_server_has_nothing_of_the_towers_that_made_the_candidates(data, rows,
         assert len(of.read) == len(model.query_tower.variables)
         assert not {variable.name for variable in of.read} & {"item_id/embeddings:0", "item_bias/embeddings:0"}
     query = {name: rows[name] for name in FEATURES.query_names()}
-    np.testing.assert_allclose(loaded.query(query)[:, :-2], model.query_tower(rows), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(loaded.query(query)[:, :-2], model.query_tower(rows), atol=1e-3)

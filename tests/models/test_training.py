@@ -69,6 +69,23 @@ def test_training_learns_the_rows(of, tmp_path, kind, request):
     assert list(tmp_path.rglob("events.out.tfevents.*"))
 
 
+@pytest.mark.parametrize("at_once", [4, 100])
+def test_steps_that_are_run_at_once_are_the_same_as_one_after_the_other(at_once, data, tmp_path, monkeypatch):
+    config = Ranking(epochs=2, batch_size=2, dropout=0, user_dropout=0, item_dropout=0)
+    found = []
+    for rows in (1, at_once):  # Of 6 in an epoch; 4 are two steps, and one remains.
+        monkeypatch.setattr(training, "_ROWS_AT_ONCE", rows)
+        tf.keras.utils.set_random_seed(0)
+        model = RankingModel(config, data)
+        losses = training.fit(model, data, config, str(tmp_path))["losses"]
+        found.append((losses, int(model.optimizer.iterations), [weights.numpy() for weights in model.variables]))
+    (losses, steps, weights), (of_several, steps_of_several, weights_of_several) = found
+    assert steps == steps_of_several == 6
+    np.testing.assert_allclose(of_several, losses, rtol=1e-6)
+    for one, other in zip(weights, weights_of_several, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-7)
+
+
 def test_no_epoch_leaves_the_model_as_it_is(data, tmp_path):
     config = Ranking(epochs=0)
     model = RankingModel(config, data)

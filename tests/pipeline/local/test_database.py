@@ -1,28 +1,41 @@
 """MLMD's database for several processes."""
 
-import threading
+import fcntl
+
+import pytest
+from tfx.orchestration import metadata
 
 from pipeline.local.database import TakingTurns
 from pipeline.outputs import connection
 
 
-def test_a_connection_waits_until_no_other_one_is_open(tmp_path):
-    first, second = (TakingTurns(connection(str(tmp_path))) for _ in range(2))
-    entered, left = threading.Event(), threading.Event()
+def is_free(directory):
+    """Whether another connection could be opened now."""
+    with (directory / "metadata.db.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
-    def enter():
-        with second as database:
-            assert database.store.get_executions() == []
-            entered.set()
-        left.set()
 
-    with first:
-        with first as again:
-            assert again.store.get_executions() == []
-        other = threading.Thread(target=enter)
-        other.start()
-        assert not entered.wait(0.5), "within the first one, entered twice and left once"
-    assert left.wait(60) and entered.is_set()
-    other.join()
-    with first as database:
-        assert database.store.get_executions() == []
+def test_a_connection_is_the_only_one_until_it_is_left_as_often_as_entered(tmp_path):
+    database = TakingTurns(connection(str(tmp_path)))
+    for _ in range(2):
+        with database as handle:
+            assert handle.store.get_executions() == []
+            with database as again:
+                assert again.store.get_executions() == []
+            assert not is_free(tmp_path)
+        assert is_free(tmp_path)
+
+
+def test_a_connection_that_cannot_be_made_is_in_nobodys_way(tmp_path, monkeypatch):
+    def fails(self):
+        assert not is_free(tmp_path)
+        raise RuntimeError("no connection")
+
+    monkeypatch.setattr(metadata.Metadata, "__enter__", fails)
+    with pytest.raises(RuntimeError, match="no connection"), TakingTurns(connection(str(tmp_path))):
+        pass
+    assert is_free(tmp_path)
