@@ -99,7 +99,7 @@ def answers(output: str, features: FeatureSet, loaded: Loaded) -> dict[str, dict
         ranks = {stage: np.empty(len(asked)) for stage in _LISTS}
         lists = {stage: np.full((len(asked), min(LIST, items)), -1) for stage in _LISTS}
         lengths = {}
-        for some in batches(queries.train_rows[loaded.places]):
+        for some in batches(queries.train_rows[loaded.places], items):
             batch = queries.at(tf.constant(loaded.places[some]))
             sent = request(batch, features)
             if name == LIVE:
