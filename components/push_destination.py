@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
 
 from tensorflow.saved_model import SAVED_MODEL_FILENAME_PB
 from tfx.utils import io_utils
 
+from components import locks
 from components.storage import is_remote
 from serving import archives
 from serving.version_names import parse_versions
@@ -34,7 +32,7 @@ class Directory:
         Left-overs of a killed push are removed. A push that is under way is waited for.
         """
         os.makedirs(self._path, exist_ok=True)
-        with _locked(self._path):
+        with locks.held(self._path):
             for name in os.listdir(self._path):
                 if name.startswith(archives.SCRATCH_PREFIX):
                     shutil.rmtree(os.path.join(self._path, name))
@@ -56,7 +54,7 @@ class Directory:
     def remove(self, version: int) -> None:
         """Takes a version away at once, so that a server sees a whole one or none; then deletes it."""
         scratch = os.path.join(self._path, f"{archives.SCRATCH_PREFIX}{version}")
-        with _locked(self._path):
+        with locks.held(self._path):
             shutil.rmtree(scratch, ignore_errors=True)
             os.rename(self.place(version), scratch)
             shutil.rmtree(scratch)
@@ -75,17 +73,6 @@ class Directory:
 
     def _file(self, version: int, name: str) -> str:
         return os.path.join(self._path, str(version), name)
-
-
-@contextlib.contextmanager
-def _locked(directory: str) -> Iterator[None]:
-    """Holds a directory for one process at a time; a process that is killed lets go of it."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 class Store:

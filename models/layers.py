@@ -53,15 +53,16 @@ class Table(tf.keras.layers.Embedding):
 
 
 @contextlib.contextmanager
-def exporting(*of: tf.Module) -> Iterator[list[tf.Variable]]:
-    """Within this, layers read copies of their tables in an export's dtypes; an export's functions are traced in it.
+def exporting(model: tf.Module) -> Iterator[list[tf.Variable]]:
+    """Within this, a model reads copies of its tables in an export's dtypes; an export's functions are traced in it.
 
     Yields:
       the variables that these functions may read.
     """
-    parts = [part for one in of for part in (one, *one.submodules)]
-    tables = [part for part in parts if isinstance(part, Table) and part.exported_as != part.embeddings.dtype]
-    read = {variable.ref(): variable for one in of for variable in one.variables}
+    tables = [
+        part for part in model.submodules if isinstance(part, Table) and part.exported_as != part.embeddings.dtype
+    ]
+    read = {variable.ref(): variable for variable in model.variables}
     before = [table.read for table in tables]
     for table in tables:
         rows = tf.cast(read.pop(table.embeddings.ref()), table.exported_as)

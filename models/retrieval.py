@@ -200,9 +200,10 @@ class RetrievalServable(tf.Module):
             return tf.concat([model.candidate_tower(features), _with_zero(popular)], axis=1)
 
         # Not the layers: each of them would be traced and saved with functions of its own.
-        read = [model.query_tower, model.candidate_tower, *([model.repeats] if model.repeats else [])]
-        with layers.exporting(*read) as weights:
+        with layers.exporting(model) as weights:
             self._weights = [*weights, popular_now]
+            self.query = training.traced(query, data.query_spec())
+            self.candidate = training.traced(candidate, data.candidate_spec())
             if repeats := model.repeats:
 
                 def again(
@@ -216,8 +217,6 @@ class RetrievalServable(tf.Module):
 
                 types = (tf.float32, tf.int64, tf.float32, tf.int64, tf.float32)
                 self.again = training.traced(again, *(tf.TensorSpec([None, None], dtype) for dtype in types))
-            self.query = training.traced(query, data.query_spec())
-            self.candidate = training.traced(candidate, data.candidate_spec())
 
 
 def _with_zero(values: tf.Tensor) -> tf.Tensor:

@@ -76,13 +76,14 @@ class ScannIndex(tf.Module):
         truth = true_neighbours(vectors, queries, neighbours)
         tuned = self._tuned(neighbours, queries, truth, recall)
         if not tuned.reached:
-            in_bytes = tuned, self._state, self._shared_name
+            with_bytes = True, self._state, self._shared_name
             self._in_bytes = False
             self._build(vectors, neighbours)
-            of_bytes, tuned = tuned, self._tuned(neighbours, queries, truth, recall)
-            if not tuned.reached and tuned.recall < of_bytes.recall + _FLOATS_WORTH:
-                tuned, self._state, self._shared_name = in_bytes
-                self._in_bytes = True
+            of_floats = self._tuned(neighbours, queries, truth, recall)
+            if of_floats.reached or of_floats.recall >= tuned.recall + _FLOATS_WORTH:
+                tuned = of_floats
+            else:
+                self._in_bytes, self._state, self._shared_name = with_bytes
         self.settings = tuned.settings
 
     def _build(self, vectors: np.ndarray, neighbours: int) -> None:

@@ -48,10 +48,11 @@ def fastest(
         for settings in group:
             of_queries = recalls(search(settings)(queries), truth)
             mean, error = float(of_queries.mean()), of_queries.std() / np.sqrt(len(of_queries))
-            found = settings, mean, mean - _SURE * error >= recall
+            is_sure = mean - _SURE * error >= recall
+            found = settings, mean, is_sure
             if best is None or mean > best[1]:
                 best = found
-            if found[2]:
+            if is_sure:
                 reached.append(found)
                 break
     trials = [Trial(*one, median_milliseconds(search(one[0]), queries)) for one in reached or [best]]

@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
+import os
 from typing import Any
 
 from tfx.orchestration import metadata
 
+from components import locks
+
 
 class TakingTurns(metadata.Metadata):
-    """A connection to a SQLite file that waits until no other one of this class is open, in whatever process.
+    """A connection to a SQLite file that waits until no other one of this class is open in its directory.
 
-    MLMD takes no turns: a process that finds the file locked sleeps for seconds before it looks again. The system lets
-    go of the lock when a process ends in whatever way.
+    MLMD takes no turns: a process that finds the file locked sleeps for seconds before it looks again.
     """
 
     def __enter__(self) -> TakingTurns:
         if not self._users:
-            self._lock = open(f"{self.connection_config.sqlite.filename_uri}.lock", "w", encoding="utf-8")
-            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self._turn = contextlib.ExitStack()
+            self._turn.enter_context(locks.held(os.path.dirname(self.connection_config.sqlite.filename_uri)))
         try:
             super().__enter__()
         except BaseException:
-            self._close()
+            self._leave()
             raise
         return self
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
-        self._close()
+        self._leave()
 
-    def _close(self) -> None:
+    def _leave(self) -> None:
         if not self._users:
-            self._lock.close()
+            self._turn.close()

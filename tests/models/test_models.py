@@ -111,6 +111,7 @@ def test_saved_towers_answer_as_before(data, rows, tmp_path):
     tf.saved_model.save(servable, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
     towers, after, more = np.split(loaded.query(query).numpy(), [-2, -1], axis=1)
+    np.testing.assert_allclose(loaded.query(query), servable.query(query), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(towers, model.query_tower(rows) / 0.5, atol=1e-3)
     assert {variable.dtype for variable in loaded._weights} == {tf.float32, tf.float16}, "histories in half the width"
     assert after[:, 0].tolist() == (rows["moment"].numpy() == 2).tolist(), "only what comes after the train rows"

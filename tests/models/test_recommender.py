@@ -219,11 +219,13 @@ def test_the_servable_can_be_made_to_know_other_interactions(recommender_that_fi
 def test_a_server_has_nothing_of_the_towers_that_made_the_candidates(data, rows, tmp_path):
     model = retrieval_model(data)
     tf.saved_model.save(RetrievalServable(model, data, 1.0), str(tmp_path / "trained"))
-    served = ForRequests(tf.saved_model.load(str(tmp_path / "trained")), ("query", "again"))
+    trained = tf.saved_model.load(str(tmp_path / "trained"))
+    served = ForRequests(trained, ("query", "again"))
     tf.saved_model.save(served, str(tmp_path / "served"))
     loaded = tf.saved_model.load(str(tmp_path / "served"))
     for of in (served, loaded):
         assert len(of.read) == len(model.query_tower.variables)
         assert not {variable.name for variable in of.read} & {"item_id/embeddings:0", "item_bias/embeddings:0"}
     query = {name: rows[name] for name in FEATURES.query_names()}
+    np.testing.assert_allclose(loaded.query(query), trained.query(query), rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(loaded.query(query)[:, :-2], model.query_tower(rows), atol=1e-3)

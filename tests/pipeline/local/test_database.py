@@ -1,6 +1,7 @@
 """MLMD's database for several processes."""
 
 import fcntl
+import os
 
 import pytest
 from tfx.orchestration import metadata
@@ -11,12 +12,14 @@ from pipeline.outputs import connection
 
 def is_free(directory):
     """Whether another connection could be opened now."""
-    with (directory / "metadata.db.lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
 
 
 def test_a_connection_is_the_only_one_until_it_is_left_as_often_as_entered(tmp_path):
